@@ -1,0 +1,16 @@
+export * from "./names.js";
+export { unary, type UnaryMethod, type UnaryOptions } from "./call.js";
+export { durationFromMs, durationToMs } from "./duration.js";
+export { PROTO_DIRECTORY, SERVICE_FILES } from "./definitions.js";
+export { Duration } from "../gen/google/protobuf/duration.js";
+export * from "../gen/slipway/v1/application.js";
+export * from "../gen/slipway/v1/build.js";
+export * from "../gen/slipway/v1/builder.js";
+export * from "../gen/slipway/v1/deployment.js";
+export * from "../gen/slipway/v1/fleet.js";
+export * from "../gen/slipway/v1/goal.js";
+export * from "../gen/slipway/v1/replication.js";
+export * from "../gen/slipway/v1/status.js";
+export * from "../gen/slipway/v1/swarm.js";
+export { getErrorDetails, setErrorDetails, type ErrorDetails } from "./errors.js";
+export type { FieldViolation } from "../gen/slipway/v1/error.js";

@@ -1,0 +1,55 @@
+/** Names and bounds that both ends of a wire must agree on. */
+
+/** What application, region, cell, host and builder names look like. */
+export const NAME_PATTERN = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+/** How an artifact is named. */
+export const ARTIFACT_DIGEST_PATTERN = /^sha256:[0-9a-f]{64}$/;
+
+/** KV bucket of the global NATS: application name → ApplicationGoal. */
+export const GLOBAL_GOALS_BUCKET = "slipway_goals";
+/** KV bucket of the global NATS for RegionAgentStatus and RegionApplicationStatus. */
+export const STATUS_BUCKET = "slipway_status";
+/** Key of a GoalDigest in a regional bucket; no application can have this name. */
+export const GOAL_DIGEST_KEY = "_digest";
+
+/** KV bucket of a regional NATS: application name → SignedGoal, and the digest key. */
+export const regionGoalsBucket = (region: string): string => `slipway_goals_${region}`;
+/** Core subject to which a regional bucket republishes a key; "*" for all of them. */
+export const goalSubject = (region: string, key: string): string =>
+  `slipway.goals.${region}.${key}`;
+/** Core subject of the regional NATS where a host publishes HostStatus; "*" for all hosts. */
+export const hostStatusSubject = (region: string, hostId: string): string =>
+  `slipway.status.${region}.${hostId}`;
+/** Subject of the global NATS where region agents answer HostQuery with HostQueryReply. */
+export const hostQuerySubject = (region: string): string => `slipway.query.${region}`;
+/** Key of a RegionAgentStatus in the status bucket. */
+export const regionAgentKey = (region: string, agentId: string): string => `${region}.${agentId}`;
+/** Key of a RegionApplicationStatus in the status bucket. */
+export const regionApplicationKey = (
+  region: string,
+  agentId: string,
+  application: string,
+): string => `${region}.${agentId}.${application}`;
+
+/** JetStream stream of the global NATS that keeps build logs. */
+export const BUILD_LOGS_STREAM = "slipway_build_logs";
+/** Subject of one build's log, all attempts. */
+export const buildLogSubject = (buildId: string): string => `slipway.build.logs.${buildId}`;
+
+/** Said before a Goal's payload when it is signed, so that no other signature can pass for it. */
+export const GOAL_SIGNATURE_CONTEXT = "slipway goal v1\n";
+/** Said before a Membership's payload when it is signed. */
+export const MEMBERSHIP_SIGNATURE_CONTEXT = "slipway membership v1\n";
+
+/** Largest gRPC message either side accepts, in bytes. */
+export const GRPC_MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+/** Largest frame on a swarm's control stream, in bytes, without its length. */
+export const CONTROL_FRAME_MAX_BYTES = 512 * 1024;
+/** Largest manifest, in bytes: about 1.8 million chunks. */
+export const MANIFEST_MAX_BYTES = 64 * 1024 * 1024;
+/** Largest chunk, in bytes. */
+export const CHUNK_MAX_BYTES = 16 * 1024 * 1024;
+/** Longest log line, in bytes; longer ones are split. */
+export const LOG_LINE_MAX_BYTES = 16 * 1024;
+/** Version of the swarm's protocol that Hello names. */
+export const SWARM_PROTOCOL_VERSION = 1;

@@ -1,0 +1,98 @@
+// Runs every */test/**/*.test.ts as its own process, a few at a time, each with a time limit.
+// uvu alone exits 0 when a suite's `before` throws, when a file forgets `test.run()` and when a
+// stray `.only` skips the rest, so a file counts as passed only if it exits 0 and says that it ran
+// at least one test, passed all and skipped none.
+//
+//   node scripts/test.mjs [PATTERN …]   only files whose path contains one of the patterns
+import { spawn } from "node:child_process";
+import { readdirSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import path from "node:path";
+import process from "node:process";
+
+const TIMEOUT_MS = 240_000;
+const root = path.resolve(import.meta.dirname ?? ".", "..");
+const patterns = process.argv.slice(2);
+const files = ["proto", "sdk", "coordinator", "agent", "examples", "benchmarks"]
+  .flatMap((workspace) => testsIn(path.join(root, workspace, "test")))
+  .filter((file) => patterns.length === 0 || patterns.some((pattern) => file.includes(pattern)));
+
+let passed = 0;
+let failed = 0;
+const queue = [...files];
+await Promise.all(Array.from({ length: Math.max(2, availableParallelism()) }, work));
+if (files.length === 0) console.log("no test file matches");
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 && passed > 0 ? 0 : 1;
+
+async function work() {
+  for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+    const started = Date.now();
+    const { code, output } = await run(file);
+    const total = count(output, "Total");
+    const ok = count(output, "Passed");
+    const skipped = count(output, "Skipped");
+    const good = code === 0 && total > 0 && ok === total && skipped === 0;
+    passed += ok;
+    failed += good ? 0 : Math.max(1, total - ok + skipped);
+    const seconds = ((Date.now() - started) / 1000).toFixed(1);
+    console.log(`${good ? "ok  " : "FAIL"} ${path.relative(root, file)} (${ok}/${total}, ${seconds} s)`);
+    if (!good) console.log(`${output}\nexit: ${code}`);
+  }
+}
+
+function testsIn(folder) {
+  let entries;
+  try {
+    entries = readdirSync(folder, { recursive: true, withFileTypes: true });
+  } catch (error) {
+    if (error.code === "ENOENT") return [];
+    throw error;
+  }
+  return entries
+    .filter((entry) => entry.isFile() && entry.name.endsWith(".test.ts"))
+    .map((entry) => path.join(entry.parentPath ?? entry.path, entry.name))
+    .sort();
+}
+
+function run(file) {
+  return new Promise((resolve) => {
+    const child = spawn(process.execPath, ["--import", "tsx", file], {
+      cwd: root,
+      detached: true,
+      stdio: ["ignore", "pipe", "pipe"],
+      env: { ...process.env, FORCE_COLOR: "0", NO_COLOR: "1" },
+    });
+    let output = "";
+    const keep = (data) => {
+      output = (output + data).slice(-200_000);
+    };
+    child.stdout.on("data", keep);
+    child.stderr.on("data", keep);
+    const timer = setTimeout(() => {
+      output += `\nstill running after ${TIMEOUT_MS / 1000} s: killed`;
+      kill(child.pid);
+    }, TIMEOUT_MS);
+    child.on("close", (code, signal) => {
+      clearTimeout(timer);
+      kill(child.pid);
+      resolve({ code: code ?? signal, output });
+    });
+  });
+}
+
+/** Ends a test's whole process group, also what it left behind. */
+function kill(pid) {
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch (error) {
+    if (error.code !== "ESRCH") throw error;
+  }
+}
+
+function count(output, label) {
+  // eslint-disable-next-line no-control-regex
+  const plain = output.replace(/\u001b\[[0-9;]*m/g, "");
+  const match = new RegExp(`^\\s*${label}:\\s+(\\d+)`, "m").exec(plain);
+  return match === null ? 0 : Number(match[1]);
+}
