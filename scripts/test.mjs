@@ -9,9 +9,10 @@ import { readdirSync } from "node:fs";
 import { availableParallelism } from "node:os";
 import path from "node:path";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 
 const TIMEOUT_MS = 240_000;
-const root = path.resolve(import.meta.dirname ?? ".", "..");
+const root = fileURLToPath(new URL("..", import.meta.url));
 const patterns = process.argv.slice(2);
 const files = ["proto", "sdk", "coordinator", "agent", "examples", "benchmarks"]
   .flatMap((workspace) => testsIn(path.join(root, workspace, "test")))
@@ -36,7 +37,9 @@ async function work() {
     passed += ok;
     failed += good ? 0 : Math.max(1, total - ok + skipped);
     const seconds = ((Date.now() - started) / 1000).toFixed(1);
-    console.log(`${good ? "ok  " : "FAIL"} ${path.relative(root, file)} (${ok}/${total}, ${seconds} s)`);
+    console.log(
+      `${good ? "ok  " : "FAIL"} ${path.relative(root, file)} (${ok}/${total}, ${seconds} s)`,
+    );
     if (!good) console.log(`${output}\nexit: ${code}`);
   }
 }
