@@ -1,0 +1,80 @@
+/** Everything a coordinator can be told. Times are in milliseconds. */
+export interface CoordinatorConfig {
+  /** Where gRPC listens. Port 0 takes a free one. */
+  listen: { host: string; port: number };
+  /** Listen beyond loopback although calls are neither encrypted nor authenticated. Default false. */
+  allowInsecureListen: boolean;
+  /** Postgres: applications, builds, deployments. */
+  databaseUrl: string;
+  /** Postgres: replication status; another database, may be on another server. */
+  replicationDatabaseUrl: string;
+  /** Servers of the global NATS. */
+  natsUrls: readonly string[];
+  /** Ed25519 private key (PKCS#8 PEM) that signs goals. */
+  goalKeyFile: string;
+  /** Connections to each database, at most, beside the one that listens. Default 10. */
+  databasePoolSize: number;
+  /** One SQL statement's time on the server. Default 15 s. */
+  statementTimeoutMs: number;
+  /** How long to try for Postgres and NATS at start. Default 60 s. */
+  startTimeoutMs: number;
+  /** How long calls may finish at stop. Default 5 s. */
+  stopTimeoutMs: number;
+  /** A build not heard of for this long is taken from its builder. Default 15 s. */
+  leaseDurationMs: number;
+  /** How often waiting work is looked for if no signal came. Default 1 s. */
+  pollIntervalMs: number;
+  /** How often a watcher reads again if no signal came. Default 5 s. */
+  watchIntervalMs: number;
+  /** What is kept of build logs in all. Default 1 GiB. */
+  logMaxBytes: number;
+  /** How long build logs are kept. Default 14 days. */
+  logMaxAgeMs: number;
+}
+
+/** What has no default. */
+type RequiredConfig = Pick<
+  CoordinatorConfig,
+  "listen" | "databaseUrl" | "replicationDatabaseUrl" | "natsUrls" | "goalKeyFile"
+>;
+
+export type CoordinatorOptions = RequiredConfig & Partial<CoordinatorConfig>;
+
+/** Fills in the defaults. @throws Error with a one-line reason for what can't be. */
+export function resolveConfig(options: CoordinatorOptions): CoordinatorConfig {
+  const config: CoordinatorConfig = {
+    allowInsecureListen: false,
+    databasePoolSize: 10,
+    statementTimeoutMs: 15_000,
+    startTimeoutMs: 60_000,
+    stopTimeoutMs: 5_000,
+    leaseDurationMs: 15_000,
+    pollIntervalMs: 1_000,
+    watchIntervalMs: 5_000,
+    logMaxBytes: 1024 ** 3,
+    logMaxAgeMs: 14 * 24 * 3_600_000,
+    ...options,
+  };
+  if (!config.allowInsecureListen && !isLoopback(config.listen.host)) {
+    throw new Error(
+      `refusing to listen on ${config.listen.host}: calls are neither encrypted nor authenticated; ` +
+        "listen on loopback, or allow it explicitly with --allow-insecure-listen",
+    );
+  }
+  return config;
+}
+
+/** Parses HOST:PORT, with brackets around an IPv6 host. @throws Error with a one-line reason. */
+export function parseListenAddress(text: string): { host: string; port: number } {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(text);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  if (host === undefined || !(port <= 65_535)) {
+    throw new Error(`not an address of the form HOST:PORT: ${JSON.stringify(text)}`);
+  }
+  return { host, port };
+}
+
+function isLoopback(host: string): boolean {
+  return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
+}

@@ -1,0 +1,71 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Knex } from "knex";
+import { Client } from "pg";
+import type { Logger } from "pino";
+import { connectionConfig } from "./connection.js";
+
+/** One step of a schema. Never changed once released; there is no way back. */
+export interface Migration {
+  name: string;
+  up(knex: Knex): Promise<void>;
+}
+
+/** Any number that nothing else uses: whoever holds this lock migrates. */
+const LOCK_KEY = 7_216_840_331;
+
+/**
+ * Brings a database to the newest schema. Several may do so at once: a session's advisory lock lets
+ * one at a time, and unlike Knex's lock table it goes away with a process that was killed.
+ * @throws Error if the lock can't be had within timeoutMs.
+ */
+export async function migrate(
+  db: Knex,
+  url: string,
+  migrations: readonly Migration[],
+  { timeoutMs, log }: { timeoutMs: number; log: Logger },
+): Promise<void> {
+  const lock = new Client(
+    connectionConfig({ url, statementTimeoutMs: 10_000, applicationName: "slipway migrate" }),
+  );
+  lock.on("error", (error) => log.warn({ err: error }, "the migration lock's connection broke"));
+  await lock.connect();
+  try {
+    await acquire(lock, timeoutMs);
+    const config: Knex.MigratorConfig = {
+      tableName: "slipway_migrations",
+      // An older coordinator may start beside a newer one's schema.
+      disableMigrationsListValidation: true,
+      migrationSource: source(migrations),
+    };
+    await db.migrate.forceFreeMigrationsLock(config);
+    const [, done] = (await db.migrate.latest(config)) as [number, string[]];
+    if (done.length > 0) log.info({ migrations: done }, "database migrated");
+  } finally {
+    await lock.end();
+  }
+}
+
+async function acquire(lock: Client, timeoutMs: number): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  while (true) {
+    const { rows } = await lock.query<{ locked: boolean }>(
+      "select pg_try_advisory_lock($1) as locked",
+      [LOCK_KEY],
+    );
+    if (rows[0]?.locked === true) return;
+    if (Date.now() > deadline) throw new Error("another process holds the migration lock");
+    await delay(100 + Math.random() * 100);
+  }
+}
+
+function source(migrations: readonly Migration[]): Knex.MigrationSource<Migration> {
+  return {
+    getMigrations: () => Promise.resolve([...migrations]),
+    getMigrationName: ({ name }) => name,
+    getMigration: (migration) =>
+      Promise.resolve({
+        up: (knex) => migration.up(knex),
+        down: () => Promise.reject(new Error("migrations only go forward")),
+      }),
+  };
+}

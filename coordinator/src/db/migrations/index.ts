@@ -1,0 +1,5 @@
+import type { Migration } from "../migrate.js";
+import { applicationsAndBuilds } from "./0001-applications-and-builds.js";
+
+/** The main database's schema, in order. */
+export const migrations: readonly Migration[] = [applicationsAndBuilds];

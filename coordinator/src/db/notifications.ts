@@ -1,0 +1,137 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Knex } from "knex";
+import { Client } from "pg";
+import type { Logger } from "pino";
+import type { Service } from "../context.js";
+import type { ChangeEvent, EventBus, EventKind } from "../events.js";
+import { backoffMs } from "../retry.js";
+import { connectionConfig } from "./connection.js";
+
+const CHANNEL = "slipway_changes";
+/** Postgres takes up to 8,000 bytes a notification. */
+const MAX_PAYLOAD_BYTES = 7_500;
+const PING_INTERVAL_MS = 10_000;
+const KINDS: ReadonlySet<string> = new Set<EventKind>(["queue", "build", "deployment", "artifact"]);
+
+/**
+ * Carries change signals between coordinators by LISTEN and NOTIFY, on a connection of its own that
+ * it opens again by itself. After every new connection it signals that anything may have changed.
+ */
+export class Notifications implements Service {
+  readonly #options: { url: string; db: Knex; events: EventBus; log: Logger };
+  /** Tells our own notifications from the others'. */
+  readonly #sender = randomUUID();
+  readonly #stop = new AbortController();
+  #running: Promise<void> | undefined;
+
+  constructor(options: { url: string; db: Knex; events: EventBus; log: Logger }) {
+    this.#options = options;
+  }
+
+  start(): void {
+    if (this.#stop.signal.aborted || this.#running !== undefined) return;
+    this.#options.events.setBroadcast((events) => this.#notify(events));
+    this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#options.events.setBroadcast(undefined);
+    this.#stop.abort();
+    await this.#running;
+  }
+
+  async #notify(events: readonly ChangeEvent[]): Promise<void> {
+    const payloads = packNotifications(this.#sender, events);
+    await this.#options.db.raw(`select pg_notify(?, payload) from unnest(?::text[]) payload`, [
+      CHANNEL,
+      payloads,
+    ]);
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
+    for (let failures = 0; !signal.aborted;) {
+      try {
+        await this.#listen(signal, () => (failures = 0));
+      } catch (error) {
+        if (signal.aborted) return;
+        failures += 1;
+        this.#options.log.warn({ err: error, failures }, "listening for changes failed; retrying");
+        await delay(backoffMs(failures, { firstMs: 100, maxMs: 5_000 }), undefined, {
+          signal,
+        }).catch(() => undefined);
+      }
+    }
+  }
+
+  /** Listens until the connection breaks or the service stops. */
+  async #listen(signal: AbortSignal, connected: () => void): Promise<void> {
+    const client = new Client(
+      connectionConfig({
+        url: this.#options.url,
+        statementTimeoutMs: 5_000,
+        applicationName: "slipway changes",
+      }),
+    );
+    const broken = new Promise<never>((_, reject) => {
+      client.on("error", reject);
+      client.on("end", () => reject(new Error("connection ended")));
+      signal.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+    });
+    broken.catch(() => undefined);
+    client.on("notification", ({ payload }) => {
+      const notification = unpackNotification(payload ?? "");
+      if (notification === undefined) {
+        this.#options.log.warn({ payload }, "a notification that cannot be read");
+      } else if (notification.sender !== this.#sender) {
+        this.#options.events.deliver(notification.events);
+      }
+    });
+    try {
+      await Promise.race([client.connect(), broken]);
+      await Promise.race([client.query(`listen ${CHANNEL}`), broken]);
+      connected();
+      this.#options.events.deliverAll();
+      while (true) {
+        await Promise.race([delay(PING_INTERVAL_MS, undefined, { signal }), broken]);
+        await Promise.race([client.query("select 1"), broken]);
+      }
+    } finally {
+      // A connection that is broken already may say so again.
+      await client.end().catch(() => undefined);
+    }
+  }
+}
+
+/** As many payloads as the events need, each within Postgres' bound. Pure. */
+export function packNotifications(sender: string, events: readonly ChangeEvent[]): string[] {
+  const payloads: string[] = [];
+  let lines = sender;
+  for (const { kind, id } of events) {
+    const line = `\n${kind} ${id}`;
+    if (Buffer.byteLength(lines) + Buffer.byteLength(line) > MAX_PAYLOAD_BYTES) {
+      payloads.push(lines);
+      lines = sender;
+    }
+    lines += line;
+  }
+  if (lines !== sender) payloads.push(lines);
+  return payloads;
+}
+
+/** What a payload says; undefined if it is none of ours. Pure. */
+export function unpackNotification(
+  payload: string,
+): { sender: string; events: ChangeEvent[] } | undefined {
+  const [sender, ...lines] = payload.split("\n");
+  if (sender === undefined || sender === "") return undefined;
+  const events: ChangeEvent[] = [];
+  for (const line of lines) {
+    const space = line.indexOf(" ");
+    const kind = line.slice(0, space);
+    // A newer coordinator may speak of kinds that this one does not know.
+    if (KINDS.has(kind)) events.push({ kind: kind as EventKind, id: line.slice(space + 1) });
+  }
+  return { sender, events };
+}

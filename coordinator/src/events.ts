@@ -1,0 +1,156 @@
+import type { Logger } from "pino";
+
+/** What can change. A queue event has an empty id; an artifact's id is its digest. */
+export type EventKind = "queue" | "build" | "deployment" | "artifact";
+
+export interface ChangeEvent {
+  kind: EventKind;
+  id: string;
+}
+
+/** Called with the id of what changed; undefined when anything may have. */
+export type ChangeListener = (id: string | undefined) => void;
+
+/** Waits for changes without losing one that came between two waits. */
+export interface ChangeWatch {
+  /**
+   * Resolves at once if there was a change since the last call, else at the next one or after
+   * timeoutMs, whichever is first. @throws the signal's reason.
+   */
+  next(options: { timeoutMs: number; signal: AbortSignal }): Promise<void>;
+  close(): void;
+}
+
+/** Tells other coordinators; may be slow and may fail without harm, since everybody polls too. */
+export type Broadcast = (events: readonly ChangeEvent[]) => Promise<void>;
+
+const MAX_PENDING = 10_000;
+
+/**
+ * Signals that something in the database changed, so that whoever waits reads it again. A signal
+ * carries no data, may come twice, and may be lost between coordinators: every waiter polls too.
+ */
+export class EventBus {
+  readonly #log: Logger;
+  readonly #listeners = new Map<EventKind, Set<ChangeListener>>();
+  readonly #byId = new Map<string, Set<ChangeListener>>();
+  #broadcast: Broadcast | undefined;
+  #pending = new Map<string, ChangeEvent>();
+  #sending = false;
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /** Signals here at once, and to other coordinators with the next batch. */
+  publish(...events: readonly ChangeEvent[]): void {
+    this.deliver(events);
+    if (this.#broadcast === undefined) return;
+    for (const event of events) {
+      if (this.#pending.size < MAX_PENDING) this.#pending.set(`${event.kind} ${event.id}`, event);
+    }
+    void this.#flush();
+  }
+
+  /** Signals here only. */
+  deliver(events: readonly ChangeEvent[]): void {
+    for (const { kind, id } of events) {
+      this.#call(this.#listeners.get(kind), id);
+      this.#call(this.#byId.get(`${kind} ${id}`), id);
+    }
+  }
+
+  /** Signals here that anything may have changed: signals of other coordinators may be lost. */
+  deliverAll(): void {
+    for (const listeners of this.#listeners.values()) this.#call(listeners, undefined);
+    for (const listeners of this.#byId.values()) this.#call(listeners, undefined);
+  }
+
+  /** Calls the listener for every change of the kind, or of one id. Answers how to stop that. */
+  subscribe(kind: EventKind, listener: ChangeListener, id?: string): () => void {
+    if (id === undefined) return add(this.#listeners, kind, listener);
+    return add(this.#byId, `${kind} ${id}`, listener);
+  }
+
+  /** Remembers that there was a change until somebody asks. The first `next` waits for one. */
+  watch(kind: EventKind, id?: string): ChangeWatch {
+    let changed = false;
+    let wake: (() => void) | undefined;
+    const unsubscribe = this.subscribe(
+      kind,
+      () => {
+        changed = true;
+        wake?.();
+      },
+      id,
+    );
+    const next: ChangeWatch["next"] = async ({ timeoutMs, signal }) => {
+      signal.throwIfAborted();
+      if (!changed) await wait(timeoutMs, signal, (resolve) => (wake = resolve));
+      wake = undefined;
+      changed = false;
+    };
+    return { next, close: unsubscribe };
+  }
+
+  /** Sets how other coordinators are told; undefined for nobody. */
+  setBroadcast(broadcast: Broadcast | undefined): void {
+    this.#broadcast = broadcast;
+    if (broadcast === undefined) this.#pending.clear();
+  }
+
+  async #flush(): Promise<void> {
+    if (this.#sending) return;
+    this.#sending = true;
+    try {
+      // Whatever is published in the same turn, and while a batch is on its way, is one batch.
+      await new Promise((resolve) => setImmediate(resolve));
+      while (this.#pending.size > 0 && this.#broadcast !== undefined) {
+        const events = [...this.#pending.values()];
+        this.#pending = new Map();
+        await this.#broadcast(events);
+      }
+    } catch (error) {
+      this.#log.warn({ err: error }, "could not tell other coordinators of changes; they poll");
+    } finally {
+      this.#sending = false;
+    }
+  }
+
+  #call(listeners: Set<ChangeListener> | undefined, id: string | undefined): void {
+    for (const listener of listeners ?? []) {
+      try {
+        listener(id);
+      } catch (error) {
+        this.#log.error({ err: error }, "a change listener failed");
+      }
+    }
+  }
+}
+
+function add<K>(map: Map<K, Set<ChangeListener>>, key: K, listener: ChangeListener): () => void {
+  const listeners = map.get(key) ?? new Set();
+  map.set(key, listeners.add(listener));
+  return () => {
+    listeners.delete(listener);
+    if (listeners.size === 0 && map.get(key) === listeners) map.delete(key);
+  };
+}
+
+function wait(
+  timeoutMs: number,
+  signal: AbortSignal,
+  arm: (resolve: () => void) => void,
+): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const end = (settle: () => void): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", abort);
+      settle();
+    };
+    const abort = (): void => end(() => reject(signal.reason as Error));
+    const timer = setTimeout(() => end(resolve), timeoutMs);
+    signal.addEventListener("abort", abort, { once: true });
+    arm(() => end(resolve));
+  });
+}

@@ -1,0 +1,119 @@
+import process from "node:process";
+import { Command, CommanderError, Option } from "commander";
+import { pino } from "pino";
+import { parseListenAddress, type CoordinatorOptions } from "./config.js";
+import { startCoordinator } from "./index.js";
+import { generateKey } from "./keygen.js";
+
+interface ServeOptions {
+  listen: string;
+  allowInsecureListen?: true;
+  databaseUrl: string;
+  replicationDatabaseUrl: string;
+  nats: string;
+  goalKey: string;
+  logLevel: string;
+}
+
+const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal"];
+
+/** An option that may also come from SLIPWAY_<NAME>. */
+function option(flags: string, description: string): Option {
+  const created = new Option(flags, description);
+  return created.env(`SLIPWAY_${created.name().toUpperCase().replaceAll("-", "_")}`);
+}
+
+const program = new Command("slipway-coordinator")
+  .description("Build queue, goal state and deployments of Slipway.")
+  .exitOverride()
+  .showHelpAfterError("(--help shows the options)");
+
+program
+  .command("serve")
+  .description("Migrates both databases and serves gRPC.")
+  .addOption(option("--listen <host:port>", "where to serve gRPC").default("127.0.0.1:7700"))
+  .addOption(
+    option(
+      "--allow-insecure-listen",
+      "listen beyond loopback, although calls are not encrypted or authenticated",
+    ),
+  )
+  .addOption(option("--database-url <url>", "Postgres, main database").makeOptionMandatory())
+  .addOption(
+    option(
+      "--replication-database-url <url>",
+      "Postgres, replication status",
+    ).makeOptionMandatory(),
+  )
+  .addOption(option("--nats <urls>", "global NATS, comma-separated").makeOptionMandatory())
+  .addOption(option("--goal-key <file>", "private key that signs goals").makeOptionMandatory())
+  .addOption(
+    option("--log-level <level>", "least level logged").choices(LOG_LEVELS).default("info"),
+  )
+  .action(serve);
+
+program
+  .command("keygen")
+  .description("Makes the Ed25519 key pair for goals: FILE (private, PEM) and FILE.pub.")
+  .addOption(option("--out <file>", "where to write; refused if it exists").makeOptionMandatory())
+  .action(async ({ out }: { out: string }) => {
+    await generateKey(out);
+  });
+
+async function serve(options: ServeOptions): Promise<void> {
+  const log = pino({ level: options.logLevel });
+  const config: CoordinatorOptions = {
+    listen: usage(() => parseListenAddress(options.listen)),
+    allowInsecureListen: options.allowInsecureListen === true,
+    databaseUrl: options.databaseUrl,
+    replicationDatabaseUrl: options.replicationDatabaseUrl,
+    natsUrls: options.nats.split(",").map((url) => url.trim()),
+    goalKeyFile: options.goalKey,
+  };
+  const stopping = new AbortController();
+  const stopped = new Promise<void>((resolve) => {
+    const stop = (signal: NodeJS.Signals): void => {
+      if (stopping.signal.aborted) process.exit(1);
+      log.info({ signal }, "stopping");
+      stopping.abort(new Error(`stopped by ${signal} while starting`));
+      resolve();
+    };
+    process.on("SIGTERM", stop);
+    process.on("SIGINT", stop);
+  });
+  process.on("unhandledRejection", (error) => {
+    log.fatal({ err: error }, "unhandled rejection");
+    process.exit(1);
+  });
+  try {
+    const coordinator = await startCoordinator(config, { log, signal: stopping.signal });
+    await stopped;
+    await coordinator.stop();
+  } catch (error) {
+    if (stopping.signal.aborted) return;
+    log.fatal({ err: error }, "cannot start");
+    throw error;
+  }
+}
+
+/** Runs what checks an option; its error is bad usage. */
+function usage<T>(check: () => T): T {
+  try {
+    return check();
+  } catch (error) {
+    throw new CommanderError(2, "slipway.usage", (error as Error).message);
+  }
+}
+
+try {
+  await program.parseAsync();
+  process.exit(0);
+} catch (error) {
+  if (error instanceof CommanderError) {
+    // Commander has said its own errors already.
+    if (error.code === "slipway.usage") process.stderr.write(`${error.message}\n`);
+    process.exit(error.exitCode === 0 ? 0 : 2);
+  }
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exit(1);
+}

@@ -1,0 +1,36 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Logger } from "pino";
+
+/** Milliseconds to wait after so many failures in a row: doubling, bounded, with full jitter. */
+export function backoffMs(
+  failures: number,
+  { firstMs, maxMs }: { firstMs: number; maxMs: number },
+): number {
+  const ceiling = Math.min(maxMs, firstMs * 2 ** Math.min(failures - 1, 30));
+  return ceiling / 2 + Math.random() * (ceiling / 2);
+}
+
+/**
+ * Tries until it succeeds or the deadline passes; then throws the last error.
+ * @param what names what is tried, in logs.
+ */
+export async function retryUntil<T>(
+  what: string,
+  { deadline, signal, log }: { deadline: number; signal: AbortSignal; log: Logger },
+  attempt: () => Promise<T>,
+): Promise<T> {
+  for (let failures = 1; ; failures += 1) {
+    signal.throwIfAborted();
+    try {
+      return await attempt();
+    } catch (error) {
+      const wait = backoffMs(failures, { firstMs: 200, maxMs: 5_000 });
+      if (Date.now() + wait > deadline) {
+        const reason = error instanceof Error ? error.message || error.name : String(error);
+        throw new Error(`${what} failed: ${reason}`, { cause: error });
+      }
+      log.warn({ err: error, failures }, `${what} failed; retrying`);
+      await delay(wait, undefined, { signal });
+    }
+  }
+}

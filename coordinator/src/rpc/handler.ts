@@ -1,0 +1,175 @@
+import { once } from "node:events";
+import {
+  status,
+  type handleBidiStreamingCall,
+  type handleServerStreamingCall,
+  type handleUnaryCall,
+  type Metadata,
+  type ServerDuplexStream,
+  type ServerWritableStream,
+} from "@grpc/grpc-js";
+import type { Context } from "../context.js";
+import { DomainError } from "../errors.js";
+import type { ActiveCall, ActiveCalls } from "./calls.js";
+import { toCallError } from "./status.js";
+
+/** What a method gets beside its request. */
+export interface CallInfo {
+  /** Aborted when the caller cancels, its deadline passes, or this coordinator stops. */
+  signal: AbortSignal;
+  metadata: Metadata;
+  /** Address of the caller. */
+  peer: string;
+}
+
+/** A response, or its bytes if they were encoded once for many streams. */
+export type Outgoing<Response> = Response | Buffer;
+
+export type UnaryMethod<C, Request, Response> = (
+  context: C,
+  request: Request,
+  call: CallInfo,
+) => Promise<Response>;
+
+/** The stream ends when the iterable does; it is read no faster than the caller reads. */
+export type StreamMethod<C, Request, Response> = (
+  context: C,
+  request: Request,
+  call: CallInfo,
+) => AsyncIterable<Outgoing<Response>>;
+
+/** Both ways. The requests end when the caller half-closes, and throw when the call is cut off. */
+export type BidiMethod<C, Request, Response> = (
+  context: C,
+  requests: AsyncIterable<Request>,
+  call: CallInfo,
+) => AsyncIterable<Outgoing<Response>>;
+
+/** Turns methods into grpc-js handlers: errors, cancelling, backpressure and logging. */
+export class Handlers {
+  readonly #context: Context;
+  readonly #calls: ActiveCalls;
+
+  constructor(context: Context, calls: ActiveCalls) {
+    this.#context = context;
+    this.#calls = calls;
+  }
+
+  unary<Request, Response>(
+    run: UnaryMethod<Context, Request, Response>,
+  ): handleUnaryCall<Request, Response> {
+    return (call, callback) => {
+      const active = this.#calls.begin("unary");
+      call.on("cancelled", () => active.abort(cancelled()));
+      const info = { signal: active.signal, metadata: call.metadata, peer: call.getPeer() };
+      const started = this.#context.clock.now();
+      const answer = async (): Promise<void> => {
+        try {
+          const response = await run(this.#context, call.request, info);
+          this.#ended(call.getPath(), started, status.OK);
+          callback(null, response);
+        } catch (error) {
+          const callError = toCallError(error, this.#context.log);
+          this.#ended(call.getPath(), started, callError.code, callError.details);
+          callback(callError);
+        } finally {
+          active.end();
+        }
+      };
+      void answer();
+    };
+  }
+
+  stream<Request, Response>(
+    run: StreamMethod<Context, Request, Response>,
+  ): handleServerStreamingCall<Request, Response> {
+    return (call) => {
+      void this.#pump(call, (info) => run(this.#context, call.request, info));
+    };
+  }
+
+  bidi<Request, Response>(
+    run: BidiMethod<Context, Request, Response>,
+  ): handleBidiStreamingCall<Request, Response> {
+    return (call) => {
+      const requests = { [Symbol.asyncIterator]: () => call.iterator({ destroyOnReturn: false }) };
+      void this.#pump(call, (info) => run(this.#context, requests, info));
+    };
+  }
+
+  async #pump<Request, Response>(
+    call: ServerWritableStream<Request, Response> | ServerDuplexStream<Request, Response>,
+    run: (info: CallInfo) => AsyncIterable<Outgoing<Response>>,
+  ): Promise<void> {
+    const active = this.#calls.begin("stream");
+    call.on("cancelled", () => active.abort(cancelled()));
+    const info = { signal: active.signal, metadata: call.metadata, peer: call.getPeer() };
+    const started = this.#context.clock.now();
+    try {
+      for await (const response of untilAborted(run(info), active, this.#context)) {
+        // Buffers pass: the services' serialisers take bytes as well (see services.ts).
+        if (!call.write(response as Response)) {
+          await once(call, "drain", { signal: active.signal });
+        }
+      }
+      this.#ended(call.getPath(), started, status.OK);
+      call.end();
+    } catch (error) {
+      const reason: unknown = active.signal.aborted ? active.signal.reason : error;
+      const callError = toCallError(reason, this.#context.log);
+      this.#ended(call.getPath(), started, callError.code, callError.details);
+      if (!call.destroyed) call.emit("error", callError);
+    } finally {
+      active.end();
+    }
+  }
+
+  #ended(method: string, started: number, code: status, message?: string): void {
+    const ms = this.#context.clock.now() - started;
+    this.#context.log.debug({ method, code: status[code], ms, message }, "call ended");
+  }
+}
+
+/** Ends an iteration at once when the call is over, even if the method is stuck in a wait. */
+async function* untilAborted<T>(
+  items: AsyncIterable<T>,
+  { signal }: ActiveCall,
+  context: Context,
+): AsyncGenerator<T> {
+  let abort: (() => void) | undefined;
+  const over = new Promise<never>((_, reject) => {
+    abort = () => reject(signal.reason as Error);
+    if (signal.aborted) abort();
+    else signal.addEventListener("abort", abort, { once: true });
+  });
+  over.catch(() => undefined);
+  const iterator = items[Symbol.asyncIterator]();
+  let done = false;
+  try {
+    while (true) {
+      const step = iterator.next();
+      step.catch(() => undefined);
+      const result = await Promise.race([step, over]).catch((error: unknown) => {
+        done = !signal.aborted;
+        throw error;
+      });
+      if (result.done === true) {
+        done = true;
+        return;
+      }
+      yield result.value;
+    }
+  } finally {
+    if (abort !== undefined) signal.removeEventListener("abort", abort);
+    if (!done) {
+      // Not waited for: a method that hangs must not keep the call.
+      iterator.return?.().catch((error: unknown) => {
+        if (error !== signal.reason) context.log.warn({ err: error }, "a stream's clean-up failed");
+      });
+    }
+  }
+}
+
+function cancelled(): Error {
+  return new DomainError(status.CANCELLED, "the call was cancelled", { reason: "CANCELLED" });
+}

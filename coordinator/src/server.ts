@@ -1,0 +1,89 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { Server, ServerCredentials } from "@grpc/grpc-js";
+import { loadSync } from "@grpc/proto-loader";
+import { ReflectionService } from "@grpc/reflection";
+import { GRPC_MAX_MESSAGE_BYTES, PROTO_DIRECTORY, SERVICE_FILES } from "@slipway/proto";
+import { HealthImplementation, protoPath as healthProtoPath } from "grpc-health-check";
+import type { Context } from "./context.js";
+import { ActiveCalls } from "./rpc/calls.js";
+import { Handlers } from "./rpc/handler.js";
+import { acceptEncoded, createServices } from "./rpc/services.js";
+
+/** A listening gRPC server. */
+export interface GrpcServer {
+  /** HOST:PORT that it listens on. */
+  address: string;
+  /** Ends streams with UNAVAILABLE, lets calls finish for a bounded time. May be called twice. */
+  stop(): Promise<void>;
+}
+
+// A caller behind a dead link is noticed within 30 s. Callers may ping every 5 s.
+const OPTIONS = {
+  "grpc.max_receive_message_length": GRPC_MAX_MESSAGE_BYTES,
+  "grpc.max_send_message_length": GRPC_MAX_MESSAGE_BYTES,
+  "grpc.keepalive_time_ms": 20_000,
+  "grpc.keepalive_timeout_ms": 10_000,
+  "grpc.keepalive_permit_without_calls": 1,
+  "grpc.http2.min_ping_interval_without_data_ms": 5_000,
+};
+
+/** Starts to listen with every service, reflection and health. */
+export async function startServer(context: Context): Promise<GrpcServer> {
+  const { config, log } = context;
+  const server = new Server(OPTIONS);
+  const calls = new ActiveCalls();
+  const services = createServices(new Handlers(context, calls));
+  for (const { definition, implementation } of services) {
+    server.addService(acceptEncoded(definition), implementation);
+  }
+  const health = addStandardServices(server);
+  const port = await listen(server, config.listen);
+  const address = `${config.listen.host.includes(":") ? `[${config.listen.host}]` : config.listen.host}:${port}`;
+  log.info({ address }, "listening");
+
+  let stopped: Promise<void> | undefined;
+  const stop = async (): Promise<void> => {
+    for (const name of ["", ...serviceNames()]) health.setStatus(name, "NOT_SERVING");
+    calls.endStreams();
+    const drained = new Promise<void>((resolve) => {
+      server.tryShutdown((error) => {
+        if (error !== undefined) log.warn({ err: error }, "server did not shut down cleanly");
+        resolve();
+      });
+    });
+    const timer = new AbortController();
+    const late = delay(config.stopTimeoutMs, "late", { signal: timer.signal }).catch(() => "done");
+    if ((await Promise.race([drained, late])) === "late") {
+      log.warn({ calls: calls.size }, "ending calls that did not finish in time");
+      calls.endAll();
+      server.forceShutdown();
+    }
+    timer.abort();
+  };
+  return { address, stop: () => (stopped ??= stop()) };
+}
+
+function addStandardServices(server: Server): HealthImplementation {
+  const includeDirs = [PROTO_DIRECTORY];
+  const definitions = loadSync([...SERVICE_FILES, healthProtoPath], { includeDirs });
+  new ReflectionService(definitions).addToServer(server);
+  const serving = ["", ...serviceNames()].map((name) => [name, "SERVING"] as const);
+  const health = new HealthImplementation(Object.fromEntries(serving));
+  health.addToServer(server);
+  return health;
+}
+
+function serviceNames(): string[] {
+  const definitions = loadSync([...SERVICE_FILES], { includeDirs: [PROTO_DIRECTORY] });
+  return Object.keys(definitions).filter((name) => name.endsWith("Service"));
+}
+
+function listen(server: Server, { host, port }: { host: string; port: number }): Promise<number> {
+  const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  return new Promise((resolve, reject) => {
+    server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
+      if (error === null) resolve(bound);
+      else reject(new Error(`cannot listen on ${address}: ${error.message}`, { cause: error }));
+    });
+  });
+}
