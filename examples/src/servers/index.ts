@@ -1,0 +1,4 @@
+/** Real servers for tests and for the fleet on one machine. */
+export { startPostgres, type PostgresOptions, type PostgresServer } from "./postgres.js";
+export { startNats, type NatsOptions, type NatsServer } from "./nats.js";
+export { freePort } from "./free-port.js";
