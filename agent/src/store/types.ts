@@ -1,0 +1,64 @@
+import type { ReadableArtifact } from "../swarm/types.js";
+import type { Bitfield } from "./bitfield.js";
+import type { Manifest } from "./manifest.js";
+
+export interface StoredArtifact {
+  digest: string;
+  /** All chunks are here. */
+  complete: boolean;
+  /** Bytes that it takes on disk. */
+  diskBytes: number;
+  /** When it was last opened, written or finished. */
+  usedAt: Date;
+}
+
+export interface Collected {
+  removed: string[];
+  freedBytes: number;
+  /** What the store takes on disk now. */
+  remainingBytes: number;
+}
+
+/** An artifact on its way in. Close it when done or not: what is there stays. */
+export interface ArtifactWrite {
+  readonly digest: string;
+  readonly manifest: Manifest;
+  /** Chunks that may be read; a live view, not to be changed. */
+  readonly have: Bitfield;
+  /** Sum of the sizes of the chunks that are here. */
+  readonly bytesDone: number;
+  /**
+   * Writes a chunk that the caller has verified; it may be read once this returns. A chunk that is
+   * here already is left alone. Throws StoreFullError.
+   */
+  write(index: number, bytes: Uint8Array): Promise<void>;
+  /** Fills the first bytes of `into` with a chunk that is here, or throws. */
+  readChunk(index: number, into: Buffer): Promise<void>;
+  /** With all chunks here: makes it durable, then visible to open. Throws StoreFullError. */
+  complete(): Promise<void>;
+  /** Makes durable what is here, and lets go. May be called twice. */
+  close(): Promise<void>;
+}
+
+/** The host's artifacts. One process at a time owns the directory. */
+export interface ArtifactStore {
+  /** A complete artifact to read from; undefined if it is not here. Kept from removal until closed. */
+  open(digest: string): Promise<ReadableArtifact | undefined>;
+  /** Path of a complete artifact's file, which is read-only; undefined if it is not here. */
+  path(digest: string): Promise<string | undefined>;
+  /** The manifest, also of an incomplete artifact; undefined if it is not here. */
+  readManifest(digest: string): Promise<Buffer | undefined>;
+  /**
+   * Begins an artifact, or goes on where an earlier write ended, also after a crash. One write an
+   * artifact at a time. Throws ManifestError, StoreFullError, or ArtifactBusyError.
+   */
+  begin(manifestBytes: Uint8Array): Promise<ArtifactWrite>;
+  list(): Promise<StoredArtifact[]>;
+  /** Throws ArtifactBusyError while it is open; fine if it is not here. */
+  remove(digest: string): Promise<void>;
+  /**
+   * While the store takes more than maxBytes on disk, removes what was used longest ago; never what
+   * is in `keep` or in use.
+   */
+  collect(keep: ReadonlySet<string>, limits: { maxBytes: number }): Promise<Collected>;
+}

@@ -1,0 +1,22 @@
+export type {
+  Address,
+  ArtifactSource,
+  Encryption,
+  FetchOptions,
+  FetchProgress,
+  ReadableArtifact,
+  Swarm,
+  SwarmOptions,
+  SwarmStats,
+} from "./types.js";
+export {
+  type AgentRole,
+  type CreateIdentityOptions,
+  type Identity,
+  IdentityError,
+  createIdentity,
+  readIdentity,
+  readPrivateKey,
+  readPublicKey,
+  writeIdentity,
+} from "./identity.js";

@@ -1,0 +1,109 @@
+import type { KeyObject } from "node:crypto";
+import type { Logger } from "pino";
+import type { ArtifactStore } from "../store/types.js";
+import type { Identity } from "./identity.js";
+
+export interface Address {
+  /** An IPv4 address. */
+  host: string;
+  port: number;
+}
+
+/** An artifact that is here, whole and verified. */
+export interface ReadableArtifact {
+  readonly manifestBytes: Buffer;
+  readonly sizeBytes: number;
+  /** Fills the first `length` bytes of `into` with the artifact's from `offset` on, or throws. */
+  read(offset: number, length: number, into: Buffer): Promise<void>;
+  /** May be called twice. */
+  close(): Promise<void>;
+}
+
+/** Where the swarm finds the artifacts that it may share. */
+export interface ArtifactSource {
+  /** Undefined if the artifact is not here, whole. */
+  open(digest: string): Promise<ReadableArtifact | undefined>;
+}
+
+/** How chunks are protected on their way. The control stream is always encrypted. */
+export type Encryption = "tls-psk" | "none";
+
+export interface SwarmOptions {
+  /** Who this is; from readIdentity. Names its region and role. */
+  identity: Identity;
+  /** The Ed25519 key that signs membership certificates; readPublicKey reads one from a file. */
+  membershipPublicKey: KeyObject;
+  /** The home cell, whose members are this one's neighbours. Further ones: Swarm.joinCell. */
+  cell: string;
+  /** Where this peer is reached: DHT on UDP and chunks on TCP, same number. Host is no wildcard. */
+  listen: Address;
+  /** The region's bootstrap nodes; itself may be among them. */
+  bootstrap: readonly Address[];
+  /** Be one of the region's bootstrap nodes (region agents). Default: false. */
+  runBootstrap?: boolean;
+  source: ArtifactSource;
+  log: Logger;
+  /** Default: "tls-psk". */
+  encryption?: Encryption;
+  /** Neighbours it looks for; twice as many are accepted. Default: 10 for hosts, 64 for region agents. */
+  maxPeers?: number;
+}
+
+/** Bytes, of the artifact's. fromPeers + fromSeeders + fromLocal = bytesDone. */
+export interface FetchProgress {
+  bytesDone: number;
+  total: number;
+  fromPeers: number;
+  fromSeeders: number;
+  /** Already on disk when the fetch started. */
+  fromLocal: number;
+}
+
+export interface FetchOptions {
+  /** Where it goes. Fetches of one artifact share the store that the first one named. */
+  store: ArtifactStore;
+  signal: AbortSignal;
+}
+
+/** Counters since the start, and gauges. */
+export interface SwarmStats {
+  /** Neighbours that said a valid hello. */
+  neighbours: number;
+  /** Of verified chunks. */
+  bytesFromPeers: number;
+  bytesFromSeeders: number;
+  bytesFromLocal: number;
+  /** Of chunks handed to the network. */
+  bytesSent: number;
+  /** Bytes a second of verified chunks, over the last seconds. */
+  receiveRate: number;
+  sendRate: number;
+  /** Chunks asked of a second peer while a first one still owed them. */
+  hedges: number;
+  /** Requests given up for lateness. */
+  timeouts: number;
+  verifyFailures: number;
+  bans: number;
+  /** Connections dropped for want of a valid membership certificate. */
+  membershipRefusals: number;
+  /** Connections dropped for breaking the protocol. */
+  protocolErrors: number;
+  /** Chunks that came over the control stream. */
+  fallbackChunks: number;
+}
+
+export interface Swarm {
+  readonly stats: Readonly<SwarmStats>;
+  /** Also be a neighbour of this cell's members; region agents are of every cell. Idempotent. */
+  joinCell(cell: string): void;
+  /** The source has this artifact now: tells the neighbours that asked for it. */
+  announce(digest: string): void;
+  /**
+   * Gets an artifact into the store: yields progress at most 4 times a second, and ends when the
+   * artifact is complete there. As long as nobody has it, it waits for somebody who does; end it
+   * with the signal. Throws the signal's reason, StoreFullError, or what the store throws.
+   */
+  fetch(digest: string, options: FetchOptions): AsyncIterable<FetchProgress>;
+  /** Ends fetches with an error, leaves, closes connections; within about 2 s. May be called twice. */
+  close(): Promise<void>;
+}
