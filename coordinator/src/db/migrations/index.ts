@@ -1,5 +1,6 @@
 import type { Migration } from "../migrate.js";
 import { applicationsAndBuilds } from "./0001-applications-and-builds.js";
+import { deploymentsAndHosts } from "./0002-deployments-and-hosts.js";
 
 /** The main database's schema, in order. */
-export const migrations: readonly Migration[] = [applicationsAndBuilds];
+export const migrations: readonly Migration[] = [applicationsAndBuilds, deploymentsAndHosts];

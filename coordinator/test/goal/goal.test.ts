@@ -1,0 +1,96 @@
+import { generateKeyPairSync } from "node:crypto";
+import { Goal, Release, SignedGoal, type ApplicationGoal } from "@slipway/proto";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import {
+  applicationGoalOf,
+  GOAL_RENEWAL_MS,
+  GOAL_VALIDITY_MS,
+  planProjection,
+  type GoalSource,
+} from "../../src/goal/goal.js";
+import { createGoalSigner, keyId, openSignedGoal } from "../../src/goal/signing.js";
+
+const keys = generateKeyPairSync("ed25519");
+const pem = keys.privateKey.export({ type: "pkcs8", format: "pem" });
+const signer = createGoalSigner(String(pem));
+const now = new Date("2030-01-01T00:00:00Z");
+
+const source: GoalSource = {
+  application: "web",
+  generation: 7,
+  deploymentId: "d7",
+  regions: ["eu", "us"],
+  selector: { tier: "front" },
+  run: Release.fromPartial({ buildId: "b2", artifactDigest: "sha256:22", applicationRevision: 3 }),
+  previous: Release.fromPartial({ buildId: "b1", artifactDigest: "sha256:11" }),
+};
+
+test("a goal carries what the deployment says, for its region, and can be verified", () => {
+  const goal = applicationGoalOf(source, signer, now);
+  assert.equal(Object.keys(goal.regions), ["eu", "us"]);
+  assert.is(goal.generation, 7);
+  const signed = goal.regions["us"] ?? SignedGoal.fromPartial({});
+  const opened = openSignedGoal(signed, keys.publicKey);
+  assert.equal(
+    opened,
+    Goal.fromPartial({
+      application: "web",
+      region: "us",
+      generation: 7,
+      issueTime: now,
+      deploymentId: "d7",
+      selector: { tier: "front" },
+      run: source.run,
+      previous: source.previous!,
+      percent: 100,
+      expireTime: new Date(now.getTime() + GOAL_VALIDITY_MS),
+    }),
+  );
+});
+
+test("another key, other bytes or a missing context do not verify", () => {
+  const signed = applicationGoalOf(source, signer, now).regions["eu"]!;
+  const other = generateKeyPairSync("ed25519").publicKey;
+  assert.is(openSignedGoal(signed, other), undefined);
+  const payload = Buffer.from(signed.payload);
+  payload[payload.length - 1]! ^= 1;
+  assert.is(openSignedGoal({ ...signed, payload }, keys.publicKey), undefined);
+});
+
+test("a key is named by the start of the hash of its raw bytes", () => {
+  assert.match(signer.keyId, /^[0-9a-f]{16}$/);
+  assert.is(keyId(keys.publicKey), signer.keyId);
+});
+
+test("what is not an Ed25519 private key is refused", () => {
+  assert.throws(() => createGoalSigner("nonsense"), /not a private key in PEM/);
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const text = String(privateKey.export({ type: "pkcs8", format: "pem" }));
+  assert.throws(() => createGoalSigner(text), /must be an Ed25519 key, not ec/);
+});
+
+const fresh = applicationGoalOf(source, signer, now);
+const otherSigner = createGoalSigner(
+  String(generateKeyPairSync("ed25519").privateKey.export({ type: "pkcs8", format: "pem" })),
+);
+const nearlyOver = new Date(now.getTime() - GOAL_VALIDITY_MS + GOAL_RENEWAL_MS - 1);
+const present: [string, ApplicationGoal | undefined, string][] = [
+  ["nothing", undefined, "write missing"],
+  ["the same", fresh, "keep"],
+  ["an older generation", { ...fresh, generation: 6, deploymentId: "d6" }, "write older"],
+  ["a higher generation", { ...fresh, generation: 8, deploymentId: "d8" }, "alarm"],
+  ["the same generation of another deployment", { ...fresh, deploymentId: "other" }, "alarm"],
+  ["a region less", { ...fresh, regions: { eu: fresh.regions["eu"]! } }, "write incomplete"],
+  ["another key", applicationGoalOf(source, otherSigner, now), "write key"],
+  ["one that runs out", applicationGoalOf(source, signer, nearlyOver), "write renewal"],
+];
+
+for (const [name, goal, expected] of present) {
+  test(`projecting over ${name}: ${expected}`, () => {
+    const plan = planProjection(source, goal, signer.keyId, now);
+    assert.is(plan.action === "write" ? `write ${plan.why}` : plan.action, expected);
+  });
+}
+
+test.run();
