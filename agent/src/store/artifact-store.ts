@@ -1,0 +1,225 @@
+import { randomBytes } from "node:crypto";
+import type { Stats } from "node:fs";
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat, utimes } from "node:fs/promises";
+import path from "node:path";
+import type { ReadableArtifact } from "../swarm/types.js";
+import { DirectoryArtifactWrite, FILES } from "./artifact-write.js";
+import { ArtifactBusyError, errorCode, storeError } from "./errors.js";
+import { readFully, readIfThere, syncDirectory } from "./files.js";
+import { type Manifest, ManifestError, decodeManifest, digestHex } from "./manifest.js";
+import type { ArtifactStore, ArtifactWrite, Collected, StoredArtifact } from "./types.js";
+
+/** Opens, or makes, the artifacts of a host: `<directory>/artifacts/<hex of the digest>/`. */
+export async function openArtifactStore(directory: string): Promise<ArtifactStore> {
+  const root = path.join(directory, "artifacts");
+  await mkdir(root, { recursive: true });
+  for (const name of await readdir(root)) {
+    if (name.startsWith(TRASH)) await rm(path.join(root, name), { recursive: true, force: true });
+  }
+  return new DirectoryArtifactStore(root);
+}
+
+/** What is being removed is renamed first, so that a crash leaves no half artifact. */
+const TRASH = "trash-";
+const HEX_PATTERN = /^[0-9a-f]{64}$/;
+
+class DirectoryArtifactStore implements ArtifactStore {
+  readonly #root: string;
+  /** Digest → how many hold it open. */
+  readonly #users = new Map<string, number>();
+  readonly #writing = new Set<string>();
+
+  constructor(root: string) {
+    this.#root = root;
+  }
+
+  async open(digest: string): Promise<ReadableArtifact | undefined> {
+    const directory = this.#directory(digest);
+    const release = this.#use(digest);
+    let file: FileHandle | undefined;
+    try {
+      file = await openIfThere(path.join(directory, FILES.data));
+      const manifest = file && (await this.#manifest(digest));
+      if (file === undefined || manifest === undefined) {
+        await file?.close();
+        release();
+        return undefined;
+      }
+      const { size } = await file.stat();
+      if (size !== manifest.sizeBytes) {
+        throw new Error(`${digest} has ${size} bytes on disk, not ${manifest.sizeBytes}`);
+      }
+      await touch(directory);
+      return readable(file, manifest, release);
+    } catch (error) {
+      await file?.close();
+      release();
+      throw error;
+    }
+  }
+
+  async path(digest: string): Promise<string | undefined> {
+    const file = path.join(this.#directory(digest), FILES.data);
+    return (await statIfThere(file)) === undefined ? undefined : file;
+  }
+
+  async readManifest(digest: string): Promise<Buffer | undefined> {
+    return (await this.#manifest(digest))?.bytes;
+  }
+
+  async begin(manifestBytes: Uint8Array): Promise<ArtifactWrite> {
+    const manifest = decodeManifest(manifestBytes);
+    const { digest } = manifest;
+    if (this.#writing.has(digest)) throw new ArtifactBusyError(`${digest} is being written`);
+    const release = this.#use(digest);
+    this.#writing.add(digest);
+    const done = (): void => {
+      this.#writing.delete(digest);
+      release();
+    };
+    try {
+      const directory = this.#directory(digest);
+      await mkdir(directory, { recursive: true });
+      await this.#putManifest(directory, manifest);
+      if ((await this.path(digest)) !== undefined) {
+        throw new ArtifactBusyError(`${digest} is complete already`);
+      }
+      await touch(directory);
+      return await DirectoryArtifactWrite.open(directory, manifest, done);
+    } catch (error) {
+      done();
+      throw storeError(error);
+    }
+  }
+
+  async list(): Promise<StoredArtifact[]> {
+    const names = (await readdir(this.#root)).filter((name) => HEX_PATTERN.test(name));
+    const artifacts = await Promise.all(names.map((name) => describe(this.#root, name)));
+    return artifacts.filter((artifact) => artifact !== undefined);
+  }
+
+  async remove(digest: string): Promise<void> {
+    const directory = this.#directory(digest);
+    if (this.#users.has(digest)) throw new ArtifactBusyError(`${digest} is in use`);
+    const trash = path.join(this.#root, `${TRASH}${randomBytes(8).toString("hex")}`);
+    try {
+      await rename(directory, trash);
+    } catch (error) {
+      if (errorCode(error) === "ENOENT") return;
+      throw error;
+    }
+    await rm(trash, { recursive: true, force: true });
+  }
+
+  async collect(keep: ReadonlySet<string>, { maxBytes }: { maxBytes: number }): Promise<Collected> {
+    const artifacts = (await this.list()).sort((a, b) => a.usedAt.getTime() - b.usedAt.getTime());
+    let remainingBytes = artifacts.reduce((sum, artifact) => sum + artifact.diskBytes, 0);
+    const collected: Collected = { removed: [], freedBytes: 0, remainingBytes };
+    for (const { digest, diskBytes } of artifacts) {
+      if (remainingBytes <= maxBytes) break;
+      // Asked again at each one: somebody may have opened it since.
+      if (keep.has(digest) || this.#users.has(digest)) continue;
+      await this.remove(digest);
+      remainingBytes -= diskBytes;
+      collected.removed.push(digest);
+      collected.freedBytes += diskBytes;
+    }
+    return { ...collected, remainingBytes };
+  }
+
+  async #manifest(digest: string): Promise<Manifest | undefined> {
+    const bytes = await readIfThere(path.join(this.#directory(digest), FILES.manifest));
+    if (bytes === undefined) return undefined;
+    try {
+      return decodeManifest(bytes, digest);
+    } catch (error) {
+      // Cut by a crash, or damaged: as if it were not here; begin writes it again.
+      if (error instanceof ManifestError) return undefined;
+      throw error;
+    }
+  }
+
+  async #putManifest(directory: string, manifest: Manifest): Promise<void> {
+    if ((await this.#manifest(manifest.digest)) !== undefined) return;
+    const temporary = path.join(directory, `${FILES.manifest}.new`);
+    const file = await open(temporary, "w");
+    try {
+      await file.writeFile(manifest.bytes);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await rename(temporary, path.join(directory, FILES.manifest));
+    await syncDirectory(directory);
+    await syncDirectory(this.#root);
+  }
+
+  /** Also what keeps a digest from becoming a path that leads elsewhere. */
+  #directory(digest: string): string {
+    return path.join(this.#root, digestHex(digest));
+  }
+
+  #use(digest: string): () => void {
+    this.#users.set(digest, (this.#users.get(digest) ?? 0) + 1);
+    let held = true;
+    return () => {
+      if (!held) return;
+      held = false;
+      const users = (this.#users.get(digest) ?? 1) - 1;
+      if (users === 0) this.#users.delete(digest);
+      else this.#users.set(digest, users);
+    };
+  }
+}
+
+function readable(file: FileHandle, manifest: Manifest, release: () => void): ReadableArtifact {
+  let closing: Promise<void> | undefined;
+  return {
+    manifestBytes: manifest.bytes,
+    sizeBytes: manifest.sizeBytes,
+    read: (offset, length, into) => readFully(file, offset, length, into),
+    close: () => {
+      closing ??= file.close().finally(release);
+      return closing;
+    },
+  };
+}
+
+async function describe(root: string, name: string): Promise<StoredArtifact | undefined> {
+  const directory = path.join(root, name);
+  const [whole, partial, own] = await Promise.all([
+    statIfThere(path.join(directory, FILES.data)),
+    statIfThere(path.join(directory, FILES.partial)),
+    statIfThere(directory),
+  ]);
+  if (own === undefined) return undefined;
+  return {
+    digest: `sha256:${name}`,
+    complete: whole !== undefined,
+    diskBytes: ((whole?.blocks ?? 0) + (partial?.blocks ?? 0)) * 512,
+    usedAt: own.mtime,
+  };
+}
+
+async function touch(directory: string): Promise<void> {
+  const now = new Date();
+  await utimes(directory, now, now);
+}
+
+async function openIfThere(file: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(file, "r");
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+async function statIfThere(file: string): Promise<Stats | undefined> {
+  try {
+    return await stat(file);
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}

@@ -1,0 +1,23 @@
+/** No room for an artifact. What is there stays, and the download goes on once there is room. */
+export class StoreFullError extends Error {
+  override readonly name = "StoreFullError";
+}
+
+/** The artifact is in use: being read, or being written by somebody else. */
+export class ArtifactBusyError extends Error {
+  override readonly name = "ArtifactBusyError";
+}
+
+const FULL_CODES = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);
+
+/** Disk full, quota and file size limit as StoreFullError; any other error as it is. */
+export function storeError(error: unknown): unknown {
+  const code = errorCode(error);
+  if (code === undefined || !FULL_CODES.has(code)) return error;
+  return new StoreFullError(`no room in the artifact store (${code})`, { cause: error });
+}
+
+export function errorCode(error: unknown): string | undefined {
+  if (typeof error !== "object" || error === null || !("code" in error)) return undefined;
+  return typeof error.code === "string" ? error.code : undefined;
+}

@@ -1,0 +1,48 @@
+import { type FileHandle, open, readFile } from "node:fs/promises";
+import { errorCode } from "./errors.js";
+
+/** Fills the first `length` bytes of `into` from `offset` on, or throws. */
+export async function readFully(
+  file: FileHandle,
+  offset: number,
+  length: number,
+  into: Buffer,
+): Promise<void> {
+  for (let done = 0; done < length;) {
+    const { bytesRead } = await file.read(into, done, length - done, offset + done);
+    if (bytesRead === 0) throw new Error(`the file ends at ${offset + done}`);
+    done += bytesRead;
+  }
+}
+
+/** Writes all bytes at `offset`, or throws. */
+export async function writeFully(
+  file: FileHandle,
+  offset: number,
+  bytes: Uint8Array,
+): Promise<void> {
+  for (let done = 0; done < bytes.byteLength;) {
+    const { bytesWritten } = await file.write(bytes, done, bytes.byteLength - done, offset + done);
+    done += bytesWritten;
+  }
+}
+
+/** Makes renames and new names in a directory durable. */
+export async function syncDirectory(path: string): Promise<void> {
+  const directory = await open(path, "r");
+  try {
+    await directory.sync();
+  } finally {
+    await directory.close();
+  }
+}
+
+/** A whole file, or undefined if it does not exist. */
+export async function readIfThere(path: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(path);
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}

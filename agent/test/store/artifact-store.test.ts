@@ -1,0 +1,222 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { appendFile, readFile, stat, truncate, utimes, writeFile } from "node:fs/promises";
+import path from "node:path";
+import process from "node:process";
+import { fileURLToPath } from "node:url";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { openArtifactStore } from "../../src/store/artifact-store.js";
+import { ArtifactBusyError, StoreFullError, storeError } from "../../src/store/errors.js";
+import { type Manifest, digestHex } from "../../src/store/manifest.js";
+import type { ArtifactStore } from "../../src/store/types.js";
+import { chunkOf, makeArtifact, temporaryDirectory } from "./fixtures.js";
+
+const test = suite<{ dir: string; store: ArtifactStore; remove(): Promise<void> }>(
+  "artifact store",
+);
+const KiB = 1024;
+
+test.before.each(async (context) => {
+  Object.assign(context, await temporaryDirectory());
+  context.store = await openArtifactStore(context.dir);
+});
+test.after.each((context) => context.remove());
+
+test("an artifact is written in any order, completed, read and listed", async ({ store }) => {
+  const { content, manifest } = makeArtifact([100, 64 * KiB, 7]);
+  const { digest } = manifest;
+  assert.is(await store.open(digest), undefined);
+  const write = await store.begin(manifest.bytes);
+  for (const index of [2, 0, 0, 1]) await write.write(index, chunkOf(content, manifest, index));
+  assert.is(write.bytesDone, content.length);
+  const chunk = Buffer.alloc(64 * KiB);
+  await write.readChunk(1, chunk);
+  assert.ok(chunk.equals(chunkOf(content, manifest, 1)));
+  assert.is(await store.open(digest), undefined, "not visible before it is complete");
+  assert.is((await store.list())[0]?.complete, false);
+  await write.complete();
+  await write.close();
+  await write.close();
+
+  const file = await store.path(digest);
+  assert.ok(file);
+  assert.ok((await readFile(file)).equals(content));
+  const artifact = await store.open(digest);
+  assert.ok(artifact);
+  const into = Buffer.alloc(50);
+  await artifact.read(90, 50, into);
+  assert.ok(into.equals(content.subarray(90, 140)));
+  assert.ok(artifact.manifestBytes.equals(manifest.bytes));
+  await fails(artifact.read(content.length - 1, 2, into), Error, "ends");
+  assert.equal(
+    (await store.list()).map(({ digest, complete }) => ({ digest, complete })),
+    [{ digest, complete: true }],
+  );
+  await fails(store.remove(digest), ArtifactBusyError);
+  await artifact.close();
+  await artifact.close();
+  await store.remove(digest);
+  await store.remove(digest);
+  assert.equal(await store.list(), []);
+});
+
+test("refuses what would break it", async ({ store }) => {
+  const { content, manifest } = makeArtifact([10, 20]);
+  const write = await store.begin(manifest.bytes);
+  await fails(store.begin(manifest.bytes), ArtifactBusyError);
+  await fails(write.write(1, content.subarray(0, 10)), RangeError);
+  await fails(write.write(2, content.subarray(0, 10)), RangeError);
+  await fails(write.readChunk(0, Buffer.alloc(10)), Error, "not here");
+  await fails(write.complete(), Error, "not complete");
+  await write.close();
+  await fails(write.write(0, content.subarray(0, 10)), Error, "closed");
+  await fails(store.open("sha256:../../../etc/passwd"), Error, "not an artifact digest");
+  await fails(store.remove(".."), Error, "not an artifact digest");
+});
+
+test("goes on after a close", async ({ dir, store }) => {
+  const { content, manifest } = makeArtifact([10, 20, 30]);
+  const first = await store.begin(manifest.bytes);
+  await first.write(1, chunkOf(content, manifest, 1));
+  await first.close();
+  const again = await openArtifactStore(dir);
+  const second = await again.begin(manifest.bytes);
+  assert.is(second.bytesDone, 20);
+  assert.ok((await again.readManifest(manifest.digest))?.equals(manifest.bytes));
+  await second.close();
+});
+
+for (const [what, { damage, expected }] of Object.entries<{
+  damage: (at: (name: string) => string, manifest: Manifest) => Promise<void>;
+  expected: number;
+}>({
+  "have bits of the wrong size": { damage: (at) => appendFile(at("have"), "x"), expected: 0 },
+  "no have bits": { damage: (at) => truncate(at("have"), 0), expected: 0 },
+  "data cut below a claimed chunk": {
+    damage: (at) => truncate(at("data.partial"), 45),
+    expected: 30,
+  },
+  "recent chunks that are right": {
+    damage: async (at) => {
+      await writeFile(at("have"), Buffer.from([0]));
+      await writeFile(at("recent"), Buffer.from("00000000000000020000", "hex"));
+    },
+    expected: 40,
+  },
+  "recent chunks with other bytes, or that don't exist": {
+    damage: async (at, manifest) => {
+      await writeFile(at("have"), Buffer.from([0]));
+      await writeFile(at("data.partial"), Buffer.alloc(manifest.sizeBytes));
+      await writeFile(at("recent"), Buffer.from("0000000000000002ffffffff", "hex"));
+    },
+    expected: 0,
+  },
+  "a damaged manifest": { damage: (at) => truncate(at("manifest"), 20), expected: 60 },
+})) {
+  test(`takes up only what is really there: ${what}`, async ({ dir, store }) => {
+    const { content, manifest } = makeArtifact([10, 20, 30]);
+    const first = await store.begin(manifest.bytes);
+    for (const index of [0, 1, 2]) await first.write(index, chunkOf(content, manifest, index));
+    await first.close();
+    await damage((name) => path.join(dir, "artifacts", digestHex(manifest.digest), name), manifest);
+    const second = await store.begin(manifest.bytes);
+    assert.is(second.bytesDone, expected);
+    for (const index of [0, 1, 2]) await second.write(index, chunkOf(content, manifest, index));
+    await second.complete();
+    await second.close();
+    const file = await store.path(manifest.digest);
+    assert.ok(file && (await readFile(file)).equals(content));
+  });
+}
+
+test("a killed process loses nothing that it wrote", async ({ dir, store }) => {
+  const { content, manifest } = makeArtifact([500, 500, 500]);
+  await writeFile(path.join(dir, "manifest"), manifest.bytes);
+  await writeFile(path.join(dir, "content"), content);
+  const child = spawnWriter(dir, "hang");
+  await once(child.stdout, "data");
+  child.kill("SIGKILL");
+  await once(child, "exit");
+  const write = await store.begin(manifest.bytes);
+  assert.is(write.bytesDone, 1500);
+  await write.close();
+});
+
+test("no room is a typed failure, and the rest of the artifact comes later", async ({
+  dir,
+  store,
+}) => {
+  const { content, manifest } = makeArtifact([64 * KiB, 64 * KiB, 64 * KiB]);
+  await writeFile(path.join(dir, "manifest"), manifest.bytes);
+  await writeFile(path.join(dir, "content"), content);
+  // 100 KiB for any file: the second chunk does not fit.
+  const child = spawnWriter(dir, "report", 'ulimit -f 200; exec "$@"');
+  let output = "";
+  child.stdout.on("data", (data: Buffer) => (output += data.toString()));
+  await once(child, "close");
+  assert.is(output.trim(), "StoreFullError after 1");
+  const write = await store.begin(manifest.bytes);
+  assert.is(write.bytesDone, 64 * KiB);
+  for (const index of [1, 2]) await write.write(index, chunkOf(content, manifest, index));
+  await write.complete();
+  await write.close();
+  for (const code of ["ENOSPC", "EDQUOT"]) {
+    assert.instance(storeError(Object.assign(new Error("x"), { code })), StoreFullError);
+  }
+  const other = Object.assign(new Error("x"), { code: "EIO" });
+  assert.is(storeError(other), other);
+});
+
+test("collects the oldest first, but nothing kept or in use", async ({ dir, store }) => {
+  const digests: string[] = [];
+  for (let age = 0; age < 4; age++) {
+    const { content, manifest } = makeArtifact([64 * KiB]);
+    const write = await store.begin(manifest.bytes);
+    await write.write(0, content);
+    await write.complete();
+    await write.close();
+    const used = new Date(Date.now() - (10 - age) * 60_000);
+    await utimes(path.join(dir, "artifacts", digestHex(manifest.digest)), used, used);
+    digests.push(manifest.digest);
+  }
+  const [kept = "", oldest = "", opened = "", newest = ""] = digests;
+  const [first] = await store.list();
+  const diskBytes = first?.diskBytes ?? 0;
+  assert.ok(diskBytes >= 64 * KiB);
+  const untouched = await store.collect(new Set([kept]), { maxBytes: diskBytes * 4 });
+  assert.equal(untouched, { removed: [], freedBytes: 0, remainingBytes: diskBytes * 4 });
+  assert.equal((await store.collect(new Set([kept]), { maxBytes: diskBytes * 3 })).removed, [
+    oldest,
+  ]);
+  const reader = await store.open(opened);
+  const all = await store.collect(new Set([kept]), { maxBytes: 0 });
+  assert.equal(all.removed, [newest]);
+  assert.is(all.remainingBytes, diskBytes * 2);
+  await reader?.close();
+  assert.ok((await stat((await store.path(kept)) ?? "")).isFile());
+});
+
+/** A process that writes the chunks of dir/content into the store at dir. */
+function spawnWriter(dir: string, mode: string, shell = 'exec "$@"') {
+  const program = fileURLToPath(new URL("./writer.ts", import.meta.url));
+  const command = [process.execPath, "--import", "tsx", program, dir, mode];
+  return spawn("/bin/sh", ["-c", shell, "sh", ...command], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+}
+
+async function fails(
+  promise: Promise<unknown>,
+  type: new (...args: never[]) => Error,
+  message = "",
+): Promise<void> {
+  const error = await promise.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  assert.instance(error, type);
+  assert.match(String(error), message);
+}
+
+test.run();
