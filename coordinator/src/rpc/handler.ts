@@ -7,6 +7,8 @@ import {
   type Metadata,
   type ServerDuplexStream,
   type ServerWritableStream,
+  type ServiceDefinition,
+  type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import type { Context } from "../context.js";
 import { DomainError } from "../errors.js";
@@ -44,6 +46,12 @@ export type BidiMethod<C, Request, Response> = (
   requests: AsyncIterable<Request>,
   call: CallInfo,
 ) => AsyncIterable<Outgoing<Response>>;
+
+/** A service as grpc-js takes it. */
+export interface ServiceEntry {
+  definition: ServiceDefinition;
+  implementation: UntypedServiceImplementation;
+}
 
 /** Turns methods into grpc-js handlers: errors, cancelling, backpressure and logging. */
 export class Handlers {

@@ -1,16 +1,10 @@
-import type { ServiceDefinition, UntypedServiceImplementation } from "@grpc/grpc-js";
-import type { Handlers } from "./handler.js";
-
-/** A service as grpc-js takes it. */
-export interface ServiceEntry {
-  definition: ServiceDefinition;
-  implementation: UntypedServiceImplementation;
-}
+import type { ServiceDefinition } from "@grpc/grpc-js";
+import { applicationService } from "./application/service.js";
+import type { Handlers, ServiceEntry } from "./handler.js";
 
 /** Every service that a coordinator offers. */
 export function createServices(handlers: Handlers): readonly ServiceEntry[] {
-  void handlers;
-  return [];
+  return [applicationService(handlers)];
 }
 
 /** The same service, whose responses may also be bytes that were encoded before. */

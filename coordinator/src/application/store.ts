@@ -1,0 +1,121 @@
+import { Application, ApplicationSpec } from "@slipway/proto";
+import type { Knex } from "knex";
+import { aborted, notFound } from "../errors.js";
+import type { CheckedSpec } from "./spec.js";
+
+interface Row {
+  application: string;
+  revision: number;
+  spec: Buffer;
+  create_time: Date;
+}
+
+/**
+ * Creates the application or gives it a new revision, unless the spec is the present one.
+ * @param expected the revision to apply on top of; 0 for any.
+ * @throws DomainError ABORTED if that is not the present one.
+ */
+export async function applyApplication(
+  db: Knex,
+  name: string,
+  spec: CheckedSpec,
+  expected: number,
+): Promise<{ application: Application; changed: boolean }> {
+  const bytes = Buffer.from(ApplicationSpec.encode(spec).finish());
+  return db.transaction(async (trx) => {
+    // An application is made with its first revision only if none can be expected to be there.
+    const created: unknown[] =
+      expected === 0
+        ? await trx("applications")
+            .insert({ name, revision: 1 })
+            .onConflict("name")
+            .ignore()
+            .returning("name")
+        : [];
+    if (created.length > 0) {
+      return { application: await addRevision(trx, name, 1, bytes), changed: true };
+    }
+    const head = await trx<{ name: string; revision: number }>("applications")
+      .where({ name })
+      .forUpdate()
+      .first();
+    const present = head?.revision ?? 0;
+    if (expected !== 0 && expected !== present) {
+      throw aborted(
+        "REVISION_MISMATCH",
+        present === 0
+          ? `revision ${expected} was expected, but there is no application "${name}"`
+          : `revision ${expected} was expected, but the present one is ${present}`,
+      );
+    }
+    const row = await trx<Row>("application_revisions")
+      .where({ application: name, revision: present })
+      .first();
+    if (row === undefined) throw new Error(`application ${name} has no revision ${present}`);
+    if (row.spec.equals(bytes)) return { application: fromRow(row), changed: false };
+    await trx("applications")
+      .where({ name })
+      .update({ revision: present + 1, update_time: trx.fn.now() });
+    return { application: await addRevision(trx, name, present + 1, bytes), changed: true };
+  });
+}
+
+async function addRevision(
+  trx: Knex.Transaction,
+  application: string,
+  revision: number,
+  spec: Buffer,
+): Promise<Application> {
+  const [row] = await trx<Row>("application_revisions")
+    .insert({ application, revision, spec })
+    .returning("*");
+  if (row === undefined) throw new Error("an insert returned no row");
+  return fromRow(row);
+}
+
+/** @param revision 0 for the present one. @throws DomainError NOT_FOUND */
+export async function getApplication(
+  db: Knex,
+  name: string,
+  revision: number,
+): Promise<Application> {
+  const query = db<Row>("application_revisions as r").where("r.application", name);
+  const row =
+    revision === 0
+      ? await query
+          .join("applications as a", (join) =>
+            join.on("a.name", "r.application").andOn("a.revision", "r.revision"),
+          )
+          .first("r.*")
+      : await query.where("r.revision", revision).first("r.*");
+  if (row !== undefined) return fromRow(row as Row);
+  if (revision !== 0) await getApplication(db, name, 0);
+  throw revision === 0
+    ? notFound("application", name)
+    : notFound("application revision", `${name}@${revision}`);
+}
+
+/** Present revisions, ordered by name, those after a name. */
+export async function listApplications(
+  db: Knex,
+  { after, limit }: { after: string | undefined; limit: number },
+): Promise<Application[]> {
+  const query = db<Row>("application_revisions as r")
+    .join("applications as a", (join) =>
+      join.on("a.name", "r.application").andOn("a.revision", "r.revision"),
+    )
+    .orderBy("a.name")
+    .limit(limit);
+  if (after !== undefined) void query.where("a.name", ">", after);
+  const rows = (await query.select("r.*")) as Row[];
+  return rows.map(fromRow);
+}
+
+function fromRow(row: Row): Application {
+  return {
+    name: row.application,
+    revision: row.revision,
+    spec: ApplicationSpec.decode(row.spec),
+    updateTime: row.create_time,
+  };
+}

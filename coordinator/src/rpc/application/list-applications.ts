@@ -1,0 +1,22 @@
+import {
+  NAME_PATTERN,
+  type ListApplicationsRequest,
+  type ListApplicationsResponse,
+} from "@slipway/proto";
+import * as store from "../../application/store.js";
+import type { Context } from "../../context.js";
+import { decodePageToken, encodePageToken, pageSize } from "../../validate.js";
+
+export async function listApplications(
+  { db }: Context,
+  { pageSize: asked, pageToken }: ListApplicationsRequest,
+): Promise<ListApplicationsResponse> {
+  const limit = pageSize(asked, { byDefault: 100, most: 1_000 });
+  const after = decodePageToken(pageToken, NAME_PATTERN);
+  const applications = await store.listApplications(db, { after, limit });
+  const last = applications.length === limit ? applications.at(-1) : undefined;
+  return {
+    applications,
+    nextPageToken: last === undefined ? "" : encodePageToken(last.name),
+  };
+}

@@ -1,0 +1,14 @@
+import { ApplicationServiceService, type ApplicationServiceServer } from "@slipway/proto";
+import type { Handlers, ServiceEntry } from "../handler.js";
+import { applyApplication } from "./apply-application.js";
+import { getApplication } from "./get-application.js";
+import { listApplications } from "./list-applications.js";
+
+export function applicationService(handlers: Handlers): ServiceEntry {
+  const implementation: ApplicationServiceServer = {
+    applyApplication: handlers.unary(applyApplication),
+    getApplication: handlers.unary(getApplication),
+    listApplications: handlers.unary(listApplications),
+  };
+  return { definition: ApplicationServiceService, implementation };
+}
