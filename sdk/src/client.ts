@@ -1,0 +1,37 @@
+import { createApplications, type Applications } from "./applications.js";
+import { createBuilds, type Builds } from "./builds.js";
+import { createCaller } from "./caller.js";
+import { createDeployments, type Deployments } from "./deployments.js";
+import { createFleet, type Fleet } from "./fleet.js";
+import { resolveOptions, type ClientOptions } from "./options.js";
+import { createReplications, type Replications } from "./replication.js";
+
+/** Everything that a coordinator does for tools and services. */
+export interface Client {
+  readonly applications: Applications;
+  readonly builds: Builds;
+  readonly deployments: Deployments;
+  readonly fleet: Fleet;
+  readonly replication: Replications;
+  /**
+   * Ends every call and watch with a SlipwayError (CANCELLED, CLIENT_CLOSED), and the connections.
+   * May be called twice. An open client keeps no process alive unless a call is under way.
+   */
+  close(): void;
+}
+
+/**
+ * A client of a fleet's coordinators. Connects at the first call, and again by itself.
+ * @throws TypeError for options that cannot be meant.
+ */
+export function createClient(options?: ClientOptions): Client {
+  const caller = createCaller(resolveOptions(options));
+  return {
+    applications: createApplications(caller),
+    builds: createBuilds(caller),
+    deployments: createDeployments(caller),
+    fleet: createFleet(caller),
+    replication: createReplications(caller),
+    close: () => caller.close(),
+  };
+}
