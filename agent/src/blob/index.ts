@@ -1,0 +1,10 @@
+export { type BlobStore, type BlobWrite, type ReadOptions } from "./blob-store.js";
+export { BlobStoreError, type BlobStoreErrorReason } from "./errors.js";
+export { openDirectoryBlobStore } from "./directory-store.js";
+export {
+  copyArtifact,
+  putFile,
+  verifyArtifact,
+  type TransferOptions,
+  type TransferProgress,
+} from "./transfer.js";
