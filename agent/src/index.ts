@@ -1,1 +1,6 @@
-export {};
+export {
+  createIdentity,
+  type CreateIdentityOptions,
+  type Identity,
+  writeIdentity,
+} from "./swarm/identity.js";
