@@ -52,7 +52,7 @@ test("a manifest knows where chunks are", () => {
 });
 
 for (const [what, change] of Object.entries<(message: ManifestMessage) => void>({
-  "another hash algorithm": (message) => (message.hashAlgorithm = 7),
+  "another hash algorithm": (message) => Object.assign(message, { hashAlgorithm: 7 }),
   "no chunks": (message) =>
     Object.assign(message, { chunkSizes: [], chunkHashes: zeros(0), sizeBytes: 0 }),
   "a chunk of 0 bytes": (message) => Object.assign(message, { chunkSizes: [0, 8], sizeBytes: 8 }),

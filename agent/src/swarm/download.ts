@@ -1,0 +1,98 @@
+import type { Bitfield } from "../store/bitfield.js";
+import { IndexSet } from "./index-set.js";
+
+/** The sizes of an artifact's chunks; a Manifest is one. */
+export interface ChunkSizes {
+  readonly chunkCount: number;
+  readonly sizeBytes: number;
+  sizeOf(index: number): number;
+}
+
+/** Which chunks a neighbour has; "all" for a seeder. */
+export type Holding = Bitfield | "all";
+
+/**
+ * What is known of an artifact that is being fetched. A chunk is wanted, asked for (of one
+ * neighbour or more), arrived (being verified and written), or here.
+ */
+export class Download {
+  readonly digest: string;
+  readonly sizes: ChunkSizes;
+  readonly wanted: IndexSet;
+  /** Chunk → ids of the neighbours that were asked. */
+  readonly asked = new Map<number, string[]>();
+  readonly arrived = new Set<number>();
+  readonly holders: Uint16Array;
+  readonly holdings = new Map<string, Holding>();
+  wantedBytes = 0;
+
+  constructor(digest: string, sizes: ChunkSizes, have: Bitfield) {
+    this.digest = digest;
+    this.sizes = sizes;
+    this.wanted = new IndexSet(sizes.chunkCount);
+    this.holders = new Uint16Array(sizes.chunkCount);
+    for (let chunk = 0; chunk < sizes.chunkCount; chunk++) if (!have.has(chunk)) this.want(chunk);
+  }
+
+  get done(): boolean {
+    return this.wanted.size === 0 && this.asked.size === 0 && this.arrived.size === 0;
+  }
+
+  want(chunk: number): void {
+    if (this.wanted.has(chunk)) return;
+    this.arrived.delete(chunk);
+    this.wanted.add(chunk);
+    this.wantedBytes += this.sizes.sizeOf(chunk);
+  }
+
+  ask(peer: string, chunk: number): void {
+    if (this.wanted.has(chunk)) {
+      this.wanted.delete(chunk);
+      this.wantedBytes -= this.sizes.sizeOf(chunk);
+    }
+    this.asked.set(chunk, [...(this.asked.get(chunk) ?? []), peer]);
+  }
+
+  /** A neighbour won't send a chunk that it was asked for; wanted again if nobody else will. */
+  unask(peer: string, chunk: number): void {
+    const others = (this.asked.get(chunk) ?? []).filter((other) => other !== peer);
+    if (others.length > 0) this.asked.set(chunk, others);
+    else {
+      this.asked.delete(chunk);
+      if (!this.arrived.has(chunk)) this.want(chunk);
+    }
+  }
+
+  hasChunk(peer: string, chunk: number): boolean {
+    const holding = this.holdings.get(peer);
+    return holding === "all" || (holding?.has(chunk) ?? false);
+  }
+
+  /** Replaces what a neighbour is known to have. RangeError if it does not fit the artifact. */
+  setHolding(peer: string, holding: Holding | undefined): void {
+    if (holding !== undefined && holding !== "all" && holding.size !== this.sizes.chunkCount) {
+      throw new RangeError(`a bitfield of ${holding.size} for ${this.sizes.chunkCount} chunks`);
+    }
+    const before = this.holdings.get(peer);
+    if (before !== undefined) this.#count(before, -1);
+    if (holding === undefined) this.holdings.delete(peer);
+    else {
+      this.holdings.set(peer, holding);
+      this.#count(holding, 1);
+    }
+  }
+
+  /** RangeError if there is no such chunk. */
+  addHolding(peer: string, chunk: number): void {
+    const holding = this.holdings.get(peer);
+    if (holding === undefined || holding === "all" || !holding.set(chunk)) return;
+    this.holders[chunk] = (this.holders[chunk] ?? 0) + 1;
+  }
+
+  #count(holding: Holding, by: 1 | -1): void {
+    for (let chunk = 0; chunk < this.sizes.chunkCount; chunk++) {
+      if (holding !== "all" && !holding.has(chunk)) continue;
+      this.holders[chunk] = (this.holders[chunk] ?? 0) + by;
+    }
+  }
+}

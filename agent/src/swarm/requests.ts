@@ -1,0 +1,131 @@
+import { DeliveryRate } from "./rate.js";
+
+/** Milliseconds and bytes. */
+export const LIMITS = {
+  /** Shortest time that a request gets. */
+  deadlineMs: 5_000,
+  /** A neighbour that sends nothing for so long, while it owes something, is stalled. */
+  stallMs: 5_000,
+  demoteMs: 5_000,
+  demoteMaxMs: 60_000,
+  busyMs: 500,
+  /** Bytes asked of one neighbour ahead of their arrival: what it sends in so long a time … */
+  windowMs: 250,
+  /** … but within these bounds. */
+  windowMinBytes: 1024 * 1024 + 1,
+  windowMaxBytes: 16 * 1024 * 1024,
+  /** Bytes asked for or not yet written, of all neighbours together: what bounds memory. */
+  budgetBytes: 64 * 1024 * 1024,
+} as const;
+
+export interface Request {
+  id: number;
+  artifact: string;
+  chunk: number;
+  size: number;
+  askedAt: number;
+  deadline: number;
+}
+
+/**
+ * What one neighbour owes us, how fast it is, and how much may be asked of it. Neither sends nor
+ * receives; takes the clock's time.
+ */
+export class PeerRequests {
+  readonly open = new Map<number, Request>();
+  readonly rate = new DeliveryRate();
+  outstandingBytes = 0;
+  demotedUntil = 0;
+  #nextId = 1;
+  #strikes = 0;
+  #progressAt = 0;
+  #pausedUntil = 0;
+  #slow = false;
+
+  /** One chunk at a time: its chunks come over the control stream. */
+  setSlow(slow: boolean): void {
+    this.#slow = slow;
+  }
+
+  windowBytes(): number {
+    if (this.#slow) return 1;
+    const fitting = ((this.rate.value ?? 0) * LIMITS.windowMs) / 1000;
+    return Math.min(LIMITS.windowMaxBytes, Math.max(LIMITS.windowMinBytes, fitting));
+  }
+
+  hasRoom(now: number): boolean {
+    if (now < this.#pausedUntil) return false;
+    // One at a time until it has proved itself again.
+    if (this.demotedUntil > 0 && this.open.size > 0) return false;
+    return this.outstandingBytes < this.windowBytes();
+  }
+
+  demoted(now: number): boolean {
+    return now < this.demotedUntil;
+  }
+
+  /** How long the bytes that are owed should take, in milliseconds; undefined before any came. */
+  expectedMs(): number | undefined {
+    if (this.rate.value === undefined) return undefined;
+    return (this.outstandingBytes / Math.max(1, this.rate.value)) * 1000;
+  }
+
+  add(artifact: string, chunk: number, size: number, now: number): Request {
+    if (this.open.size === 0) this.#progressAt = now;
+    this.outstandingBytes += size;
+    const expected = this.expectedMs();
+    const allowed = Math.max(LIMITS.deadlineMs, expected === undefined ? 30_000 : expected * 4);
+    const request = {
+      id: this.#nextId,
+      artifact,
+      chunk,
+      size,
+      askedAt: now,
+      deadline: now + allowed,
+    };
+    this.#nextId = this.#nextId === 0xffff_ffff ? 1 : this.#nextId + 1;
+    this.open.set(request.id, request);
+    return request;
+  }
+
+  /** Was this id ever given out? */
+  knows(id: number): boolean {
+    return id > 0 && id < this.#nextId;
+  }
+
+  remove(id: number): Request | undefined {
+    const request = this.open.get(id);
+    if (request === undefined) return undefined;
+    this.open.delete(id);
+    this.outstandingBytes -= request.size;
+    return request;
+  }
+
+  progress(now: number): void {
+    this.#progressAt = now;
+  }
+
+  delivered(request: Request, now: number): void {
+    this.rate.delivered(request.size, request.askedAt, now);
+    this.#progressAt = now;
+    this.#strikes = 0;
+    this.demotedUntil = 0;
+  }
+
+  busy(now: number): void {
+    this.#pausedUntil = now + LIMITS.busyMs;
+  }
+
+  demote(now: number): void {
+    const wait = Math.min(LIMITS.demoteMaxMs, LIMITS.demoteMs * 2 ** this.#strikes);
+    this.#strikes = Math.min(this.#strikes + 1, 10);
+    this.demotedUntil = now + wait;
+  }
+
+  /** Requests that are too late: all of a stalled neighbour's. */
+  overdue(now: number): Request[] {
+    if (this.open.size === 0) return [];
+    const stalled = now - this.#progressAt >= LIMITS.stallMs;
+    return [...this.open.values()].filter((request) => stalled || now >= request.deadline);
+  }
+}
