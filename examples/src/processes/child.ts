@@ -30,7 +30,7 @@ export interface Child {
   readonly name: string;
   readonly pid: number;
   readonly logFile: string;
-  /** Settles when it has ended; never rejects. */
+  /** Settles when it has ended; never rejects. Waiting for it keeps nothing alive; `stop` does. */
   readonly exited: Promise<Exit>;
   /** Undefined while it runs. */
   readonly exit: Exit | undefined;

@@ -7,7 +7,7 @@ import { isAlive, signalGroup, waitUntilGone } from "./signals.js";
 const GRACE_MS = 5_000;
 
 const watched = new Map<number, NodeJS.Signals>();
-const directories = new Set<string>();
+const directories = new Map<string, { keep: boolean }>();
 
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => undefined);
 
@@ -29,7 +29,7 @@ function obey(line: string): void {
       watched.delete(order.pid);
       break;
     case "directory":
-      directories.add(order.path);
+      directories.set(order.path, order);
       break;
     case "forget-directory":
       directories.delete(order.path);
@@ -45,8 +45,9 @@ async function endAll(): Promise<void> {
   }
   await waitUntilGone([...watched.keys()], GRACE_MS);
   for (const pid of watched.keys()) if (isAlive(pid)) signalGroup(pid, "SIGKILL");
-  for (const directory of directories) {
+  for (const [directory, { keep }] of directories) {
     await endLeftovers(directory);
+    if (keep) continue;
     await rm(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });
   }
 }

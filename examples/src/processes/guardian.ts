@@ -6,7 +6,7 @@ import type { Socket } from "node:net";
 export type GuardianOrder =
   | { order: "watch"; pid: number; signal: NodeJS.Signals }
   | { order: "forget"; pid: number }
-  | { order: "directory"; path: string }
+  | { order: "directory"; path: string; keep: boolean }
   | { order: "forget-directory"; path: string };
 
 /**
@@ -18,8 +18,11 @@ export interface Guardian {
   /** End the process, and its group if it leads one, when this process is gone. */
   watch(pid: number, signal: NodeJS.Signals): void;
   forget(pid: number): void;
-  /** Remove the directory, an absolute path without links, when this process is gone. */
-  directory(path: string): void;
+  /**
+   * End the processes that work in the directory, an absolute path without links, and remove it
+   * unless it is to be kept, when this process is gone.
+   */
+  directory(path: string, options: { keep: boolean }): void;
   forgetDirectory(path: string): void;
 }
 
@@ -60,7 +63,7 @@ function startGuardian(): Guardian {
   return {
     watch: (pid, signal) => rely({ order: "watch", pid, signal }),
     forget: (pid) => tell({ order: "forget", pid }),
-    directory: (path) => rely({ order: "directory", path }),
+    directory: (path, { keep }) => rely({ order: "directory", path, keep }),
     forgetDirectory: (path) => tell({ order: "forget-directory", path }),
   };
 }

@@ -1,0 +1,51 @@
+import path from "node:path";
+import type { LocalFleet } from "../local-fleet/fleet.js";
+import type { Display } from "./display.js";
+import { sampleApplication, SAMPLE_APPLICATION } from "./sample-application.js";
+import { createSampleRepository } from "./sample-repository.js";
+
+/** Prints where everything is and what to try, and waits until the fleet's signal aborts. */
+export async function runDev(fleet: LocalFleet, display: Display): Promise<never> {
+  const folder = path.join(fleet.dir, "repository");
+  const repository = await createSampleRepository(folder, "Serve the catalogue");
+  const spec = sampleApplication(repository.path, fleet.regions);
+  const signal = fleet.broken;
+  await fleet.client.applications.apply({ name: SAMPLE_APPLICATION, spec }, { signal });
+
+  display.heading("Where things are");
+  display.line(`coordinator   ${fleet.coordinator}`);
+  display.line(`postgres      ${fleet.postgres.url("slipway")}`);
+  display.line(`nats          ${fleet.nats.url}`);
+  display.line(`repository    ${repository.path}`);
+  display.line(`logs          ${path.join(fleet.dir, "logs")}`);
+  for (const { id, url } of fleet.hosts) display.line(`${id.padEnd(13)} ${url}/version`);
+
+  display.heading("In another terminal, in this folder");
+  for (const command of commands(fleet.coordinator, repository.head)) display.line(command);
+  display.heading("Ctrl-C ends the fleet and removes its directory.");
+  return untilAborted(signal);
+}
+
+function commands(coordinator: string, commit: string): string[] {
+  return [
+    `export SLIPWAY_COORDINATOR=${coordinator}`,
+    "npx slipway hosts",
+    `npx slipway build submit ${SAMPLE_APPLICATION} ${commit} --watch`,
+    `npx slipway deploy ${SAMPLE_APPLICATION} --commit ${commit} --watch`,
+    `npx slipway status ${SAMPLE_APPLICATION}`,
+    "npx slipway --help",
+  ];
+}
+
+function untilAborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    // Nothing else keeps this process alive: its children do not.
+    const alive = setInterval(() => undefined, 60_000);
+    const end = (): void => {
+      clearInterval(alive);
+      reject(signal.reason as Error);
+    };
+    if (signal.aborted) end();
+    else signal.addEventListener("abort", end, { once: true });
+  });
+}

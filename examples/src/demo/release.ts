@@ -1,0 +1,215 @@
+import {
+  type Build,
+  BuildFailureReason,
+  BuildStatus,
+  type Deployment,
+  type DeploymentProgress,
+  DeploymentState,
+  type RegionProgress,
+} from "@slipway/sdk";
+import { HostPhase } from "@slipway/sdk";
+import type { LocalFleet } from "../local-fleet/fleet.js";
+import { FleetError } from "../local-fleet/fleet-error.js";
+import type { Display } from "./display.js";
+import { bar, bytes, seconds, shortSha } from "./render.js";
+
+/** How long one step may take before the demo says that it hangs. */
+const STEP_TIMEOUT_MS = 120_000;
+
+/** Times in milliseconds. */
+export interface BuildTimes {
+  leased: number;
+  build: number;
+  replicate: number;
+}
+
+/** Where the bytes came from that a deployment's hosts needed. */
+export interface BytesMoved {
+  fromPeers: number;
+  fromSeeders: number;
+  fromLocal: number;
+}
+
+export interface DeployFigures extends BytesMoved {
+  /** Milliseconds from the request to the last host's RUNNING. */
+  lastHost: number;
+}
+
+export interface Release {
+  fleet: LocalFleet;
+  display: Display;
+}
+
+/** Builds a commit and waits until it may be deployed. @throws FleetError */
+export async function buildCommit(
+  { fleet, display }: Release,
+  application: string,
+  commitSha: string,
+): Promise<{ build: Build; times: BuildTimes }> {
+  const activity = display.activity("build");
+  const deadline = stepSignal(fleet, `building ${shortSha(commitSha)}`);
+  const { signal } = deadline;
+  const lines: string[] = [];
+  let build: Build | undefined;
+  try {
+    const submitted = await fleet.client.builds.submit(
+      { application, commitSha, submitter: "demo" },
+      { signal },
+    );
+    const { id } = submitted.build;
+    for await (const event of fleet.client.builds.watch(id, {
+      logs: true,
+      untilDeployable: true,
+      signal,
+    })) {
+      if (event.type === "build") build = event.build;
+      else lines.push(event.line.text);
+      if (build !== undefined) activity.update(stateOf(build), lines.at(-1) ?? "");
+    }
+  } catch (error) {
+    activity.failed();
+    throw error;
+  } finally {
+    deadline.clear();
+  }
+  if (build?.status !== BuildStatus.SUCCEEDED || build.artifact === undefined) {
+    activity.failed();
+    const { reason, message } = build?.failure ?? { reason: 0, message: "it has no end state" };
+    const what = `the build failed (${BuildFailureReason[reason]}): ${message}`;
+    const log = { name: "build log", tail: lines.slice(-15).join("\n") };
+    throw new FleetError(what, [log, ...(await fleet.logTails([build?.builderId ?? ""]))]);
+  }
+  const { sizeBytes, chunkCount } = build.artifact;
+  const times = timesOf(build);
+  activity.done(
+    `${bytes(sizeBytes)} in ${chunkCount} chunks by ${build.builderId}, ` +
+      `in ${build.replications.length} regions ${seconds(times.replicate)} later`,
+  );
+  return { build, times };
+}
+
+/** Follows a deployment, made by `request`, to its end. @throws FleetError */
+export async function follow(
+  { fleet, display }: Release,
+  label: string,
+  request: (signal: AbortSignal) => Promise<Deployment>,
+): Promise<DeployFigures> {
+  const activity = display.activity(label);
+  const deadline = stepSignal(fleet, label);
+  const { signal } = deadline;
+  const started = Date.now();
+  try {
+    const deployment = await request(signal);
+    let last: DeploymentProgress | undefined;
+    for await (const progress of fleet.client.deployments.watch(deployment.id, { signal })) {
+      last = progress;
+      activity.update(...progress.regions.map(regionLine));
+    }
+    if (last?.deployment.state !== DeploymentState.SUCCEEDED) throw await failure(fleet, last);
+    const figures = await figuresOf(fleet, deployment, started, signal);
+    activity.done(`${fleet.hosts.length} hosts in ${fleet.regions.length} regions run it`);
+    return figures;
+  } catch (error) {
+    activity.failed();
+    throw error;
+  } finally {
+    deadline.clear();
+  }
+}
+
+function stateOf(build: Build): string {
+  if (build.status === BuildStatus.QUEUED) return "queued";
+  if (build.status === BuildStatus.RUNNING) {
+    return `on ${build.builderId}${build.attempt > 1 ? `, attempt ${build.attempt}` : ""}`;
+  }
+  const copied = build.replications.map(
+    ({ region, bytesCopied, sizeBytes }) =>
+      `${region} ${bar(sizeBytes === 0 ? 0 : bytesCopied / sizeBytes, 10)}`,
+  );
+  return `replicating  ${copied.join("  ")}`;
+}
+
+function regionLine({ region, status, silent }: RegionProgress): string {
+  if (silent) return `${region.padEnd(4)} silent`;
+  if (status === undefined) return `${region.padEnd(4)} waiting`;
+  const count = (phase: HostPhase): number =>
+    status.phases.find((each) => each.phase === phase)?.count ?? 0;
+  const fraction = status.bytesTotal === 0 ? 0 : status.bytesDone / status.bytesTotal;
+  const running = count(HostPhase.RUNNING);
+  const failed = count(HostPhase.FAILED);
+  const words = [
+    region.padEnd(4),
+    bar(running === status.hostCount ? 1 : fraction),
+    `${running}/${status.hostCount} running`,
+    ...(failed > 0 ? [`${failed} failed`] : []),
+  ];
+  return words.join(" ");
+}
+
+function timesOf({ createTime, startTime, finishTime, replications }: Build): BuildTimes {
+  const [created, started, finished] = [createTime, startTime, finishTime].map(
+    (time) => time?.getTime() ?? Number.NaN,
+  ) as [number, number, number];
+  const replicated = replications.map(({ updateTime }) => updateTime?.getTime() ?? finished);
+  return {
+    leased: started - created,
+    build: finished - started,
+    replicate: Math.max(0, Math.max(...replicated) - finished),
+  };
+}
+
+/** From what every host said of itself. */
+async function figuresOf(
+  fleet: LocalFleet,
+  { application, generation }: Deployment,
+  started: number,
+  signal: AbortSignal,
+): Promise<DeployFigures> {
+  const figures = { lastHost: 0, fromPeers: 0, fromSeeders: 0, fromLocal: 0 };
+  for await (const { status } of fleet.client.fleet.hosts({ application }, { signal })) {
+    const found = status?.applications.find((each) => each.application === application);
+    if (found === undefined || found.generation !== generation) continue;
+    const running = (found.phaseTime?.getTime() ?? started) - started;
+    figures.lastHost = Math.max(figures.lastHost, running);
+    figures.fromPeers += found.bytesFromPeers;
+    figures.fromSeeders += found.bytesFromSeeders;
+    figures.fromLocal += found.bytesFromLocal;
+  }
+  return figures;
+}
+
+async function failure(
+  fleet: LocalFleet,
+  progress: DeploymentProgress | undefined,
+): Promise<FleetError> {
+  const samples = progress?.regions.flatMap(({ status }) => status?.failures ?? []) ?? [];
+  const hosts = samples.map(({ hostId }) => hostId).slice(0, 2);
+  const said = progress?.deployment.failure?.message ?? "";
+  const first = samples[0]?.failure?.message;
+  const state = DeploymentState[progress?.deployment.state ?? 0];
+  const what = [`the deployment ended ${state}`, said, first].filter((word) => word).join(": ");
+  return new FleetError(what, await fleet.logTails(hosts));
+}
+
+interface Deadline {
+  signal: AbortSignal;
+  clear(): void;
+}
+
+/** Aborts when the fleet breaks, or the step takes too long. */
+function stepSignal(fleet: LocalFleet, step: string): Deadline {
+  const controller = new AbortController();
+  const broke = (): void => controller.abort(fleet.broken.reason);
+  if (fleet.broken.aborted) broke();
+  fleet.broken.addEventListener("abort", broke);
+  const late = (): void =>
+    controller.abort(new Error(`${step} took longer than ${STEP_TIMEOUT_MS / 1000} s`));
+  const timer = setTimeout(late, STEP_TIMEOUT_MS);
+  return {
+    signal: controller.signal,
+    clear() {
+      clearTimeout(timer);
+      fleet.broken.removeEventListener("abort", broke);
+    },
+  };
+}

@@ -1,0 +1,124 @@
+import path from "node:path";
+
+/** Which programs run in a fleet. */
+export type ProcessKind = "coordinator" | "builder" | "region" | "host";
+
+/** What one process of the fleet is. */
+export interface ProcessPlan {
+  kind: ProcessKind;
+  /** Unique in the fleet; also its folder's and log's name. */
+  name: string;
+  args: string[];
+}
+
+export interface RegionPlan {
+  region: string;
+  agentId: string;
+  /** Of its swarm. */
+  port: number;
+}
+
+export interface HostPlan {
+  region: string;
+  hostId: string;
+  /** Of the swarm. */
+  port: number;
+  /** Where the service listens that runs on it. */
+  servicePort: number;
+}
+
+/** Where everything of a fleet is. */
+export interface FleetPlan {
+  dir: string;
+  coordinatorPort: number;
+  natsUrl: string;
+  databaseUrl: string;
+  replicationDatabaseUrl: string;
+  builders: readonly string[];
+  regions: readonly RegionPlan[];
+  hosts: readonly HostPlan[];
+}
+
+export const goalKeyFile = (dir: string): string => path.join(dir, "keys", "goal");
+export const membershipKeyFile = (dir: string): string => path.join(dir, "keys", "membership");
+export const identityFile = (dir: string, name: string): string =>
+  path.join(dir, "keys", `${name}.identity.json`);
+export const blobFolder = (dir: string, name: string): string => path.join(dir, "blobs", name);
+export const dataFolder = (dir: string, name: string): string => path.join(dir, "data", name);
+
+/** What to start, in this order. */
+export function planProcesses(plan: FleetPlan): ProcessPlan[] {
+  return [
+    coordinator(plan),
+    ...plan.builders.map((id) => builder(plan, id)),
+    ...plan.regions.map((region) => regionAgent(plan, region)),
+    ...plan.hosts.map((host) => hostAgent(plan, host)),
+  ];
+}
+
+const address = (port: number): string => `127.0.0.1:${port}`;
+
+function coordinator(plan: FleetPlan): ProcessPlan {
+  const options = {
+    listen: address(plan.coordinatorPort),
+    "database-url": plan.databaseUrl,
+    "replication-database-url": plan.replicationDatabaseUrl,
+    nats: plan.natsUrl,
+    "goal-key": goalKeyFile(plan.dir),
+  };
+  return { kind: "coordinator", name: "coordinator", args: ["serve", ...flags(options)] };
+}
+
+function builder(plan: FleetPlan, id: string): ProcessPlan {
+  const options = {
+    id,
+    coordinator: address(plan.coordinatorPort),
+    "blob-store": blobFolder(plan.dir, "main"),
+    "data-dir": dataFolder(plan.dir, id),
+  };
+  return { kind: "builder", name: id, args: ["builder", ...flags(options)] };
+}
+
+function regionAgent(plan: FleetPlan, { region, agentId, port }: RegionPlan): ProcessPlan {
+  const options = {
+    id: agentId,
+    region,
+    coordinator: address(plan.coordinatorPort),
+    nats: plan.natsUrl,
+    "region-nats": plan.natsUrl,
+    "main-blob-store": blobFolder(plan.dir, "main"),
+    "blob-store": blobFolder(plan.dir, region),
+    "data-dir": dataFolder(plan.dir, agentId),
+    identity: identityFile(plan.dir, agentId),
+    "membership-public-key": `${membershipKeyFile(plan.dir)}.pub`,
+    listen: address(port),
+    bootstrap: bootstrap(plan, region),
+  };
+  return { kind: "region", name: agentId, args: ["region", ...flags(options)] };
+}
+
+function hostAgent(plan: FleetPlan, { region, hostId, port, servicePort }: HostPlan): ProcessPlan {
+  const options = {
+    id: hostId,
+    region,
+    label: "tier=web",
+    "region-nats": plan.natsUrl,
+    "data-dir": dataFolder(plan.dir, hostId),
+    identity: identityFile(plan.dir, hostId),
+    "membership-public-key": `${membershipKeyFile(plan.dir)}.pub`,
+    "goal-public-key": `${goalKeyFile(plan.dir)}.pub`,
+    listen: address(port),
+    bootstrap: bootstrap(plan, region),
+    env: `PORT=${servicePort}`,
+  };
+  return { kind: "host", name: hostId, args: ["host", ...flags(options)] };
+}
+
+function bootstrap(plan: FleetPlan, region: string): string {
+  const agents = plan.regions.filter((agent) => agent.region === region);
+  return agents.map(({ port }) => address(port)).join(",");
+}
+
+function flags(options: Record<string, string>): string[] {
+  return Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
+}

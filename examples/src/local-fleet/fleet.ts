@@ -1,0 +1,238 @@
+import { chmod, mkdir, realpath } from "node:fs/promises";
+import { createRequire } from "node:module";
+import path from "node:path";
+import { createClient, type Client } from "@slipway/sdk";
+import { guard } from "../processes/guardian.js";
+import { endLeftovers } from "../processes/leftovers.js";
+import { type TemporaryDirectory, temporaryDirectory } from "../processes/temporary-directory.js";
+import { freePort, type NatsServer, type PostgresServer } from "../servers/index.js";
+import { startNats, startPostgres } from "../servers/index.js";
+import { type FleetPlan, planProcesses, type ProcessKind } from "./command-lines.js";
+import { processEnvironment } from "./environment.js";
+import { FleetError, type LogTail } from "./fleet-error.js";
+import { FleetProcess } from "./fleet-process.js";
+import { writeKeys } from "./keys.js";
+import { type FleetOptions, type ResolvedFleetOptions, resolveFleetOptions } from "./options.js";
+import { planFleet } from "./plan.js";
+import { coordinatorReady, membersReady, NotReadyError } from "./readiness.js";
+
+const require = createRequire(import.meta.url);
+
+/** A host of the fleet. */
+export interface FleetHost {
+  id: string;
+  region: string;
+  /** Where the service answers that runs on it. */
+  url: string;
+}
+
+/** A whole fleet of real processes on this machine. It ends with this process at the latest. */
+export interface LocalFleet {
+  dir: string;
+  /** HOST:PORT of the coordinator's gRPC. */
+  coordinator: string;
+  /** Of this fleet's coordinator. */
+  client: Client;
+  regions: readonly string[];
+  hosts: readonly FleetHost[];
+  postgres: PostgresServer;
+  nats: NatsServer;
+  /** By name: coordinator, builder-1 …, eu-agent …, eu-1 …. */
+  processes: ReadonlyMap<string, FleetProcess>;
+  /** @throws Error if there is none of that name. */
+  process(name: string): FleetProcess;
+  /** The ends of these processes' logs; names of nobody are passed over. */
+  logTails(names: readonly string[]): Promise<LogTail[]>;
+  /** Aborts when a process ends that nobody asked to; the reason is an Error with its log's end. */
+  broken: AbortSignal;
+  /** Ends everything within about 20 s, the releases that hosts run too. May be called twice. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a fleet and waits until all of it can be used: the coordinator answers, every region agent
+ * counts, every host is enrolled and heard of.
+ * @throws FleetError with the logs that matter; the signal's reason. Nothing is left behind then.
+ */
+export async function startLocalFleet(options?: FleetOptions): Promise<LocalFleet> {
+  const fleet = new FleetBuilder(resolveFleetOptions(options));
+  try {
+    return await fleet.start();
+  } catch (error) {
+    const explained = await fleet.explain(error);
+    await fleet.stop();
+    throw explained;
+  }
+}
+
+/** What has been started so far, so that it can be stopped from any point on. */
+class FleetBuilder {
+  readonly #options: ResolvedFleetOptions;
+  readonly #broken = new AbortController();
+  readonly #processes = new Map<string, FleetProcess>();
+  #temporary: TemporaryDirectory | undefined;
+  #dir: string | undefined;
+  #postgres: PostgresServer | undefined;
+  #nats: NatsServer | undefined;
+  #client: Client | undefined;
+  #stopping: Promise<void> | undefined;
+
+  constructor(options: ResolvedFleetOptions) {
+    this.#options = options;
+    options.signal.addEventListener("abort", this.#giveUp);
+    if (options.signal.aborted) this.#giveUp();
+  }
+
+  async start(): Promise<LocalFleet> {
+    const { onProgress, startTimeoutMs } = this.#options;
+    const end = Date.now() + startTimeoutMs;
+    const wait = () => ({ timeoutMs: end - Date.now(), signal: this.#broken.signal });
+    const dir = await this.#makeDirectory();
+    onProgress("postgres and nats-server");
+    const [postgres, nats] = await this.#startServers(dir);
+    const [databaseUrl, replicationDatabaseUrl] = await Promise.all([
+      postgres.createDatabase("slipway"),
+      postgres.createDatabase("slipway_replication"),
+    ]);
+    const ground = { dir, natsUrl: nats.url, databaseUrl, replicationDatabaseUrl };
+    const plan = await planFleet(this.#options, ground, freePort);
+    await writeKeys(plan);
+    this.#plan(plan);
+
+    onProgress("coordinator");
+    await this.#startAll("coordinator");
+    const coordinator = `127.0.0.1:${plan.coordinatorPort}`;
+    const client = createClient({ coordinator });
+    this.#client = client;
+    await coordinatorReady(client, wait());
+    onProgress(`${plan.builders.length} builders and ${plan.regions.length} region agents`);
+    await this.#startAll("builder");
+    await this.#startAll("region");
+    onProgress(`${plan.hosts.length} hosts`);
+    await this.#startAll("host");
+    await membersReady(client, plan, wait());
+    return {
+      dir,
+      coordinator,
+      client,
+      regions: this.#options.regions,
+      hosts: plan.hosts.map(({ hostId, region, servicePort }) => ({
+        id: hostId,
+        region,
+        url: `http://127.0.0.1:${servicePort}`,
+      })),
+      postgres,
+      nats,
+      processes: this.#processes,
+      process: (name) => {
+        const found = this.#processes.get(name);
+        if (found === undefined) throw new Error(`the fleet has no process ${name}`);
+        return found;
+      },
+      logTails: (names) => this.#tails(names),
+      broken: this.#broken.signal,
+      stop: () => this.stop(),
+    };
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  /** The error with the logs that may explain it. */
+  async explain(reason: unknown): Promise<unknown> {
+    if (!(reason instanceof NotReadyError)) return reason;
+    return new FleetError(reason.message, await this.#tails(reason.suspects), reason);
+  }
+
+  #tails(names: readonly string[]): Promise<LogTail[]> {
+    const found = names.flatMap((name) => this.#processes.get(name) ?? []);
+    return Promise.all(found.map(tailOf));
+  }
+
+  async #makeDirectory(): Promise<string> {
+    const { dir, keep } = this.#options;
+    if (dir === undefined) {
+      this.#temporary = await temporaryDirectory("slipway-fleet-", { keep });
+      this.#dir = this.#temporary.path;
+    } else {
+      await mkdir(dir, { recursive: true, mode: 0o700 });
+      this.#dir = await realpath(dir);
+      guard().directory(this.#dir, { keep: true });
+    }
+    // Root's Postgres runs as another user, who must get through to its part.
+    if (process.getuid?.() === 0) await chmod(this.#dir, 0o711);
+    return this.#dir;
+  }
+
+  async #startServers(dir: string): Promise<[PostgresServer, NatsServer]> {
+    const starting = [
+      startPostgres({ dir: path.join(dir, "postgres") }).then(
+        (server) => (this.#postgres = server),
+      ),
+      startNats({ dir: path.join(dir, "nats") }).then((server) => (this.#nats = server)),
+    ] as const;
+    // Both, even if one fails, so that none is forgotten.
+    await Promise.allSettled(starting);
+    return Promise.all(starting);
+  }
+
+  #plan(plan: FleetPlan): void {
+    const env = processEnvironment(process.env, process.execPath);
+    const programs = {
+      coordinator: programOf("@slipway/coordinator", "slipway-coordinator"),
+      agent: programOf("@slipway/agent", "slipway-agent"),
+    };
+    for (const each of planProcesses(plan)) {
+      const created = new FleetProcess({
+        ...each,
+        dir: plan.dir,
+        program: each.kind === "coordinator" ? programs.coordinator : programs.agent,
+        env,
+        onUnexpectedExit: (ended, exit) => {
+          if (this.#stopping === undefined) void this.#break(ended, exit.signal ?? exit.code);
+        },
+      });
+      this.#processes.set(each.name, created);
+    }
+  }
+
+  async #startAll(kind: ProcessKind): Promise<void> {
+    for (const each of this.#processes.values()) {
+      this.#broken.signal.throwIfAborted();
+      if (each.kind === kind) await each.start();
+    }
+  }
+
+  readonly #giveUp = (): void => this.#broken.abort(this.#options.signal.reason);
+
+  async #break(ended: FleetProcess, how: number | string | null): Promise<void> {
+    this.#broken.abort(new FleetError(`${ended.name} ended: ${how}`, [await tailOf(ended)]));
+  }
+
+  async #stop(): Promise<void> {
+    this.#options.signal.removeEventListener("abort", this.#giveUp);
+    this.#client?.close();
+    const processes = [...this.#processes.values()];
+    const agents = processes.filter(({ kind }) => kind !== "coordinator");
+    await Promise.all(agents.map((each) => each.stop(5_000)));
+    await Promise.all(processes.map((each) => each.stop(5_000)));
+    await Promise.all([this.#postgres?.stop(), this.#nats?.stop()]);
+    if (this.#dir !== undefined) {
+      await endLeftovers(this.#dir);
+      if (this.#temporary === undefined) guard().forgetDirectory(this.#dir);
+    }
+    await this.#temporary?.remove();
+  }
+}
+
+async function tailOf(each: FleetProcess): Promise<LogTail> {
+  return { name: each.name, tail: await each.logTail(15) };
+}
+
+/** The JavaScript file of a package's command. */
+function programOf(name: string, command: string): string {
+  const entry = require.resolve(name);
+  return path.resolve(path.dirname(entry), "..", "bin", `${command}.js`);
+}

@@ -1,0 +1,34 @@
+const LEVELS: Record<number, string> = { 40: "warn", 50: "error", 60: "fatal" };
+const LEFT_OUT = new Set(["level", "time", "pid", "hostname", "msg", "name", "err"]);
+
+/** A process's log line for people: of JSON its message and fields, anything else as it is. */
+export function readableLogLine(line: string): string {
+  let entry: unknown;
+  try {
+    entry = JSON.parse(line);
+  } catch {
+    return line;
+  }
+  if (typeof entry !== "object" || entry === null) return line;
+  const { level, time, msg, err } = entry as Record<string, unknown>;
+  const words = [
+    typeof time === "number" ? new Date(time).toISOString().slice(11, 23) : "",
+    typeof level === "number" ? (LEVELS[level] ?? "") : "",
+    typeof msg === "string" ? msg : "",
+    ...Object.entries(entry)
+      .filter(([name]) => !LEFT_OUT.has(name))
+      .map(([name, value]) => `${name}=${show(value)}`),
+    errorText(err),
+  ];
+  return words.filter((word) => word !== "").join(" ");
+}
+
+function errorText(err: unknown): string {
+  if (typeof err !== "object" || err === null) return "";
+  const { stack, message } = err as { stack?: unknown; message?: unknown };
+  return `\n    ${show(stack ?? message ?? err).replaceAll("\n", "\n    ")}`;
+}
+
+function show(value: unknown): string {
+  return typeof value === "string" ? value : (JSON.stringify(value) ?? "");
+}

@@ -1,0 +1,90 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Client } from "@slipway/sdk";
+import type { FleetPlan } from "./command-lines.js";
+
+/** Something that is not ready yet, and whose log may say why. */
+export interface Missing {
+  what: string;
+  /** Names of processes, the likeliest culprit first. */
+  suspects: string[];
+}
+
+/** A wait that took too long. */
+export class NotReadyError extends Error {
+  override readonly name = "NotReadyError";
+  readonly suspects: readonly string[];
+
+  constructor({ what, suspects }: Missing, timeoutMs: number, cause?: unknown) {
+    const seconds = Math.round(timeoutMs / 1000);
+    super(`not ready within ${seconds} s: ${what}`, cause === undefined ? undefined : { cause });
+    this.suspects = suspects;
+  }
+}
+
+export interface Wait {
+  timeoutMs: number;
+  signal: AbortSignal;
+}
+
+/**
+ * Asks until nothing is missing.
+ * @throws NotReadyError with what was missing last; the signal's reason.
+ */
+export async function untilNothingMissing(
+  ask: () => Promise<Missing | undefined>,
+  { timeoutMs, signal }: Wait,
+): Promise<void> {
+  const end = Date.now() + timeoutMs;
+  for (;;) {
+    signal.throwIfAborted();
+    const missing = await ask();
+    if (missing === undefined) return;
+    if (Date.now() >= end) throw new NotReadyError(missing, timeoutMs);
+    await delay(100);
+  }
+}
+
+/** Waits until the coordinator answers. */
+export async function coordinatorReady(client: Client, { timeoutMs, signal }: Wait): Promise<void> {
+  const missing = { what: "the coordinator does not answer", suspects: ["coordinator"] };
+  await untilNothingMissing(
+    async () => {
+      try {
+        await client.fleet.regions({ signal, timeoutMs: 2_000 });
+        return undefined;
+      } catch (error) {
+        signal.throwIfAborted();
+        return { ...missing, what: `${missing.what}: ${(error as Error).message}` };
+      }
+    },
+    { timeoutMs, signal },
+  );
+}
+
+/** Waits until every region agent counts and every host is enrolled and heard of. */
+export async function membersReady(client: Client, plan: FleetPlan, wait: Wait): Promise<void> {
+  const { signal } = wait;
+  await untilNothingMissing(async () => {
+    const regions = new Map((await client.fleet.regions({ signal })).map((r) => [r.name, r]));
+    for (const { region, agentId } of plan.regions) {
+      const agents = regions.get(region)?.agents ?? [];
+      const agent = agents.find((candidate) => candidate.agentId === agentId);
+      if (agent === undefined || agent.warming) {
+        const state = agent === undefined ? "is not heard of" : "is warming up";
+        return { what: `region agent ${agentId} ${state}`, suspects: [agentId] };
+      }
+    }
+    const heard = new Set<string>();
+    for await (const host of client.fleet.hosts({}, { signal })) {
+      if (host.status !== undefined && !host.silent) heard.add(host.status.hostId);
+    }
+    const absent = plan.hosts.filter(({ hostId }) => !heard.has(hostId));
+    if (absent.length === 0) return undefined;
+    const names = absent.map(({ hostId }) => hostId);
+    const agents = plan.regions.filter(({ region }) => region === absent[0]?.region);
+    return {
+      what: `hosts not heard of: ${names.join(", ")}`,
+      suspects: [...names.slice(0, 1), ...agents.map(({ agentId }) => agentId)],
+    };
+  }, wait);
+}
