@@ -116,10 +116,11 @@ function isReset(thrown: ServiceError): boolean {
 
 /** The part of grpc-js's message that a person can use. */
 function connectionFault(said: string): string {
-  const last = /Last error: (?:Error: )?(.*?)(?:\. Resolution note:.*| \(\d{4}-[^)]*\)|)$/s.exec(
-    said,
-  );
-  const fault = (last?.[1] ?? said).trim();
+  const fault = said
+    .replace(/^.*?Last error: (Error: )?/s, "")
+    .replace(/(\. )?Resolution note:.*$/s, "")
+    .replace(/ \(\d{4}-\d\d-[^)]*\)\s*$/, "")
+    .trim();
   return fault === "" || fault === "null" ? "no connection" : fault;
 }
 

@@ -1,0 +1,334 @@
+import { createServer, type Server } from "node:net";
+import { once } from "node:events";
+import { status } from "@grpc/grpc-js";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { createClient, SlipwayError, type Client, type ClientOptions } from "../src/index.js";
+import { Refusal, ScriptedServer, type Script } from "./support/scripted-server.js";
+import { collect, rejection, testSignal } from "./support/signal.js";
+
+const fast = { retry: { attempts: 4, initialDelayMs: 5, maxDelayMs: 20 } };
+const test = suite<{ closers: (() => unknown)[] }>("client", { closers: [] });
+
+test.after.each(async ({ closers }) => {
+  for (const close of closers.splice(0)) await close();
+});
+
+async function start(
+  closers: (() => unknown)[],
+  script: Script,
+  options: ClientOptions = {},
+): Promise<{ server: ScriptedServer; client: Client }> {
+  const server = await new ScriptedServer(script).start();
+  const client = createClient({ coordinator: server.address, ...fast, ...options });
+  closers.push(
+    () => client.close(),
+    () => server.kill(),
+  );
+  return { server, client };
+}
+
+const build = { id: "b1", application: "web", commitSha: "a".repeat(40) };
+
+test("sends requests and gives answers", async ({ closers }) => {
+  const { server, client } = await start(closers, {
+    unary: {
+      applyApplication: () => ({ application: { name: "web", revision: 2 }, changed: true }),
+      cancelBuild: () => ({ build }),
+      getReplicationStatus: () => ({ replications: [{ region: "eu", bytesCopied: 3 }] }),
+      listRegions: () => ({ regions: [{ name: "eu" }] }),
+      rollBack: () => ({ deployment: { id: "d2", isRollback: true } }),
+    },
+  });
+  const applied = await client.applications.apply({
+    name: "web",
+    spec: { source: { repository: "/r" }, regions: ["eu"] },
+  });
+  assert.is(applied.application.revision, 2);
+  assert.is(applied.changed, true);
+  assert.is((await client.builds.cancel("b1", { submissionId: "s" })).id, "b1");
+  assert.is((await client.replication.status("sha256:0"))[0]?.bytesCopied, 3);
+  assert.is((await client.fleet.regions())[0]?.name, "eu");
+  assert.is((await client.deployments.rollBack({ application: "web" })).isRollback, true);
+  assert.equal(server.requests[1]?.request, { id: "b1", submissionId: "s" });
+});
+
+test("reads lists page by page, when they are wanted", async ({ closers }) => {
+  const { server, client } = await start(closers, {
+    unary: {
+      listBuilds: ({ pageToken }: { pageToken: string }) => ({
+        builds: [{ id: `${pageToken}1` }, { id: `${pageToken}2` }],
+        nextPageToken: pageToken === "" ? "n" : "",
+      }),
+    },
+  });
+  assert.equal(
+    (await collect(client.builds.list({ application: "web" }))).map(({ id }) => id),
+    ["1", "2", "n1", "n2"],
+  );
+  assert.is(server.requests[1]?.request["application"], "web");
+  for await (const { id } of client.builds.list()) if (id === "1") break;
+  assert.is(server.calls.length, 3, "the second page of a list that was left is not read");
+  const page = await client.builds.listPage({ pageSize: 2, pageToken: "n" });
+  assert.is(page.nextPageToken, "");
+  assert.is(server.requests[3]?.request["pageSize"], 2);
+});
+
+test("makes a mutation again with the same key when it is unavailable", async ({ closers }) => {
+  let tries = 0;
+  const retries: string[] = [];
+  const { server, client } = await start(
+    closers,
+    {
+      unary: {
+        submitBuild: () => {
+          tries++;
+          if (tries < 3) throw new Refusal(status.UNAVAILABLE, "starting");
+          return { build, submissionId: "s", merged: false };
+        },
+      },
+    },
+    { onRetry: ({ method, failures }) => retries.push(`${method} ${failures}`) },
+  );
+  const submitted = await client.builds.submit({ application: "web", commitSha: "a" });
+  assert.is(submitted.submissionId, "s");
+  const keys = server.requests.map(({ request }) => request["idempotencyKey"]);
+  assert.is(keys.length, 3);
+  assert.match(String(keys[0]), /^[0-9a-f-]{36}$/);
+  assert.is(new Set(keys).size, 1);
+  assert.equal(retries, ["SubmitBuild 1", "SubmitBuild 2"]);
+  await client.builds.submit({ application: "web", commitSha: "a", idempotencyKey: "mine" });
+  assert.is(server.requests.at(-1)?.request["idempotencyKey"], "mine");
+});
+
+test("gives up after so many tries, and at once where a try may not be repeated", async ({
+  closers,
+}) => {
+  const unavailable = () => {
+    throw new Refusal(status.UNAVAILABLE, "starting", "STARTING");
+  };
+  const { server, client } = await start(closers, {
+    unary: {
+      getBuild: unavailable,
+      cancelBuild: unavailable,
+      applyApplication: unavailable,
+      getDeployment: () => {
+        throw new Refusal(status.NOT_FOUND, "no such deployment");
+      },
+    },
+  });
+  const error = await rejection(client.builds.get("b"));
+  assert.instance(error, SlipwayError);
+  assert.is((error as SlipwayError).reason, "STARTING");
+  assert.is(server.calls.length, 4);
+  await rejection(client.builds.cancel("b"));
+  assert.is(server.calls.length, 5);
+  await rejection(client.applications.apply({ name: "a", spec: {}, expectedRevision: 3 }));
+  assert.is(server.calls.length, 6);
+  const missing = (await rejection(client.deployments.get("d"))) as SlipwayError;
+  assert.is(missing.code, "NOT_FOUND");
+  assert.is(missing.retryable, false);
+  assert.is(server.calls.length, 7);
+});
+
+test("says what is wrong with a request", async ({ closers }) => {
+  const violations = [{ field: "commit_sha", description: "must be a full SHA" }];
+  const { client } = await start(closers, {
+    unary: {
+      submitBuild: () => {
+        throw new Refusal(status.INVALID_ARGUMENT, "bad request", "INVALID_REQUEST", violations);
+      },
+    },
+  });
+  const error = (await rejection(
+    client.builds.submit({ application: "web", commitSha: "x" }),
+  )) as SlipwayError;
+  assert.is(error.code, "INVALID_ARGUMENT");
+  assert.equal(error.violations, violations);
+});
+
+test("names an address where nobody listens", async ({ closers }) => {
+  const { client, server } = await start(closers, {});
+  server.kill();
+  const error = (await rejection(client.builds.get("b"))) as SlipwayError;
+  assert.is(error.code, "UNAVAILABLE");
+  assert.is(error.reason, "COORDINATOR_UNREACHABLE");
+  assert.match(error.message, `cannot reach the coordinator at ${server.address}`);
+  assert.match(error.message, "ECONNREFUSED");
+  assert.is(error.retryable, true);
+});
+
+test("goes on with the next address, and comes back", async ({ closers }) => {
+  const first = await new ScriptedServer({ unary: { getBuild: () => ({ build }) } }).start();
+  const { server: second, client } = await start(closers, {
+    unary: { getBuild: () => ({ build }) },
+  });
+  client.close();
+  const both = createClient({ coordinator: [first.address, second.address], ...fast });
+  closers.push(
+    () => both.close(),
+    () => first.kill(),
+  );
+  await both.builds.get("b1");
+  assert.equal([first.calls.length, second.calls.length], [1, 0]);
+  first.kill();
+  await both.builds.get("b1");
+  assert.equal([first.calls.length, second.calls.length], [1, 1]);
+  await first.start();
+  second.kill();
+  await both.builds.get("b1");
+  assert.equal([first.calls.length, second.calls.length], [2, 1]);
+});
+
+test("does not wait for a connection that is never made", async ({ closers }) => {
+  // Accepts and says nothing, as a stopped process or a lost packet looks.
+  const silent: Server = createServer().listen(0, "127.0.0.1");
+  await once(silent, "listening");
+  const sockets = new Set<{ destroy(): void }>();
+  silent.on("connection", (socket) => sockets.add(socket.on("error", () => undefined)));
+  closers.push(() => {
+    for (const socket of sockets) socket.destroy();
+    silent.close();
+  });
+  const { port } = silent.address() as { port: number };
+  const { server, client } = await start(closers, { unary: { getBuild: () => ({ build }) } });
+  client.close();
+  const both = createClient({
+    coordinator: [`127.0.0.1:${port}`, server.address],
+    connectTimeoutMs: 150,
+    ...fast,
+  });
+  closers.push(() => both.close());
+  assert.is((await both.builds.get("b1")).id, "b1");
+});
+
+test("ends a call at its deadline", async ({ closers }) => {
+  const { client } = await start(closers, {
+    unary: { getBuild: () => new Promise(() => undefined) },
+  });
+  const error = (await rejection(client.builds.get("b", { timeoutMs: 80 }))) as SlipwayError;
+  assert.is(error.code, "DEADLINE_EXCEEDED");
+  assert.match(error.message, "within 0.08 s");
+});
+
+test("retries stop in time for the deadline", async ({ closers }) => {
+  const { client } = await start(
+    closers,
+    {
+      unary: {
+        getBuild: () => {
+          throw new Refusal(status.UNAVAILABLE, "starting");
+        },
+      },
+    },
+    { retry: { attempts: 1_000, initialDelayMs: 20, maxDelayMs: 20 } },
+  );
+  const started = performance.now();
+  const error = (await rejection(client.builds.get("b", { timeoutMs: 300 }))) as SlipwayError;
+  assert.is(error.code, "UNAVAILABLE");
+  assert.ok(performance.now() - started < 1_000);
+});
+
+test("rejects with the signal's reason, and cancels the coordinator's call", async ({
+  closers,
+}) => {
+  const began = testSignal("call");
+  const cancelled = testSignal("cancellation");
+  const { client } = await start(closers, {
+    unary: {
+      getBuild: (_request, call) => {
+        call.on("cancelled", () => cancelled.fire());
+        began.fire();
+        return new Promise(() => undefined);
+      },
+    },
+  });
+  const controller = new AbortController();
+  const failed = rejection(client.builds.get("b", { signal: controller.signal }));
+  await began.promise;
+  const reason = new Error("changed my mind");
+  controller.abort(reason);
+  assert.is(await failed, reason);
+  await cancelled.promise;
+  assert.is(await rejection(client.builds.get("b", { signal: controller.signal })), reason);
+});
+
+test("an abort ends the pause between tries", async ({ closers }) => {
+  const controller = new AbortController();
+  const reason = new Error("enough");
+  const { client } = await start(
+    closers,
+    {
+      unary: {
+        getBuild: () => {
+          throw new Refusal(status.UNAVAILABLE, "starting");
+        },
+      },
+    },
+    {
+      retry: { initialDelayMs: 60_000, maxDelayMs: 60_000 },
+      onRetry: () => setImmediate(() => controller.abort(reason)),
+    },
+  );
+  const { signal } = controller;
+  assert.is(await rejection(client.builds.get("b", { signal, timeoutMs: 200_000 })), reason);
+});
+
+test("sends the token of the moment", async ({ closers }) => {
+  let token = "one";
+  const { server, client } = await start(
+    closers,
+    { unary: { getBuild: () => ({ build }) } },
+    { token: async () => token },
+  );
+  await client.builds.get("b");
+  token = "two";
+  await client.builds.get("b");
+  assert.equal(
+    server.requests.map(({ metadata }) => metadata.get("authorization")),
+    [["Bearer one"], ["Bearer two"]],
+  );
+});
+
+test("a token function that fails or hangs fails the call", async ({ closers }) => {
+  const { server, client } = await start(
+    closers,
+    {},
+    { token: () => Promise.reject(new Error("no")) },
+  );
+  const error = (await rejection(client.builds.get("b"))) as SlipwayError;
+  assert.is(error.message, "no");
+  const hanging = createClient({
+    coordinator: server.address,
+    timeoutMs: 50,
+    token: () => new Promise<string>(() => undefined),
+  });
+  closers.push(() => hanging.close());
+  assert.match(((await rejection(hanging.builds.get("b"))) as Error).message, "no token within");
+});
+
+test("refuses an answer without what the protocol promises", async ({ closers }) => {
+  const { client } = await start(closers, { unary: { getBuild: () => ({ build: undefined }) } });
+  const error = (await rejection(client.builds.get("b"))) as SlipwayError;
+  assert.is(error.reason, "BAD_ANSWER");
+});
+
+test("close ends calls under way and refuses new ones", async ({ closers }) => {
+  const began = testSignal("call");
+  const { client } = await start(closers, {
+    unary: {
+      getBuild: () => {
+        began.fire();
+        return new Promise(() => undefined);
+      },
+    },
+  });
+  const failed = rejection(client.builds.get("b"));
+  await began.promise;
+  client.close();
+  client.close();
+  assert.is(((await failed) as SlipwayError).reason, "CLIENT_CLOSED");
+  assert.is(((await rejection(client.builds.get("b"))) as SlipwayError).reason, "CLIENT_CLOSED");
+});
+
+test.run();
