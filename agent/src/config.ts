@@ -1,0 +1,175 @@
+import { NAME_PATTERN } from "@slipway/proto";
+import { LOG_LEVELS, type LogLevel } from "./log.js";
+
+/** An address to listen on or to dial. */
+export interface Address {
+  host: string;
+  port: number;
+}
+
+/** What every role has. */
+interface CommonConfig {
+  id: string;
+  /** What the agent owns; one agent at a time. */
+  dataDir: string;
+  logLevel: LogLevel;
+}
+
+/** `slipway-agent host`. */
+export interface HostConfig extends CommonConfig {
+  region: string;
+  /** Home cell. */
+  cell: string;
+  labels: Record<string, string>;
+  regionNats: string[];
+  identityFile: string;
+  membershipPublicKeyFile: string;
+  goalPublicKeyFiles: string[];
+  /** Of the swarm: DHT on UDP and chunks on TCP. */
+  listen: Address;
+  bootstrap: Address[];
+  /** Base environment of releases: PATH, HOME, LANG and what the command line adds. */
+  environment: Record<string, string>;
+  /** What the artifact store may take on disk, in bytes, before old artifacts go. */
+  storeMaxBytes: number;
+  /** Stop releases with the agent; otherwise they run on and its next start takes them over. */
+  stopReleasesOnExit: boolean;
+}
+
+/** `slipway-agent region`. */
+export interface RegionConfig extends CommonConfig {
+  region: string;
+  coordinator: string;
+  /** The global NATS. */
+  nats: string[];
+  regionNats: string[];
+  mainBlobStore: string;
+  blobStore: string;
+  identityFile: string;
+  membershipPublicKeyFile: string;
+  listen: Address;
+  bootstrap: Address[];
+  /** Cells of the region besides the default one, whose members it seeds. */
+  cells: string[];
+  /** Between two checks that the regional blob store still holds what it should, in ms. */
+  recheckMs: number;
+}
+
+/** `slipway-agent identity`. */
+export interface IdentityConfig {
+  id: string;
+  region: string;
+  role: "host" | "region";
+  membershipKeyFile: string;
+  out: string;
+  days: number;
+}
+
+/** An option has a value that cannot be used. */
+export class ConfigError extends Error {
+  override readonly name = "ConfigError";
+}
+
+/** The cell of hosts that name none. */
+export const DEFAULT_CELL = "default";
+
+/** @throws ConfigError unless it is lower-case letters, digits and inner hyphens, 1 to 63. */
+export function parseName(text: string): string {
+  if (!NAME_PATTERN.test(text)) {
+    throw new ConfigError("must be 1 to 63 lower-case letters, digits and inner hyphens");
+  }
+  return text;
+}
+
+/** "127.0.0.1:7700", "node.example:7700" or "[::1]:7700". @throws ConfigError */
+export function parseAddress(text: string): Address {
+  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]/]+)):(\d{1,5})$/.exec(text.trim());
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  if (host === undefined || port < 1 || port > 65_535) {
+    throw new ConfigError("must be HOST:PORT with a port from 1 to 65535");
+  }
+  return { host, port };
+}
+
+/** Addresses with commas between them; at least one. @throws ConfigError */
+export function parseAddresses(text: string): Address[] {
+  return parseList(text).map(parseAddress);
+}
+
+/** Values with commas between them; at least one, none empty. @throws ConfigError */
+export function parseList(text: string): string[] {
+  const values = text.split(",").map((value) => value.trim());
+  if (values.includes("")) throw new ConfigError("must be one or more values with commas between");
+  return values;
+}
+
+/** "name=value", collected into what came before. @throws ConfigError */
+export function parseLabel(text: string, before: Record<string, string>): Record<string, string> {
+  const [name, value] = splitPair(text);
+  if (!/^[a-z0-9]([a-z0-9._/-]{0,61}[a-z0-9])?$/.test(name)) {
+    throw new ConfigError("a label's name must be 1 to 63 of a-z, 0-9, and . _ / - inside");
+  }
+  if (value.length > 255 || /\p{Cc}/u.test(value)) {
+    throw new ConfigError("a label's value must be at most 255 printable characters");
+  }
+  return { ...before, [name]: value };
+}
+
+/** "NAME=VALUE", collected into what came before. @throws ConfigError */
+export function parseVariable(
+  text: string,
+  before: Record<string, string>,
+): Record<string, string> {
+  const [name, value] = splitPair(text);
+  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
+    throw new ConfigError("must be NAME=VALUE, NAME being letters, digits and underscores");
+  }
+  if (value.includes("\0")) throw new ConfigError("a value cannot hold a zero byte");
+  return { ...before, [name]: value };
+}
+
+/** A whole number within bounds. @throws ConfigError */
+export function parseInteger(text: string, min: number, max: number): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || value < min || value > max) {
+    throw new ConfigError(`must be a whole number from ${min} to ${max}`);
+  }
+  return value;
+}
+
+/** "500", "64KiB", "20GiB". @throws ConfigError */
+export function parseBytes(text: string): number {
+  const match = /^(\d{1,15})(?:([KMGT])iB)?$/.exec(text);
+  if (match === null) throw new ConfigError('must be bytes, such as "1048576" or "20GiB"');
+  const power = match[2] === undefined ? 0 : "KMGT".indexOf(match[2]) + 1;
+  const bytes = Number(match[1]) * 1024 ** power;
+  if (!Number.isSafeInteger(bytes)) throw new ConfigError("is too large");
+  return bytes;
+}
+
+/** @throws ConfigError */
+export function parseLogLevel(text: string): LogLevel {
+  const level = LOG_LEVELS.find((known) => known === text);
+  if (level === undefined) throw new ConfigError(`must be one of ${LOG_LEVELS.join(", ")}`);
+  return level;
+}
+
+/** The part of the agent's own environment that releases get. */
+export function baseEnvironment(
+  own: Readonly<Record<string, string | undefined>>,
+  added: Readonly<Record<string, string>>,
+): Record<string, string> {
+  return {
+    PATH: own["PATH"] ?? "/usr/local/bin:/usr/bin:/bin",
+    HOME: own["HOME"] ?? "/",
+    LANG: own["LANG"] ?? "C.UTF-8",
+    ...added,
+  };
+}
+
+function splitPair(text: string): [string, string] {
+  const at = text.indexOf("=");
+  if (at < 1) throw new ConfigError("must be NAME=VALUE");
+  return [text.slice(0, at), text.slice(at + 1)];
+}

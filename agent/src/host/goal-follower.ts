@@ -1,0 +1,144 @@
+import { setTimeout as delay } from "node:timers/promises";
+import {
+  GOAL_DIGEST_KEY,
+  GoalDigest,
+  goalSubject,
+  NAME_PATTERN,
+  regionGoalsBucket,
+  type GoalVersion,
+} from "@slipway/proto";
+import type { Msg, NatsConnection } from "nats";
+import { backOffMs } from "../back-off.js";
+import type { Logger } from "../log.js";
+import type { NatsLink } from "../nats/link.js";
+
+const RETRY = { baseMs: 500, maxMs: 30_000 };
+const POLL_MIN_MS = 30_000;
+const POLL_SPREAD_MS = 30_000;
+const REQUEST_TIMEOUT_MS = 5_000;
+const NOT_FOUND = 404;
+
+interface GoalFollowerOptions {
+  link: NatsLink;
+  region: string;
+  log: Logger;
+  /** Whether the host has not seen this version yet, and its selector takes the host. */
+  wants: (version: GoalVersion) => boolean;
+  /** A goal has come, unverified; it may be old, or known. */
+  onGoal: (application: string, signed: Buffer) => void;
+  /** Between polls, in ms. Default: 30 to 60 s by chance. */
+  pollMs?: (() => number) | undefined;
+}
+
+/**
+ * Follows the region's goals: listens to what its bucket republishes, and reads the bucket's digest
+ * at start, after a reconnect and now and then, since a republished message may be lost.
+ */
+export class GoalFollower {
+  readonly #options: GoalFollowerOptions;
+  readonly #controller = new AbortController();
+  #wake: () => void = () => {};
+  #loop: Promise<void> | undefined;
+
+  constructor(options: GoalFollowerOptions) {
+    this.#options = options;
+  }
+
+  /** To be called before the link is started. */
+  start(): void {
+    const { link, region } = this.#options;
+    link.onConnected((connection, first) => {
+      if (first) {
+        connection.subscribe(goalSubject(region, "*"), {
+          callback: (error, message) => {
+            if (error === null) this.#onMessage(message);
+            else this.#options.log.error({ error }, "goal subscription failed");
+          },
+        });
+      }
+      this.#wake();
+    });
+    this.#loop ??= this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#controller.abort();
+    this.#wake();
+    await this.#loop;
+  }
+
+  #onMessage(message: Msg): void {
+    const key = message.subject.slice(message.subject.lastIndexOf(".") + 1);
+    // A deletion is republished without a value; an application that is absent changes nothing.
+    if (message.data.length === 0) return;
+    if (key === GOAL_DIGEST_KEY) this.#wake();
+    else this.#deliver(key, message.data);
+  }
+
+  #deliver(application: string, data: Uint8Array): void {
+    if (NAME_PATTERN.test(application)) this.#options.onGoal(application, Buffer.from(data));
+    else
+      this.#options.log.warn(
+        { application: application.slice(0, 100) },
+        "goal for no name dropped",
+      );
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#controller;
+    const {
+      link,
+      log,
+      pollMs = () => POLL_MIN_MS + Math.random() * POLL_SPREAD_MS,
+    } = this.#options;
+    let attempt = 0;
+    while (!signal.aborted) {
+      const woken = new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      const { connection } = link;
+      let waitMs = pollMs();
+      if (connection !== undefined) {
+        try {
+          await this.#poll(connection);
+          attempt = 0;
+        } catch (error) {
+          waitMs = Math.min(waitMs, backOffMs(attempt, RETRY));
+          attempt += 1;
+          // Before the region's first goal there is no bucket, which is nobody's fault.
+          if (!signal.aborted)
+            log.debug({ error, retryInMs: Math.round(waitMs) }, "goals not read");
+        }
+      }
+      const timer = new AbortController();
+      await Promise.race([
+        woken,
+        delay(waitMs, undefined, { signal: timer.signal }).catch(() => {}),
+      ]);
+      timer.abort();
+    }
+  }
+
+  async #poll(connection: NatsConnection): Promise<void> {
+    const bytes = await this.#read(connection, GOAL_DIGEST_KEY);
+    if (bytes === undefined) return;
+    const digest = GoalDigest.decode(bytes);
+    for (const version of digest.goals) {
+      if (this.#controller.signal.aborted) return;
+      if (!NAME_PATTERN.test(version.application) || !this.#options.wants(version)) continue;
+      const goal = await this.#read(connection, version.application);
+      if (goal !== undefined) this.#deliver(version.application, goal);
+    }
+  }
+
+  /** The newest value of a key, by a direct read, which needs no consumer. */
+  async #read(connection: NatsConnection, key: string): Promise<Uint8Array | undefined> {
+    const bucket = regionGoalsBucket(this.#options.region);
+    const subject = `$JS.API.DIRECT.GET.KV_${bucket}.$KV.${bucket}.${key}`;
+    const answer = await connection.request(subject, undefined, { timeout: REQUEST_TIMEOUT_MS });
+    const status = answer.headers?.code ?? 0;
+    if (status === NOT_FOUND) return undefined;
+    if (status >= 300) throw new Error(`${subject}: ${status} ${answer.headers?.description}`);
+    return answer.data.length === 0 ? undefined : answer.data;
+  }
+}

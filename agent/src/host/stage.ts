@@ -1,0 +1,79 @@
+import { HostFailureReason } from "@slipway/proto";
+import { StoreFullError, errorCode } from "../store/errors.js";
+import type { ArtifactStore } from "../store/types.js";
+import type { FetchProgress, Swarm } from "../swarm/index.js";
+import type { ReleaseRecord } from "./application-state.js";
+import type { ReleaseFolders } from "./release-folders.js";
+import { UnpackError } from "./unpack.js";
+
+/** What staging needs of the host. */
+export interface Stager {
+  store: ArtifactStore;
+  swarm: Pick<Swarm, "fetch" | "announce">;
+}
+
+/** Staging that did not come to its end, with the reason that the host reports. */
+export class StageError extends Error {
+  override readonly name = "StageError";
+  readonly reason: HostFailureReason;
+  /** Whether the same may go well later. */
+  readonly retryable: boolean;
+
+  constructor(reason: HostFailureReason, retryable: boolean, cause: unknown) {
+    super(cause instanceof Error ? cause.message : String(cause), { cause });
+    this.reason = reason;
+    this.retryable = retryable;
+  }
+}
+
+/**
+ * Gets the artifact's bytes, verified, on disk, and gives the path of its file.
+ * @throws StageError, or the signal's reason.
+ */
+export async function fetchArtifact(
+  { store, swarm }: Stager,
+  digest: string,
+  signal: AbortSignal,
+  onProgress: (progress: FetchProgress) => void,
+): Promise<string> {
+  try {
+    const there = await store.path(digest);
+    if (there !== undefined) return there;
+    for await (const progress of swarm.fetch(digest, { store, signal })) onProgress(progress);
+    const file = await store.path(digest);
+    if (file === undefined) throw new Error("the artifact is not there after its download");
+    swarm.announce(digest);
+    return file;
+  } catch (error) {
+    signal.throwIfAborted();
+    throw new StageError(
+      isFull(error) ? HostFailureReason.DISK_FULL : HostFailureReason.DOWNLOAD_FAILED,
+      true,
+      error,
+    );
+  }
+}
+
+/**
+ * Makes the release's folder from its artifact's file.
+ * @throws StageError, or the signal's reason.
+ */
+export async function createFolder(
+  folders: ReleaseFolders,
+  { release }: ReleaseRecord,
+  artifact: string,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    await folders.create(release, artifact, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (isFull(error)) throw new StageError(HostFailureReason.DISK_FULL, true, error);
+    // A damaged archive stays so; anything else is the machine's, and may pass.
+    throw new StageError(HostFailureReason.UNPACK_FAILED, !(error instanceof UnpackError), error);
+  }
+}
+
+function isFull(error: unknown): boolean {
+  return error instanceof StoreFullError || ["ENOSPC", "EDQUOT"].includes(errorCode(error) ?? "");
+}

@@ -1,0 +1,243 @@
+import { readFile, rm } from "node:fs/promises";
+import { backOffMs } from "../back-off.js";
+import type { Logger } from "../log.js";
+import { writeAtomicallySync } from "./atomic-file.js";
+import type { LogFile } from "./log-file.js";
+import {
+  adoptProcess,
+  killLeftovers,
+  startProcess,
+  stopProcess,
+  type Launch,
+  type ProcessExit,
+  type ProcessRecord,
+  type ReleaseProcess,
+} from "./release-process.js";
+
+const RESTART = { baseMs: 200, maxMs: 30_000 };
+/** A process that ran this long is taken for well when it exits: its next restart is quick. */
+const HEALTHY_MS = 30_000;
+const ROTATE_EVERY_MS = 1_000;
+
+interface SupervisorOptions {
+  /** Where the running process is written down for the next agent. */
+  recordFile: string;
+  logFile: LogFile;
+  log: Logger;
+}
+
+/**
+ * Keeps one release of an application running: restarts it with back-off when it exits, and finds
+ * it again after the agent's own death. One owner calls its methods, one after the other.
+ */
+export class Supervisor {
+  readonly #options: SupervisorOptions;
+  readonly #rotation: NodeJS.Timeout;
+  #launch: Launch | undefined;
+  #process: ReleaseProcess | undefined;
+  #restart: NodeJS.Timeout | undefined;
+  #failuresInARow = 0;
+  /** Rises with every start and stop, so that what is late knows that it is. */
+  #epoch = 0;
+  #rotating = false;
+  #exits = 0;
+  #lastExit: ProcessExit | undefined;
+
+  constructor(options: SupervisorOptions) {
+    this.#options = options;
+    this.#rotation = setInterval(() => void this.#rotate(), ROTATE_EVERY_MS);
+    this.#rotation.unref();
+  }
+
+  /** Name of the release that is kept running, be it between two runs; undefined if none is. */
+  get release(): string | undefined {
+    return this.#launch?.release;
+  }
+
+  /** How often it has exited since it was started or adopted. */
+  get exits(): number {
+    return this.#exits;
+  }
+
+  get lastExit(): ProcessExit | undefined {
+    return this.#lastExit;
+  }
+
+  /** Whether a process is there at this moment, as opposed to the wait before a restart. */
+  get isUp(): boolean {
+    return this.#process !== undefined;
+  }
+
+  /**
+   * Starts a release; any other must have been stopped before.
+   * @throws StartError if the command cannot be started; nothing is supervised then.
+   */
+  async start(launch: Launch): Promise<void> {
+    this.#begin(launch);
+    try {
+      await this.#spawn(launch, this.#epoch);
+    } catch (error) {
+      this.#launch = undefined;
+      throw error;
+    }
+  }
+
+  /** Takes over the release's process if an earlier agent left it running; false if not. */
+  async adopt(launch: Launch): Promise<boolean> {
+    const record = await this.#readRecord();
+    if (record?.release !== launch.release) return false;
+    const process = await adoptProcess(record);
+    if (process === undefined) return false;
+    this.#begin(launch);
+    this.#watch(process, this.#epoch);
+    return true;
+  }
+
+  /** Ends what an earlier agent left running, if anything. */
+  async stopLeftOver(stopTimeoutMs: number): Promise<void> {
+    const record = await this.#readRecord();
+    if (record !== undefined) await this.#end(record, stopTimeoutMs);
+  }
+
+  /** Stops the release gracefully, then by force; nothing is supervised afterwards. */
+  async stop(): Promise<void> {
+    const launch = this.#launch;
+    const process = this.#release();
+    if (launch !== undefined && process !== undefined) {
+      await this.#end(process.record, launch.stopTimeoutMs);
+    }
+  }
+
+  /** Lets go of the release, which runs on for the next agent to adopt. */
+  leave(): void {
+    this.#release();
+    clearInterval(this.#rotation);
+  }
+
+  #begin(launch: Launch): void {
+    this.#epoch += 1;
+    this.#launch = launch;
+    this.#exits = 0;
+    this.#lastExit = undefined;
+    this.#failuresInARow = 0;
+  }
+
+  #release(): ReleaseProcess | undefined {
+    this.#epoch += 1;
+    clearTimeout(this.#restart);
+    const process = this.#process;
+    process?.forget();
+    this.#process = undefined;
+    this.#launch = undefined;
+    return process;
+  }
+
+  async #spawn(launch: Launch, epoch: number): Promise<void> {
+    const process = await startProcess(launch, this.#options.logFile.path);
+    writeAtomicallySync(this.#options.recordFile, JSON.stringify(process.record));
+    if (epoch !== this.#epoch) {
+      // Stopped while it was being started.
+      await this.#end(process.record, launch.stopTimeoutMs);
+      return;
+    }
+    this.#options.log.info({ release: launch.release, pid: process.record.pid }, "release started");
+    this.#watch(process, epoch);
+  }
+
+  #watch(process: ReleaseProcess, epoch: number): void {
+    this.#process = process;
+    const startedAt = Date.now();
+    process.exited
+      .then((exit) => this.#onExit(process, exit, Date.now() - startedAt, epoch))
+      .catch((error: unknown) => {
+        if (epoch === this.#epoch) this.#options.log.error({ error }, "lost sight of a release");
+      });
+  }
+
+  async #onExit(
+    process: ReleaseProcess,
+    exit: ProcessExit,
+    ranMs: number,
+    epoch: number,
+  ): Promise<void> {
+    if (epoch !== this.#epoch) return;
+    this.#process = undefined;
+    this.#exits += 1;
+    this.#lastExit = exit;
+    this.#failuresInARow = ranMs >= HEALTHY_MS ? 0 : this.#failuresInARow + 1;
+    const waitMs = backOffMs(this.#failuresInARow, RESTART);
+    const { release } = process.record;
+    this.#options.log.warn({ release, exit, restartInMs: Math.round(waitMs) }, "release exited");
+    await killLeftovers(process.record);
+    if (epoch === this.#epoch) this.#restartIn(waitMs, epoch);
+  }
+
+  #restartIn(waitMs: number, epoch: number): void {
+    this.#restart = setTimeout(() => void this.#again(epoch), waitMs);
+  }
+
+  async #again(epoch: number): Promise<void> {
+    const launch = this.#launch;
+    if (epoch !== this.#epoch || launch === undefined) return;
+    try {
+      await this.#spawn(launch, epoch);
+    } catch (error) {
+      this.#options.log.error(
+        { error, release: launch.release },
+        "release cannot be started again",
+      );
+      this.#failuresInARow += 1;
+      if (epoch === this.#epoch) this.#restartIn(backOffMs(this.#failuresInARow, RESTART), epoch);
+    }
+  }
+
+  async #end(record: ProcessRecord, stopTimeoutMs: number): Promise<void> {
+    const gone = await stopProcess(record, stopTimeoutMs);
+    if (!gone) this.#options.log.error({ record }, "a release's process group outlives SIGKILL");
+    await rm(this.#options.recordFile, { force: true });
+  }
+
+  async #readRecord(): Promise<ProcessRecord | undefined> {
+    let content: string;
+    try {
+      content = await readFile(this.#options.recordFile, "utf8");
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
+      throw error;
+    }
+    const record = parseRecord(content);
+    if (record === undefined)
+      this.#options.log.error({ content }, "process record is not readable");
+    return record;
+  }
+
+  async #rotate(): Promise<void> {
+    if (this.#rotating || this.#launch === undefined) return;
+    this.#rotating = true;
+    try {
+      await this.#options.logFile.rotate();
+    } catch (error) {
+      this.#options.log.error({ error }, "release log cannot be rotated");
+    } finally {
+      this.#rotating = false;
+    }
+  }
+}
+
+function parseRecord(content: string): ProcessRecord | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(content);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== "object" || value === null) return undefined;
+  const { pid, startTime, release } = value as Record<string, unknown>;
+  return typeof pid === "number" &&
+    Number.isInteger(pid) &&
+    pid > 1 &&
+    typeof startTime === "string" &&
+    typeof release === "string"
+    ? { pid, startTime, release }
+    : undefined;
+}

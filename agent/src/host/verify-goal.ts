@@ -1,0 +1,111 @@
+import { createHash, createPublicKey, verify, type KeyObject } from "node:crypto";
+import {
+  ARTIFACT_DIGEST_PATTERN,
+  GOAL_SIGNATURE_CONTEXT,
+  Goal,
+  NAME_PATTERN,
+  SignedGoal,
+  type Release,
+} from "@slipway/proto";
+
+/** Largest signed goal that is looked at: NATS' own bound for a message. */
+export const SIGNED_GOAL_MAX_BYTES = 1024 * 1024;
+
+/** Keys that may sign goals, by key id. */
+export type GoalKeys = ReadonlyMap<string, KeyObject>;
+
+/** A goal whose signature and content were checked. */
+export interface VerifiedGoal {
+  goal: Goal;
+  /** What to run: present and well-formed. */
+  run: Release;
+  /** The SignedGoal as received, to be kept. */
+  signed: Buffer;
+}
+
+export class GoalRefusedError extends Error {
+  override readonly name = "GoalRefusedError";
+}
+
+/** First 8 bytes of SHA-256 of the raw public key, in hexadecimal. */
+export function goalKeyId(key: KeyObject): string {
+  const raw = Buffer.from(key.export({ format: "jwk" }).x ?? "", "base64url");
+  return createHash("sha256").update(raw).digest("hex").slice(0, 16);
+}
+
+/**
+ * Reads public keys in SPKI PEM.
+ * @throws Error for anything but an Ed25519 public key.
+ */
+export function readGoalKeys(pems: readonly (string | Buffer)[]): GoalKeys {
+  const keys = new Map<string, KeyObject>();
+  for (const pem of pems) {
+    const key = createPublicKey(pem);
+    if (key.asymmetricKeyType !== "ed25519") throw new Error("a goal key is not an Ed25519 key");
+    keys.set(goalKeyId(key), key);
+  }
+  return keys;
+}
+
+/**
+ * Checks that a signed goal comes from the fleet and is meant for this application and region.
+ * The order of goals is not looked at.
+ * @throws GoalRefusedError saying what does not fit.
+ */
+export function verifyGoal(
+  signed: Buffer,
+  expected: { application: string; region: string; keys: GoalKeys },
+): VerifiedGoal {
+  if (signed.length > SIGNED_GOAL_MAX_BYTES) throw new GoalRefusedError("the goal is too large");
+  const { payload, signature, keyId } = decode(SignedGoal, signed, "signed goal");
+  const key = expected.keys.get(keyId);
+  if (key === undefined) {
+    throw new GoalRefusedError(
+      keyId === "" ? "the goal is not signed" : `no goal key has the id ${printable(keyId)}`,
+    );
+  }
+  const message = Buffer.concat([Buffer.from(GOAL_SIGNATURE_CONTEXT), payload]);
+  if (!verify(null, message, key, signature)) {
+    throw new GoalRefusedError("the goal's signature does not fit");
+  }
+  const goal = decode(Goal, payload, "goal");
+  const run = checkContent(goal, expected);
+  return { goal, run, signed };
+}
+
+function checkContent(goal: Goal, expected: { application: string; region: string }): Release {
+  if (goal.application !== expected.application) {
+    throw new GoalRefusedError(`the goal is for application ${printable(goal.application)}`);
+  }
+  if (!NAME_PATTERN.test(goal.application)) {
+    throw new GoalRefusedError("the goal's application is not a name");
+  }
+  if (goal.region !== expected.region) {
+    throw new GoalRefusedError(`the goal is for region ${printable(goal.region)}`);
+  }
+  if (goal.generation < 1 || goal.issueTime === undefined || goal.deploymentId === "") {
+    throw new GoalRefusedError("the goal has no generation, issue time or deployment");
+  }
+  if (goal.percent < 1 || goal.percent > 100) {
+    throw new GoalRefusedError(`the goal's percent is ${goal.percent}`);
+  }
+  if (goal.run === undefined) throw new GoalRefusedError("the goal has nothing to run");
+  for (const release of goal.previous === undefined ? [goal.run] : [goal.run, goal.previous]) {
+    if (!ARTIFACT_DIGEST_PATTERN.test(release.artifactDigest) || release.run === undefined) {
+      throw new GoalRefusedError("the goal's release has no artifact or no run spec");
+    }
+  }
+  return goal.run;
+}
+
+function decode<T>(type: { decode(bytes: Buffer): T }, bytes: Buffer, what: string): T {
+  try {
+    return type.decode(bytes);
+  } catch (error) {
+    throw new GoalRefusedError(`the ${what} cannot be decoded`, { cause: error });
+  }
+}
+
+function printable(text: string): string {
+  return JSON.stringify(text.slice(0, 80));
+}

@@ -1,0 +1,121 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { connect, Events, type NatsConnection } from "nats";
+import { backOffMs } from "../back-off.js";
+import type { Logger } from "../log.js";
+
+const RETRY = { baseMs: 250, maxMs: 10_000 };
+const CONNECT_TIMEOUT_MS = 5_000;
+const PING_EVERY_MS = 5_000;
+
+export interface NatsLinkOptions {
+  /** One or more servers of one cluster. */
+  servers: readonly string[];
+  /** How the client names itself to the server. */
+  name: string;
+  log: Logger;
+}
+
+/**
+ * A connection to NATS that is there whenever the server is, from before the server's first start
+ * on. What is published while it is away is dropped, not queued.
+ */
+export class NatsLink {
+  readonly #options: NatsLinkOptions;
+  readonly #listeners: ((connection: NatsConnection, first: boolean) => void)[] = [];
+  readonly #controller = new AbortController();
+  #connection: NatsConnection | undefined;
+  #up = false;
+  #loop: Promise<void> | undefined;
+
+  constructor(options: NatsLinkOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Calls back with every new connection (`first`, to subscribe on) and every time that one is
+   * restored, subscriptions and all. To be called before start().
+   */
+  onConnected(listener: (connection: NatsConnection, first: boolean) => void): void {
+    this.#listeners.push(listener);
+  }
+
+  start(): void {
+    this.#loop ??= this.#run();
+  }
+
+  /** The connection, while the server can be reached. */
+  get connection(): NatsConnection | undefined {
+    return this.#up ? this.#connection : undefined;
+  }
+
+  /** Publishes, or drops it while the server is away: false then. */
+  publish(subject: string, data: Uint8Array): boolean {
+    const { connection } = this;
+    if (connection === undefined || connection.isClosed() || connection.isDraining()) return false;
+    connection.publish(subject, data);
+    return true;
+  }
+
+  async stop(): Promise<void> {
+    this.#controller.abort();
+    this.#up = false;
+    await this.#connection?.close();
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#controller;
+    const { log, servers, name } = this.#options;
+    for (let attempt = 0; !signal.aborted; attempt += 1) {
+      try {
+        const connection = await connect({
+          servers: [...servers],
+          name,
+          timeout: CONNECT_TIMEOUT_MS,
+          maxReconnectAttempts: -1,
+          reconnectTimeWait: 250,
+          reconnectJitter: 750,
+          reconnectJitterTLS: 750,
+          pingInterval: PING_EVERY_MS,
+          maxPingOut: 2,
+          ignoreAuthErrorAbort: true,
+          noAsyncTraces: true,
+        });
+        attempt = 0;
+        await this.#use(connection);
+      } catch (error) {
+        if (!signal.aborted) log.warn({ error, servers }, "nats cannot be reached");
+      }
+      const pause = delay(backOffMs(attempt, RETRY), undefined, { signal });
+      await pause.catch(() => {
+        // Stopped: the loop's condition ends it.
+      });
+    }
+  }
+
+  async #use(connection: NatsConnection): Promise<void> {
+    const { log } = this.#options;
+    if (this.#controller.signal.aborted) {
+      await connection.close();
+      return;
+    }
+    this.#connection = connection;
+    this.#restored(connection, true);
+    for await (const status of connection.status()) {
+      if (status.type === Events.Disconnect) {
+        this.#up = false;
+        log.warn({ server: status.data }, "nats connection lost");
+      } else if (status.type === Events.Reconnect) {
+        this.#restored(connection, false);
+      }
+    }
+    this.#up = false;
+    await connection.close();
+  }
+
+  #restored(connection: NatsConnection, first: boolean): void {
+    this.#up = true;
+    this.#options.log.info({ server: connection.getServer() }, "nats connected");
+    for (const listener of this.#listeners) listener(connection, first);
+  }
+}
