@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import { Wake } from "./wake.js";
 
 /** What can change. A queue event has an empty id; an artifact's id is its digest. */
 export type EventKind = "queue" | "build" | "deployment" | "artifact";
@@ -11,12 +12,8 @@ export interface ChangeEvent {
 /** Called with the id of what changed; undefined when anything may have. */
 export type ChangeListener = (id: string | undefined) => void;
 
-/** Waits for changes without losing one that came between two waits. */
+/** Waits for changes without losing one that came between two waits. See Wake. */
 export interface ChangeWatch {
-  /**
-   * Resolves at once if there was a change since the last call, else at the next one or after
-   * timeoutMs, whichever is first. @throws the signal's reason.
-   */
   next(options: { timeoutMs: number; signal: AbortSignal }): Promise<void>;
   close(): void;
 }
@@ -74,23 +71,9 @@ export class EventBus {
 
   /** Remembers that there was a change until somebody asks. The first `next` waits for one. */
   watch(kind: EventKind, id?: string): ChangeWatch {
-    let changed = false;
-    let wake: (() => void) | undefined;
-    const unsubscribe = this.subscribe(
-      kind,
-      () => {
-        changed = true;
-        wake?.();
-      },
-      id,
-    );
-    const next: ChangeWatch["next"] = async ({ timeoutMs, signal }) => {
-      signal.throwIfAborted();
-      if (!changed) await wait(timeoutMs, signal, (resolve) => (wake = resolve));
-      wake = undefined;
-      changed = false;
-    };
-    return { next, close: unsubscribe };
+    const wake = new Wake();
+    const close = this.subscribe(kind, () => wake.signal(), id);
+    return { next: (options) => wake.next(options), close };
   }
 
   /** Sets how other coordinators are told; undefined for nobody. */
@@ -135,22 +118,4 @@ function add<K>(map: Map<K, Set<ChangeListener>>, key: K, listener: ChangeListen
     listeners.delete(listener);
     if (listeners.size === 0 && map.get(key) === listeners) map.delete(key);
   };
-}
-
-function wait(
-  timeoutMs: number,
-  signal: AbortSignal,
-  arm: (resolve: () => void) => void,
-): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const end = (settle: () => void): void => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", abort);
-      settle();
-    };
-    const abort = (): void => end(() => reject(signal.reason as Error));
-    const timer = setTimeout(() => end(resolve), timeoutMs);
-    signal.addEventListener("abort", abort, { once: true });
-    arm(() => end(resolve));
-  });
 }

@@ -1,4 +1,4 @@
-import { Application, ApplicationSpec } from "@slipway/proto";
+import { ApplicationSpec, durationToMs, type Application } from "@slipway/proto";
 import type { Knex } from "knex";
 import { aborted, notFound } from "../errors.js";
 import type { CheckedSpec } from "./spec.js";
@@ -7,8 +7,14 @@ interface Row {
   application: string;
   revision: number;
   spec: Buffer;
+  regions: string[];
+  max_attempts: number;
+  run_limit_ms: number;
   create_time: Date;
 }
+
+/** What an attempt may take beside its command: fetching the commit, uploading up to 10 GB. */
+const RUN_GRACE_MS = 30 * 60_000;
 
 /**
  * Creates the application or gives it a new revision, unless the spec is the present one.
@@ -33,7 +39,7 @@ export async function applyApplication(
             .returning("name")
         : [];
     if (created.length > 0) {
-      return { application: await addRevision(trx, name, 1, bytes), changed: true };
+      return { application: await addRevision(trx, name, 1, spec), changed: true };
     }
     const head = await trx<{ name: string; revision: number }>("applications")
       .where({ name })
@@ -56,7 +62,7 @@ export async function applyApplication(
     await trx("applications")
       .where({ name })
       .update({ revision: present + 1, update_time: trx.fn.now() });
-    return { application: await addRevision(trx, name, present + 1, bytes), changed: true };
+    return { application: await addRevision(trx, name, present + 1, spec), changed: true };
   });
 }
 
@@ -64,10 +70,17 @@ async function addRevision(
   trx: Knex.Transaction,
   application: string,
   revision: number,
-  spec: Buffer,
+  spec: CheckedSpec,
 ): Promise<Application> {
   const [row] = await trx<Row>("application_revisions")
-    .insert({ application, revision, spec })
+    .insert({
+      application,
+      revision,
+      spec: Buffer.from(ApplicationSpec.encode(spec).finish()),
+      regions: spec.regions,
+      max_attempts: spec.build.maxAttempts,
+      run_limit_ms: durationToMs(spec.build.timeout, 0) + RUN_GRACE_MS,
+    })
     .returning("*");
   if (row === undefined) throw new Error("an insert returned no row");
   return fromRow(row);

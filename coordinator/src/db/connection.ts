@@ -1,5 +1,5 @@
 import knex, { type Knex } from "knex";
-import type { Client, ClientConfig, QueryResult, QueryResultRow } from "pg";
+import { DatabaseError, type Client, type ClientConfig, type QueryResultRow } from "pg";
 
 export interface DatabaseOptions {
   url: string;
@@ -42,17 +42,59 @@ export interface Statement {
   text: string;
 }
 
-/** Runs a named prepared statement on a connection of the pool (or of the transaction). */
-export async function runStatement<Row extends QueryResultRow>(
+/** Runs statements on one connection. */
+export interface Session {
+  run<Row extends QueryResultRow>(statement: Statement, values: readonly unknown[]): Promise<Row[]>;
+}
+
+/** Runs a named prepared statement on a connection of the pool. */
+export function runStatement<Row extends QueryResultRow>(
   db: Knex,
-  { name, text }: Statement,
+  statement: Statement,
   values: readonly unknown[],
 ): Promise<Row[]> {
+  return withSession(db, (session) => session.run<Row>(statement, values));
+}
+
+/** Runs the work in a transaction, which fails with it. */
+export function inTransaction<T>(db: Knex, work: (session: Session) => Promise<T>): Promise<T> {
+  return withSession(db, async (session) => {
+    await session.run({ name: "slipway_begin", text: "begin" }, []);
+    try {
+      const result = await work(session);
+      await session.run({ name: "slipway_commit", text: "commit" }, []);
+      return result;
+    } catch (error) {
+      // If this fails too the connection is thrown away, and the transaction with it.
+      await session.run({ name: "slipway_rollback", text: "rollback" }, []).catch(() => undefined);
+      throw error;
+    }
+  });
+}
+
+/** A connection of Knex's pool; one that is marked is thrown away instead of lent again. */
+type PooledClient = Client & { __knex__disposed?: unknown };
+
+async function withSession<T>(db: Knex, work: (session: Session) => Promise<T>): Promise<T> {
   const client = db.client as Knex.Client;
-  const connection = (await client.acquireConnection()) as Client;
+  const connection = (await client.acquireConnection()) as PooledClient;
+  const session: Session = {
+    async run<Row extends QueryResultRow>(
+      { name, text }: Statement,
+      values: readonly unknown[],
+    ): Promise<Row[]> {
+      try {
+        const result = await connection.query<Row>({ name, text, values: [...values] });
+        return result.rows;
+      } catch (error) {
+        // Anything but the server's own answer leaves the connection in an unknown state.
+        if (!(error instanceof DatabaseError)) connection.__knex__disposed = error;
+        throw error;
+      }
+    },
+  };
   try {
-    const result: QueryResult<Row> = await connection.query({ name, text, values: [...values] });
-    return result.rows;
+    return await work(session);
   } finally {
     await client.releaseConnection(connection);
   }

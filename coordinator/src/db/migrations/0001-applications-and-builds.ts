@@ -16,6 +16,11 @@ export const applicationsAndBuilds: Migration = {
         revision integer not null check (revision > 0),
         -- An ApplicationSpec, serialised.
         spec bytea not null,
+        -- Of the spec, for statements that have no use for the rest.
+        regions text[] not null,
+        max_attempts integer not null check (max_attempts > 0),
+        -- How long one attempt may take in all, fetching and uploading included.
+        run_limit_ms bigint not null check (run_limit_ms > 0),
         create_time timestamptz not null default now(),
         primary key (application, revision)
       );
@@ -28,7 +33,6 @@ export const applicationsAndBuilds: Migration = {
         status text not null check (status in ('QUEUED', 'RUNNING', 'SUCCEEDED', 'FAILED')),
         attempt integer not null default 0,
         max_attempts integer not null check (max_attempts > 0),
-        -- How long it may be RUNNING in one attempt before the coordinator gives it up.
         run_limit_ms bigint not null check (run_limit_ms > 0),
         builder_id text,
         lease_until timestamptz,
