@@ -10,7 +10,7 @@ export interface Output {
 }
 
 /** Something under way, shown live on a terminal and as now and then a line elsewhere. */
-export interface Activity {
+interface Activity {
   /** Replaces what is shown of it. */
   update(...lines: string[]): void;
   /** Ends it with one line, and the time that it took. */

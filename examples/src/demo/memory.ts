@@ -5,7 +5,7 @@ import type { LocalFleet } from "../local-fleet/fleet.js";
 
 const run = promisify(execFile);
 
-export interface ProcessMemory {
+interface ProcessMemory {
   pid: number;
   parent: number;
   /** Resident, in bytes. */

@@ -24,7 +24,7 @@ export interface BuildTimes {
 }
 
 /** Where the bytes came from that a deployment's hosts needed. */
-export interface BytesMoved {
+interface BytesMoved {
   fromPeers: number;
   fromSeeders: number;
   fromLocal: number;

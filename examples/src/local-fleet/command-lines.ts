@@ -11,14 +11,14 @@ export interface ProcessPlan {
   args: string[];
 }
 
-export interface RegionPlan {
+interface RegionPlan {
   region: string;
   agentId: string;
   /** Of its swarm. */
   port: number;
 }
 
-export interface HostPlan {
+interface HostPlan {
   region: string;
   hostId: string;
   /** Of the swarm. */
@@ -43,7 +43,7 @@ export const goalKeyFile = (dir: string): string => path.join(dir, "keys", "goal
 export const membershipKeyFile = (dir: string): string => path.join(dir, "keys", "membership");
 export const identityFile = (dir: string, name: string): string =>
   path.join(dir, "keys", `${name}.identity.json`);
-export const blobFolder = (dir: string, name: string): string => path.join(dir, "blobs", name);
+const blobFolder = (dir: string, name: string): string => path.join(dir, "blobs", name);
 export const dataFolder = (dir: string, name: string): string => path.join(dir, "data", name);
 
 /** What to start, in this order. */

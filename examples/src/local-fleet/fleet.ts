@@ -181,8 +181,8 @@ class FleetBuilder {
   #plan(plan: FleetPlan): void {
     const env = processEnvironment(process.env, process.execPath);
     const programs = {
-      coordinator: programOf("@slipway/coordinator", "slipway-coordinator"),
-      agent: programOf("@slipway/agent", "slipway-agent"),
+      coordinator: programOf(require.resolve("@slipway/coordinator"), "slipway-coordinator"),
+      agent: programOf(require.resolve("@slipway/agent"), "slipway-agent"),
     };
     for (const each of planProcesses(plan)) {
       const created = new FleetProcess({
@@ -231,8 +231,7 @@ async function tailOf(each: FleetProcess): Promise<LogTail> {
   return { name: each.name, tail: await each.logTail(15) };
 }
 
-/** The JavaScript file of a package's command. */
-function programOf(name: string, command: string): string {
-  const entry = require.resolve(name);
+/** The JavaScript file of a command of the package that has this entry file. */
+function programOf(entry: string, command: string): string {
   return path.resolve(path.dirname(entry), "..", "bin", `${command}.js`);
 }

@@ -30,7 +30,7 @@ export interface Wait {
  * Asks until nothing is missing.
  * @throws NotReadyError with what was missing last; the signal's reason.
  */
-export async function untilNothingMissing(
+async function untilNothingMissing(
   ask: () => Promise<Missing | undefined>,
   { timeoutMs, signal }: Wait,
 ): Promise<void> {
