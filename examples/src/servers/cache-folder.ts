@@ -19,9 +19,9 @@ export function cacheFolders(env: NodeJS.ProcessEnv = process.env): string[] {
 }
 
 /**
- * Finds what `name` names in a cache folder, or makes it there: `make` fills a temporary folder
- * beside it, which then takes its name in one step, so that two at once do no harm. What `accept`
- * refuses is passed over, and the next folder is tried.
+ * Finds what `name` names in a cache folder, or makes it in the best one that can be written to:
+ * `make` fills a temporary folder beside it, which then takes its name in one step, so that two at
+ * once do no harm. What `accept` refuses is passed over.
  * @returns the path, absolute.
  * @throws Error with the reason of each folder when none can be used; what `make` throws.
  */
@@ -30,24 +30,27 @@ export async function cached(
   make: (folder: string) => Promise<void>,
   accept: (folder: string) => Promise<void>,
 ): Promise<string> {
-  const reasons: string[] = [];
-  for (const folder of cacheFolders()) {
-    const target = path.join(folder, name);
+  const targets = cacheFolders().map((folder) => path.join(folder, name));
+  const reasons = new Map<string, string>();
+  const refuse = (target: string, error: unknown): void =>
+    void reasons.set(target, (error as Error).message);
+  for (const target of targets) {
     try {
-      await claimFolder(folder);
-      if (await exists(target)) {
-        await accept(target);
-        return target;
-      }
+      if (!(await exists(target))) continue;
+      await claimFolder(path.dirname(target));
+      await accept(target);
+      return target;
     } catch (error) {
-      reasons.push(`${folder}: ${(error as Error).message}`);
-      continue;
+      refuse(target, error);
     }
+  }
+  for (const target of targets.filter((each) => !reasons.has(each))) {
     let temporary;
     try {
-      temporary = await mkdtemp(path.join(folder, ".new-"));
+      await claimFolder(path.dirname(target));
+      temporary = await mkdtemp(path.join(path.dirname(target), ".new-"));
     } catch (error) {
-      reasons.push(`${folder}: ${(error as Error).message}`);
+      refuse(target, error);
       continue;
     }
     try {
@@ -61,10 +64,12 @@ export async function cached(
       await accept(target);
       return target;
     } catch (error) {
-      reasons.push(`${target}: ${(error as Error).message}`);
+      refuse(target, error);
+      await rm(target, { recursive: true, force: true });
     }
   }
-  throw new Error(`no cache folder can be used:\n  ${reasons.join("\n  ")}`);
+  const said = [...reasons].map(([target, reason]) => `${target}: ${reason}`);
+  throw new Error(`no cache folder can be used:\n  ${said.join("\n  ")}`);
 }
 
 /** Makes the folder, and refuses one that another user could have put there. */

@@ -33,7 +33,8 @@ export async function postgresBinaries(user: User | undefined): Promise<Postgres
   const copy = await cached(
     `postgres-${version}`,
     async (target) => {
-      await cp(native, path.join(target, "native"), { recursive: true });
+      const copy = { recursive: true, verbatimSymlinks: true };
+      await cp(native, path.join(target, "native"), copy);
       await hydrate(folder, target);
     },
     (target) => tryOut(path.join(target, "native"), user),
