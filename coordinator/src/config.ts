@@ -30,6 +30,14 @@ export interface CoordinatorConfig {
   logMaxBytes: number;
   /** How long build logs are kept. Default 14 days. */
   logMaxAgeMs: number;
+  /** How long a deployment may take from its goal being set. Default 10 min. */
+  deploymentDeadlineMs: number;
+  /** How long a deployment may wait for replication, if it was asked to. Default 6 h. */
+  replicationDeadlineMs: number;
+  /** How often deployments are looked at if no signal came. Default 5 s. */
+  reconcileIntervalMs: number;
+  /** How often the goal bucket is compared with the database. Default 60 s. */
+  projectionIntervalMs: number;
 }
 
 /** What has no default. */
@@ -53,6 +61,10 @@ export function resolveConfig(options: CoordinatorOptions): CoordinatorConfig {
     watchIntervalMs: 5_000,
     logMaxBytes: 1024 ** 3,
     logMaxAgeMs: 14 * 24 * 3_600_000,
+    deploymentDeadlineMs: 10 * 60_000,
+    replicationDeadlineMs: 6 * 3_600_000,
+    reconcileIntervalMs: 5_000,
+    projectionIntervalMs: 60_000,
     ...options,
   };
   if (!config.allowInsecureListen && !isLoopback(config.listen.host)) {

@@ -1,4 +1,4 @@
-import { ApplicationGoal, Goal, type Release, type SignedGoal } from "@slipway/proto";
+import { Goal, type ApplicationGoal, type Release, type SignedGoal } from "@slipway/proto";
 import type { GoalSigner } from "./signing.js";
 
 /** How long a goal may be obeyed without being issued again. */

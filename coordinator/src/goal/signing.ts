@@ -6,7 +6,7 @@ import {
   verify,
   type KeyObject,
 } from "node:crypto";
-import { Goal, GOAL_SIGNATURE_CONTEXT, SignedGoal } from "@slipway/proto";
+import { Goal, GOAL_SIGNATURE_CONTEXT, type SignedGoal } from "@slipway/proto";
 
 const CONTEXT = Buffer.from(GOAL_SIGNATURE_CONTEXT);
 // DER of an Ed25519 public key (SPKI): a fixed head of 12 bytes, then the 32 raw ones.

@@ -1,8 +1,8 @@
 import {
-  Deployment,
   DeploymentFailureReason,
   DeploymentState,
   Release,
+  type Deployment,
   type DeploymentFailure,
 } from "@slipway/proto";
 import type { GoalSource } from "../goal/goal.js";

@@ -49,6 +49,6 @@ export function transition(state: State, event: DeploymentEvent): Transition | u
       if (state === "PENDING" && event.failure.reason !== "DEADLINE_EXCEEDED") return undefined;
       return { state: "FAILED", failure: event.failure };
     case "superseded":
-      return { state: "SUPERSEDED", by: event.by };
   }
+  return { state: "SUPERSEDED", by: event.by };
 }

@@ -42,19 +42,25 @@ test("a goal carries what the deployment says, for its region, and can be verifi
       deploymentId: "d7",
       selector: { tier: "front" },
       run: source.run,
-      previous: source.previous!,
+      previous: { buildId: "b1", artifactDigest: "sha256:11" },
       percent: 100,
       expireTime: new Date(now.getTime() + GOAL_VALIDITY_MS),
     }),
   );
 });
 
+const part = (goal: ApplicationGoal, region: string): SignedGoal => {
+  const signed = goal.regions[region];
+  if (signed === undefined) throw new Error(`no goal for ${region}`);
+  return signed;
+};
+
 test("another key, other bytes or a missing context do not verify", () => {
-  const signed = applicationGoalOf(source, signer, now).regions["eu"]!;
+  const signed = part(applicationGoalOf(source, signer, now), "eu");
   const other = generateKeyPairSync("ed25519").publicKey;
   assert.is(openSignedGoal(signed, other), undefined);
   const payload = Buffer.from(signed.payload);
-  payload[payload.length - 1]! ^= 1;
+  payload.writeUInt8(payload.readUInt8(payload.length - 1) ^ 1, payload.length - 1);
   assert.is(openSignedGoal({ ...signed, payload }, keys.publicKey), undefined);
 });
 
@@ -81,7 +87,7 @@ const present: [string, ApplicationGoal | undefined, string][] = [
   ["an older generation", { ...fresh, generation: 6, deploymentId: "d6" }, "write older"],
   ["a higher generation", { ...fresh, generation: 8, deploymentId: "d8" }, "alarm"],
   ["the same generation of another deployment", { ...fresh, deploymentId: "other" }, "alarm"],
-  ["a region less", { ...fresh, regions: { eu: fresh.regions["eu"]! } }, "write incomplete"],
+  ["a region less", { ...fresh, regions: { eu: part(fresh, "eu") } }, "write incomplete"],
   ["another key", applicationGoalOf(source, otherSigner, now), "write key"],
   ["one that runs out", applicationGoalOf(source, signer, nearlyOver), "write renewal"],
 ];

@@ -46,6 +46,8 @@ export const deploymentsAndHosts: Migration = {
         where state in ('PENDING', 'RUNNING');
       create index deployments_succeeded on deployments (application, generation desc)
         where state = 'SUCCEEDED';
+      -- Newest first; ids are UUIDs of version 7.
+      create index deployments_by_application on deployments (application, id desc);
       create index deployments_by_build on deployments (build_id);
 
       -- Which hosts there are: what deployments count against.

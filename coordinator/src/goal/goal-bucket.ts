@@ -1,0 +1,81 @@
+import { ApplicationGoal, GLOBAL_GOALS_BUCKET } from "@slipway/proto";
+import { StorageType, type KV, type NatsConnection } from "nats";
+import type { Logger } from "pino";
+
+const REQUEST_TIMEOUT_MS = 2_000;
+/** Error code of the server: the key has another revision than was expected. */
+const WRONG_LAST_SEQUENCE = 10_071;
+
+/** A key of the bucket. */
+export interface GoalEntry {
+  /** Undefined if the key was deleted or holds what can't be read. */
+  goal: ApplicationGoal | undefined;
+  /** Of the key, for a compare-and-set. */
+  revision: number;
+}
+
+/** The global goals bucket. It is made when it is missing, also when it was lost meanwhile. */
+export class GoalBucket {
+  readonly #nats: NatsConnection;
+  readonly #log: Logger;
+  #kv: Promise<KV> | undefined;
+
+  constructor(nats: NatsConnection, log: Logger) {
+    this.#nats = nats;
+    this.#log = log;
+  }
+
+  /** Reads a key; undefined if it was never written. @throws NatsError if NATS is away. */
+  async get(application: string): Promise<GoalEntry | undefined> {
+    const kv = await this.#open();
+    const entry = await kv.get(application);
+    if (entry === null) return undefined;
+    if (entry.operation !== "PUT") return { goal: undefined, revision: entry.revision };
+    try {
+      return { goal: ApplicationGoal.decode(entry.value), revision: entry.revision };
+    } catch (error) {
+      this.#log.error({ err: error, application }, "a goal that cannot be read is replaced");
+      return { goal: undefined, revision: entry.revision };
+    }
+  }
+
+  /**
+   * Writes a key if it still has the revision that was read, 0 for none. Answers whether it did.
+   * @throws NatsError if NATS is away.
+   */
+  async put(goal: ApplicationGoal, expectedRevision: number): Promise<boolean> {
+    const value = ApplicationGoal.encode(goal).finish();
+    const kv = await this.#open();
+    try {
+      await kv.put(goal.application, value, { previousSeq: expectedRevision });
+      return true;
+    } catch (error) {
+      if (isWrongRevision(error)) return false;
+      // The bucket itself may be gone: look again the next time, and make it.
+      this.#kv = undefined;
+      throw error;
+    }
+  }
+
+  async #open(): Promise<KV> {
+    this.#kv ??= this.#nats
+      .jetstream({ timeout: REQUEST_TIMEOUT_MS })
+      .views.kv(GLOBAL_GOALS_BUCKET, {
+        history: 1,
+        storage: StorageType.File,
+        timeout: REQUEST_TIMEOUT_MS,
+      });
+    const opening = this.#kv;
+    try {
+      return await opening;
+    } catch (error) {
+      if (this.#kv === opening) this.#kv = undefined;
+      throw error;
+    }
+  }
+}
+
+function isWrongRevision(error: unknown): boolean {
+  const { api_error: apiError } = error as { api_error?: { err_code?: number } };
+  return apiError?.err_code === WRONG_LAST_SEQUENCE;
+}

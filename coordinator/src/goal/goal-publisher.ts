@@ -1,0 +1,53 @@
+import type { Logger } from "pino";
+import type { Clock } from "../context.js";
+import { applicationGoalOf, planProjection, type GoalSource } from "./goal.js";
+import type { GoalBucket } from "./goal-bucket.js";
+import type { GoalSigner } from "./signing.js";
+
+const MAX_ATTEMPTS = 4;
+
+/** What became of a goal. */
+export type Published =
+  | { outcome: "kept" | "written" }
+  /** The bucket is ahead of what was to be put there, and was not touched. */
+  | { outcome: "ahead"; generation: number; deploymentId: string };
+
+/** Makes the global bucket say what the database says, and never less than it says itself. */
+export class GoalPublisher {
+  readonly #options: { bucket: GoalBucket; signer: GoalSigner; clock: Clock; log: Logger };
+
+  constructor(options: { bucket: GoalBucket; signer: GoalSigner; clock: Clock; log: Logger }) {
+    this.#options = options;
+  }
+
+  /**
+   * Puts the goal into the bucket unless it is there. Safe to call at any time by any coordinator.
+   * @throws NatsError if NATS is away.
+   */
+  async publish(source: GoalSource): Promise<Published> {
+    const { bucket, signer, clock, log } = this.#options;
+    const { application, generation, deploymentId } = source;
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
+      const entry = await bucket.get(application);
+      const now = new Date(clock.now());
+      const plan = planProjection(source, entry?.goal, signer.keyId, now);
+      if (plan.action === "keep") return { outcome: "kept" };
+      if (plan.action === "alarm") {
+        const { generation: ahead, deploymentId: of } = plan;
+        return { outcome: "ahead", generation: ahead, deploymentId: of };
+      }
+      const goal = applicationGoalOf(source, signer, now);
+      if (await bucket.put(goal, entry?.revision ?? 0)) {
+        log.info({ application, generation, deploymentId, why: plan.why }, "goal written");
+        return { outcome: "written" };
+      }
+    }
+    throw new Error(`the goal of ${application} was changed by others at every attempt`);
+  }
+
+  /** The generation in the bucket; 0 if it has none. @throws NatsError if NATS is away. */
+  async generation(application: string): Promise<number> {
+    const entry = await this.#options.bucket.get(application);
+    return entry?.goal?.generation ?? 0;
+  }
+}

@@ -1,0 +1,195 @@
+import { WatchDeploymentResponse, type RegionProgress } from "@slipway/proto";
+import type { Context, Service } from "../context.js";
+import { notFound } from "../errors.js";
+import type { StoredDeployment } from "./deployment.js";
+import { findDeployment, findDeployments } from "./deployment-store.js";
+import { NewestSlot } from "./newest-slot.js";
+import { isFinal } from "./transition.js";
+
+/** At most four changes a second are sent. */
+const MIN_INTERVAL_MS = 250;
+
+/** What a watcher is sent: a WatchDeploymentResponse, encoded once for all watchers. */
+interface Update {
+  bytes: Buffer;
+  final: boolean;
+}
+
+/** One deployment that somebody watches. */
+interface Feed {
+  id: string;
+  slots: Set<NewestSlot<Update>>;
+  stored: StoredDeployment | undefined;
+  /** The first read of the row. */
+  loaded: Promise<void>;
+  update: Update | undefined;
+  sentAt: number;
+  timer: NodeJS.Timeout | undefined;
+}
+
+type FeedContext = Pick<Context, "db" | "events" | "status" | "log" | "config" | "clock">;
+
+/**
+ * Fans deployments out to those who watch them: one read and one encoding for all watchers of a
+ * deployment, and for each watcher the newest state only, however slowly it reads.
+ */
+export class DeploymentFeeds implements Service {
+  readonly #context: FeedContext;
+  readonly #feeds = new Map<string, Feed>();
+  #stops: (() => void)[] = [];
+  #polling = false;
+
+  constructor(context: FeedContext) {
+    this.#context = context;
+  }
+
+  start(): void {
+    if (this.#stops.length > 0) return;
+    const { events, status, config } = this.#context;
+    const poll = setInterval(() => void this.#poll(), config.pollIntervalMs);
+    this.#stops = [
+      () => clearInterval(poll),
+      events.subscribe("deployment", (id) => {
+        if (id === undefined) void this.#poll();
+        else void this.#refresh(this.#feeds.get(id));
+      }),
+      status.subscribe((application) => {
+        for (const feed of this.#feeds.values()) {
+          const own = feed.stored?.deployment.application;
+          if (application === undefined || application === own) this.#schedule(feed);
+        }
+      }),
+    ];
+  }
+
+  stop(): Promise<void> {
+    for (const stop of this.#stops.splice(0)) stop();
+    for (const feed of this.#feeds.values()) clearTimeout(feed.timer);
+    return Promise.resolve();
+  }
+
+  /**
+   * The present state, encoded, then every change, and the end after the final state.
+   * @throws DomainError NOT_FOUND, or the signal's reason.
+   */
+  async *watch(id: string, signal: AbortSignal): AsyncGenerator<Buffer> {
+    const slot = new NewestSlot<Update>();
+    const feed = this.#join(id, slot);
+    try {
+      await feed.loaded;
+      if (slot.isEmpty && feed.update !== undefined) slot.put(feed.update);
+      while (true) {
+        const { bytes, final } = await slot.take(signal);
+        yield bytes;
+        if (final) return;
+      }
+    } finally {
+      feed.slots.delete(slot);
+      if (feed.slots.size === 0) this.#close(feed);
+    }
+  }
+
+  #join(id: string, slot: NewestSlot<Update>): Feed {
+    const present = this.#feeds.get(id);
+    if (present !== undefined) {
+      present.slots.add(slot);
+      return present;
+    }
+    const feed: Feed = {
+      id,
+      slots: new Set([slot]),
+      stored: undefined,
+      loaded: Promise.resolve(),
+      update: undefined,
+      sentAt: 0,
+      timer: undefined,
+    };
+    // Registered before it is read, so that no change falls between.
+    this.#feeds.set(id, feed);
+    feed.loaded = this.#load(feed);
+    feed.loaded.catch(() => undefined);
+    return feed;
+  }
+
+  async #load(feed: Feed): Promise<void> {
+    try {
+      const stored = await findDeployment(this.#context.db, feed.id);
+      if (stored === undefined) throw notFound("deployment", feed.id);
+      this.#take(feed, stored);
+      this.#send(feed);
+    } catch (error) {
+      // Whoever comes next tries anew.
+      this.#close(feed);
+      throw error;
+    }
+  }
+
+  /** Reads a deployment that was said to have changed; if that fails the poll reads it. */
+  async #refresh(feed: Feed | undefined): Promise<void> {
+    if (feed === undefined) return;
+    try {
+      const stored = await findDeployment(this.#context.db, feed.id);
+      if (stored !== undefined) this.#take(feed, stored);
+    } catch (error) {
+      this.#context.log.warn({ err: error, deploymentId: feed.id }, "reading a deployment failed");
+    }
+  }
+
+  /** Reads everything watched, in case a signal was lost. */
+  async #poll(): Promise<void> {
+    if (this.#polling || this.#feeds.size === 0) return;
+    this.#polling = true;
+    try {
+      for (const stored of await findDeployments(this.#context.db, [...this.#feeds.keys()])) {
+        const feed = this.#feeds.get(stored.deployment.id);
+        if (feed !== undefined) this.#take(feed, stored);
+      }
+    } catch (error) {
+      this.#context.log.warn({ err: error }, "reading watched deployments failed");
+    } finally {
+      this.#polling = false;
+    }
+  }
+
+  /** Keeps a row that was read, unless a newer one was read meanwhile. */
+  #take(feed: Feed, stored: StoredDeployment): void {
+    const known = feed.stored?.deployment.revision ?? -1;
+    if (stored.deployment.revision <= known) return;
+    feed.stored = stored;
+    this.#schedule(feed);
+  }
+
+  #schedule(feed: Feed): void {
+    if (feed.timer !== undefined || feed.slots.size === 0) return;
+    const wait = Math.max(0, feed.sentAt + MIN_INTERVAL_MS - this.#context.clock.now());
+    feed.timer = setTimeout(() => {
+      feed.timer = undefined;
+      this.#send(feed);
+    }, wait);
+  }
+
+  #send(feed: Feed): void {
+    // After the final state counts go on changing; nobody is to see that.
+    if (feed.stored === undefined || feed.update?.final === true) return;
+    feed.sentAt = this.#context.clock.now();
+    const { deployment, state } = feed.stored;
+    const regions = progressOf(this.#context, feed.stored);
+    const bytes = Buffer.from(WatchDeploymentResponse.encode({ deployment, regions }).finish());
+    if (feed.update?.bytes.equals(bytes) === true) return;
+    feed.update = { bytes, final: isFinal(state) };
+    for (const slot of feed.slots) slot.put(feed.update);
+  }
+
+  #close(feed: Feed): void {
+    clearTimeout(feed.timer);
+    if (this.#feeds.get(feed.id) === feed) this.#feeds.delete(feed.id);
+  }
+}
+
+/** How far each region of a deployment is, as far as this coordinator has heard. */
+export function progressOf(
+  { status }: Pick<Context, "status">,
+  { goal }: StoredDeployment,
+): RegionProgress[] {
+  return status.progress(goal.application, goal.generation, goal.regions);
+}

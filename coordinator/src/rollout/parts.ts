@@ -1,0 +1,52 @@
+import { readFile } from "node:fs/promises";
+import type { Service } from "../context.js";
+import { GoalBucket } from "../goal/goal-bucket.js";
+import { GoalPublisher } from "../goal/goal-publisher.js";
+import { createGoalSigner, type GoalSigner } from "../goal/signing.js";
+import { ReplicationPlanner } from "../replication/planner.js";
+import { replicationReader } from "../replication/replication-store.js";
+import { StatusTable } from "../status/status-table.js";
+import { StatusWatcher } from "../status/status-watcher.js";
+import { DeploymentFeeds } from "./deployment-feeds.js";
+import { Leadership } from "./leadership.js";
+import { Reconciler } from "./reconciler.js";
+import type { RolloutBase, RolloutContext, RolloutParts } from "./rollout-context.js";
+
+/** Reads the goal key. @throws Error with a one-line reason. */
+export async function readGoalSigner(file: string): Promise<GoalSigner> {
+  let pem: string;
+  try {
+    pem = await readFile(file, "utf8");
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code ?? String(error);
+    throw new Error(`the goal key ${file} cannot be read: ${reason}`, { cause: error });
+  }
+  return createGoalSigner(pem);
+}
+
+/** Puts together what deployments need; nothing runs yet. */
+export function createDeploymentParts(base: RolloutBase, signer: GoalSigner): RolloutParts {
+  const { nats, log, clock, replicationDb } = base;
+  const status = new StatusTable(() => clock.now());
+  return {
+    replicationStatus: replicationReader(replicationDb),
+    status,
+    goals: new GoalPublisher({ bucket: new GoalBucket(nats, log), signer, clock, log }),
+    deploymentFeeds: new DeploymentFeeds({ ...base, status }),
+  };
+}
+
+/** What runs beside the calls, in the order of starting. */
+export function deploymentServices(
+  context: RolloutContext,
+): readonly (readonly [string, Service])[] {
+  const { nats, status, clock, log, config } = context;
+  const reconciler = new Reconciler(context);
+  const lead = (signal: AbortSignal): Promise<void> => reconciler.lead(signal);
+  return [
+    ["the status watch", new StatusWatcher({ nats, table: status, clock, log })],
+    ["the replication planner", new ReplicationPlanner(context)],
+    ["the deployment feeds", context.deploymentFeeds],
+    ["the reconciler", new Leadership({ url: config.databaseUrl, log, lead })],
+  ];
+}

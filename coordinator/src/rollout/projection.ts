@@ -1,0 +1,78 @@
+import type { Context } from "../context.js";
+import type { GoalSource } from "../goal/goal.js";
+import { newestDeployment, startedGoals } from "./deployment-store.js";
+
+const PAGE_SIZE = 200;
+const CONCURRENCY = 8;
+const ALARM_INTERVAL_MS = 60_000;
+
+/** Keeps the goal bucket saying what the database says. The bucket can be lost and is rebuilt. */
+export class GoalProjection {
+  readonly #context: Pick<Context, "db" | "goals" | "clock" | "log">;
+  /** When each application's alarm was last raised. */
+  readonly #alarms = new Map<string, number>();
+
+  constructor(context: Pick<Context, "db" | "goals" | "clock" | "log">) {
+    this.#context = context;
+  }
+
+  /**
+   * Puts one goal into the bucket. Answers why it could not, as the end of a sentence, or undefined.
+   * @throws NatsError if NATS is away.
+   */
+  async publish(goal: GoalSource): Promise<string | undefined> {
+    const { application } = goal;
+    const published = await this.#context.goals.publish(goal);
+    if (published.outcome !== "ahead") {
+      this.#alarms.delete(application);
+      return undefined;
+    }
+    // It may be ahead of us only because we read the database before a newer deployment was made.
+    const newest = (await newestDeployment(this.#context.db, application))?.goal;
+    if (
+      newest !== undefined &&
+      (newest.generation > published.generation || newest.deploymentId === published.deploymentId)
+    ) {
+      return undefined;
+    }
+    this.#alarm(goal, published);
+    return (
+      `the goal bucket holds generation ${published.generation} of another deployment, ` +
+      `not below this one's ${goal.generation}, and is left alone; deploy again`
+    );
+  }
+
+  /**
+   * Puts back whatever the bucket lacks, of every application.
+   * @throws the first error, after which nothing more is tried.
+   */
+  async publishAll(signal: AbortSignal): Promise<void> {
+    for (let after = ""; !signal.aborted;) {
+      const goals = await startedGoals(this.#context.db, { after, limit: PAGE_SIZE });
+      const queue = [...goals];
+      const work = async (): Promise<void> => {
+        for (let goal = queue.pop(); goal !== undefined; goal = queue.pop()) {
+          signal.throwIfAborted();
+          await this.publish(goal);
+        }
+      };
+      await Promise.all(Array.from({ length: CONCURRENCY }, work)).finally(() => queue.splice(0));
+      const last = goals.at(-1);
+      if (last === undefined || goals.length < PAGE_SIZE) return;
+      after = last.application;
+    }
+  }
+
+  #alarm(goal: GoalSource, present: { generation: number; deploymentId: string }): void {
+    const { clock, log } = this.#context;
+    const { application, generation, deploymentId } = goal;
+    const last = this.#alarms.get(application) ?? Number.NEGATIVE_INFINITY;
+    if (clock.now() - last < ALARM_INTERVAL_MS) return;
+    this.#alarms.set(application, clock.now());
+    log.error(
+      { application, generation, deploymentId, bucket: present },
+      "the goal bucket is ahead of the database and is left alone: was a backup restored? " +
+        "The next deployment of the application gets a generation above both",
+    );
+  }
+}

@@ -1,0 +1,16 @@
+import type { Context } from "../context.js";
+
+/** The part of the context that deployments need to exist. */
+export type RolloutBase = Pick<
+  Context,
+  "config" | "log" | "clock" | "db" | "replicationDb" | "nats" | "events"
+>;
+
+/** What deployments add to the context. */
+export type RolloutParts = Pick<
+  Context,
+  "replicationStatus" | "goals" | "status" | "deploymentFeeds"
+>;
+
+/** What deployments work with. */
+export type RolloutContext = RolloutBase & RolloutParts;

@@ -1,0 +1,38 @@
+import type { EnrolHostsRequest, EnrolHostsResponse } from "@slipway/proto";
+import type { Context } from "../../context.js";
+import * as enrolment from "../../status/enrolment.js";
+import { Violations } from "../../validate.js";
+
+const MAX_HOSTS = 1_000;
+const MAX_LABELS = 64;
+const LABEL_PATTERN = /^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/;
+
+export async function enrolHosts(
+  { db }: Context,
+  { hosts }: EnrolHostsRequest,
+): Promise<EnrolHostsResponse> {
+  const found = new Violations();
+  found.check(hosts.length <= MAX_HOSTS, "hosts", `must be at most ${MAX_HOSTS}`);
+  found.throwIfAny();
+  const seen = new Set<string>();
+  for (const [index, { hostId, region, cell, labels }] of hosts.entries()) {
+    const field = `hosts[${index}]`;
+    found.name(`${field}.host_id`, hostId);
+    found.name(`${field}.region`, region);
+    // A region that is one mesh has no cells.
+    if (cell !== "") found.name(`${field}.cell`, cell);
+    found.check(!seen.has(hostId), `${field}.host_id`, "is there twice");
+    seen.add(hostId);
+    const entries = Object.entries(labels);
+    found.check(entries.length <= MAX_LABELS, `${field}.labels`, `must be at most ${MAX_LABELS}`);
+    for (const [label, value] of entries.slice(0, MAX_LABELS)) {
+      const at = `${field}.labels[${JSON.stringify(label.slice(0, 100))}]`;
+      const description = "must be a label of letters, digits, dots, slashes and hyphens";
+      found.check(LABEL_PATTERN.test(label), at, description);
+      found.text(at, value, 255);
+    }
+  }
+  found.throwIfAny();
+  await enrolment.enrolHosts(db, hosts);
+  return {};
+}

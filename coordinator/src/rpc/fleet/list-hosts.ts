@@ -1,0 +1,72 @@
+import type { Host, HostStatus, ListHostsRequest, ListHostsResponse } from "@slipway/proto";
+import { getApplication } from "../../application/store.js";
+import type { Context } from "../../context.js";
+import { newestDeployment } from "../../rollout/deployment-store.js";
+import * as enrolment from "../../status/enrolment.js";
+import { queryHosts } from "../../status/host-query.js";
+import { decodePageToken, encodePageToken, pageSize, Violations } from "../../validate.js";
+
+const SILENT_AFTER_MS = 30_000;
+const POSITION_PATTERN = /^[a-z0-9-]{1,63}\/[a-z0-9-]{1,63}$/;
+
+/** Regions' answers, undefined for those that did not answer in time. */
+type Answers = ReadonlyMap<string, ReadonlyMap<string, HostStatus> | undefined>;
+
+export async function listHosts(
+  context: Context,
+  request: ListHostsRequest,
+): Promise<ListHostsResponse> {
+  const { region, application, pageToken } = request;
+  const found = new Violations();
+  if (region !== "") found.name("region", region);
+  if (application !== "") found.name("application", application);
+  found.throwIfAny();
+  const limit = pageSize(request.pageSize, { byDefault: 100, most: 1_000 });
+  const token = decodePageToken(pageToken, POSITION_PATTERN)?.split("/");
+  const page = await enrolment.listHosts(context.db, {
+    limit,
+    ...(region === "" ? {} : { region }),
+    ...(application === "" ? {} : { selection: await selectionOf(context, application) }),
+    ...(token === undefined ? {} : { after: { region: token[0] ?? "", hostId: token[1] ?? "" } }),
+  });
+  const answers = await ask(context, page);
+  const last = page.length === limit ? page.at(-1)?.host : undefined;
+  return {
+    hosts: page.map((stored) => toHost(stored, answers, context.clock.now())),
+    nextPageToken: last === undefined ? "" : encodePageToken(`${last.region}/${last.hostId}`),
+    unreachableRegions: [...answers].flatMap(([name, hosts]) => (hosts === undefined ? name : [])),
+  };
+}
+
+/** The hosts that the newest deployment is for; before any, those of the present revision. */
+async function selectionOf({ db }: Context, application: string): Promise<enrolment.HostSelection> {
+  const newest = await newestDeployment(db, application);
+  if (newest !== undefined) return newest.goal;
+  const { spec } = await getApplication(db, application, 0);
+  return { regions: spec?.regions ?? [], selector: spec?.selector ?? {} };
+}
+
+/** Asks each region of the page once. */
+async function ask(
+  { nats, log }: Context,
+  page: readonly enrolment.StoredHost[],
+): Promise<Answers> {
+  const byRegion = new Map<string, string[]>();
+  for (const { host } of page) {
+    const ids = byRegion.get(host.region) ?? [];
+    byRegion.set(host.region, ids);
+    ids.push(host.hostId);
+  }
+  const asked = [...byRegion].map(
+    async ([region, ids]) => [region, await queryHosts(nats, log, region, ids)] as const,
+  );
+  return new Map(await Promise.all(asked));
+}
+
+function toHost({ host, enrolTime }: enrolment.StoredHost, answers: Answers, now: number): Host {
+  const answer = answers.get(host.region);
+  const status = answer?.get(host.hostId);
+  const heardAt = status?.time?.getTime() ?? 0;
+  const silent = answer !== undefined && now - heardAt > SILENT_AFTER_MS;
+  return { enrolment: host, status, silent, enrolTime };
+}

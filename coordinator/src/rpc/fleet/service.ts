@@ -1,0 +1,16 @@
+import { FleetServiceService, type FleetServiceServer } from "@slipway/proto";
+import type { Handlers, ServiceEntry } from "../handler.js";
+import { enrolHosts } from "./enrol-hosts.js";
+import { listEnrolledHosts } from "./list-enrolled-hosts.js";
+import { listHosts } from "./list-hosts.js";
+import { listRegions } from "./list-regions.js";
+
+export function fleetService(handlers: Handlers): ServiceEntry {
+  const implementation: FleetServiceServer = {
+    listRegions: handlers.unary(listRegions),
+    listHosts: handlers.unary(listHosts),
+    enrolHosts: handlers.unary(enrolHosts),
+    listEnrolledHosts: handlers.unary(listEnrolledHosts),
+  };
+  return { definition: FleetServiceService, implementation };
+}

@@ -1,0 +1,168 @@
+import type { RegionAgentStatus, RegionApplicationStatus, RegionProgress } from "@slipway/proto";
+
+/** A region is silent when none of its agents was heard of for this long. */
+export const AGENT_SILENT_AFTER_MS = 15_000;
+
+/** Called with the application that changed; undefined when any may have. */
+export type StatusListener = (application: string | undefined) => void;
+
+interface Agent {
+  region: string;
+  status: RegionAgentStatus;
+  /** By the coordinator's clock. */
+  heardAt: number;
+  applications: Map<string, RegionApplicationStatus>;
+}
+
+/** How far a region can be judged by, in the order of preference. */
+type Trust = "live" | "warming" | "silent";
+
+/**
+ * The newest that each region agent said, in memory. Two agents of a region say the same from two
+ * points of view; for a region the freshest one counts that is alive and not warming up.
+ */
+export class StatusTable {
+  /** By region, then agent id. */
+  readonly #regions = new Map<string, Map<string, Agent>>();
+  readonly #listeners = new Set<StatusListener>();
+  readonly #now: () => number;
+  /** What was last said of each region's trust, to tell a change. */
+  #trust = new Map<string, Trust>();
+
+  constructor(now: () => number) {
+    this.#now = now;
+  }
+
+  /** Calls the listener after every change that counts. Answers how to stop that. */
+  subscribe(listener: StatusListener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Takes an agent's sign of life. `heardAt` is by the coordinator's clock. */
+  putAgent(status: RegionAgentStatus, heardAt: number): void {
+    const agent = this.#agent(status.region, status.agentId, status);
+    agent.status = status;
+    agent.heardAt = Math.max(agent.heardAt, heardAt);
+    this.sweep();
+  }
+
+  /** Takes an agent's aggregate of one application. */
+  putApplication(status: RegionApplicationStatus): void {
+    const { region, agentId, application } = status;
+    const agent = this.#agent(region, agentId, undefined);
+    agent.applications.set(application, status);
+    this.#changed(application);
+  }
+
+  /** Forgets an agent, or what it said of one application. */
+  remove(region: string, agentId: string, application?: string): void {
+    const agents = this.#regions.get(region);
+    if (application === undefined) agents?.delete(agentId);
+    else agents?.get(agentId)?.applications.delete(application);
+    if (agents?.size === 0) this.#regions.delete(region);
+    this.#changed(application);
+  }
+
+  /** Notices regions that have become silent; to be called about once a second. */
+  sweep(): void {
+    const trust = new Map([...this.#regions.keys()].map((name) => [name, this.#trustOf(name)]));
+    const same =
+      trust.size === this.#trust.size &&
+      [...trust].every(([name, value]) => this.#trust.get(name) === value);
+    this.#trust = trust;
+    if (!same) this.#changed(undefined);
+  }
+
+  /** How far each of the regions is with a generation of an application. */
+  progress(application: string, generation: number, regions: readonly string[]): RegionProgress[] {
+    return regions.map((region) => {
+      const trust = this.#trustOf(region);
+      const status = this.#agentsOf(region)
+        .filter((agent) => this.#agentTrust(agent) === trust)
+        .map((agent) => agent.applications.get(application))
+        .filter((item) => item?.generation === generation)
+        .sort((a, b) => time(b) - time(a))[0];
+      return { region, silent: trust === "silent", warming: trust === "warming", status };
+    });
+  }
+
+  /** The highest generation of an application that any agent or host knows of; 0 for none. */
+  highestGeneration(application: string): number {
+    let highest = 0;
+    for (const agents of this.#regions.values()) {
+      for (const { status, applications } of agents.values()) {
+        const ahead = status.ahead.find((item) => item.application === application);
+        const counted = applications.get(application)?.generation ?? 0;
+        highest = Math.max(highest, ahead?.generation ?? 0, counted);
+      }
+    }
+    return highest;
+  }
+
+  /** The regions that any agent was ever heard of in. */
+  regions(): string[] {
+    return [...this.#regions.keys()].sort();
+  }
+
+  /** A region's agents by id, and whether all of them are silent. */
+  region(name: string): { agents: RegionAgentStatus[]; silent: boolean } {
+    const agents = this.#agentsOf(name)
+      .filter(({ heardAt }) => heardAt > Number.NEGATIVE_INFINITY)
+      .map(({ status }) => status)
+      .sort((a, b) => (a.agentId < b.agentId ? -1 : 1));
+    return { agents, silent: this.#trustOf(name) === "silent" };
+  }
+
+  #agentsOf(region: string): Agent[] {
+    return [...(this.#regions.get(region)?.values() ?? [])];
+  }
+
+  #agent(region: string, agentId: string, status: RegionAgentStatus | undefined): Agent {
+    const agents = this.#regions.get(region) ?? new Map<string, Agent>();
+    this.#regions.set(region, agents);
+    const present = agents.get(agentId);
+    if (present !== undefined) return present;
+    // An aggregate may arrive before the agent's sign of life: not judged by until then.
+    const agent: Agent = {
+      region,
+      status: status ?? unheard(region, agentId),
+      heardAt: Number.NEGATIVE_INFINITY,
+      applications: new Map(),
+    };
+    agents.set(agentId, agent);
+    return agent;
+  }
+
+  #trustOf(region: string): Trust {
+    const all = this.#agentsOf(region).map((agent) => this.#agentTrust(agent));
+    if (all.includes("live")) return "live";
+    return all.includes("warming") ? "warming" : "silent";
+  }
+
+  #agentTrust({ heardAt, status }: Agent): Trust {
+    if (this.#now() - heardAt > AGENT_SILENT_AFTER_MS) return "silent";
+    return status.warming ? "warming" : "live";
+  }
+
+  #changed(application: string | undefined): void {
+    for (const listener of this.#listeners) listener(application);
+  }
+}
+
+function time(status: RegionApplicationStatus | undefined): number {
+  return status?.time?.getTime() ?? 0;
+}
+
+function unheard(region: string, agentId: string): RegionAgentStatus {
+  return {
+    region,
+    agentId,
+    time: undefined,
+    startTime: undefined,
+    warming: true,
+    hostCount: 0,
+    silentCount: 0,
+    ahead: [],
+  };
+}

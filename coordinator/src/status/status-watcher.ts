@@ -1,0 +1,118 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { RegionAgentStatus, RegionApplicationStatus, STATUS_BUCKET } from "@slipway/proto";
+import { StorageType, type KV, type KvEntry, type NatsConnection } from "nats";
+import type { Logger } from "pino";
+import type { Clock, Service } from "../context.js";
+import { backoffMs } from "../retry.js";
+import { onReconnect } from "./reconnects.js";
+import type { StatusTable } from "./status-table.js";
+
+const REQUEST_TIMEOUT_MS = 2_000;
+const SWEEP_INTERVAL_MS = 1_000;
+/** Agents speak every 2 s. A watch that hears nothing for so long is made anew. */
+const IDLE_LIMIT_MS = 20_000;
+
+/** Keeps the status table up to date with one watch of the status bucket. */
+export class StatusWatcher implements Service {
+  readonly #options: { nats: NatsConnection; table: StatusTable; clock: Clock; log: Logger };
+  readonly #stop = new AbortController();
+  #running: Promise<void> | undefined;
+  /** Ends the present watch, so that another is made. */
+  #rearm: (() => void) | undefined;
+  #heardAt = 0;
+
+  constructor(options: { nats: NatsConnection; table: StatusTable; clock: Clock; log: Logger }) {
+    this.#options = options;
+  }
+
+  start(): void {
+    if (this.#stop.signal.aborted || this.#running !== undefined) return;
+    this.#running = this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    this.#rearm?.();
+    await this.#running;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
+    const { nats, log, table, clock } = this.#options;
+    // An old watch resumes seconds late after a reconnect, a new one at once.
+    const forget = onReconnect(nats, () => this.#rearm?.());
+    const sweeper = setInterval(() => {
+      table.sweep();
+      if (clock.now() - this.#heardAt > IDLE_LIMIT_MS) this.#rearm?.();
+    }, SWEEP_INTERVAL_MS);
+    try {
+      for (let failures = 0; !signal.aborted;) {
+        try {
+          await this.#watch(() => (failures = 0));
+        } catch (error) {
+          if (signal.aborted) return;
+          failures += 1;
+          log.warn({ err: error, failures }, "watching the status bucket failed; retrying");
+          const wait = backoffMs(failures, { firstMs: 200, maxMs: 5_000 });
+          await delay(wait, undefined, { signal }).catch(() => undefined);
+        }
+      }
+    } finally {
+      clearInterval(sweeper);
+      forget();
+    }
+  }
+
+  /** Follows the bucket until it is told to begin anew or to stop. */
+  async #watch(started: () => void): Promise<void> {
+    const { nats, clock } = this.#options;
+    const bucket = await openStatusBucket(nats);
+    let live = false;
+    const entries = await bucket.watch({ initializedFn: () => (live = true) });
+    this.#heardAt = clock.now();
+    this.#rearm = () => entries.stop();
+    if (this.#stop.signal.aborted) entries.stop();
+    started();
+    try {
+      for await (const entry of entries) {
+        this.#heardAt = clock.now();
+        this.#take(entry, live);
+      }
+    } finally {
+      this.#rearm = undefined;
+      entries.stop();
+    }
+  }
+
+  #take(entry: KvEntry, live: boolean): void {
+    const { table, clock, log } = this.#options;
+    const [region, agentId, application, ...rest] = entry.key.split(".");
+    if (region === undefined || agentId === undefined || rest.length > 0) {
+      log.warn({ key: entry.key }, "a key of the status bucket that is not ours");
+      return;
+    }
+    if (entry.operation !== "PUT") {
+      table.remove(region, agentId, application);
+      return;
+    }
+    try {
+      if (application === undefined) {
+        const status = RegionAgentStatus.decode(entry.value);
+        // What was there before the watch began is as old as the server says.
+        const heardAt = live ? clock.now() : Math.min(clock.now(), entry.created.getTime());
+        table.putAgent({ ...status, region, agentId }, heardAt);
+      } else {
+        const status = RegionApplicationStatus.decode(entry.value);
+        table.putApplication({ ...status, region, agentId, application });
+      }
+    } catch (error) {
+      log.warn({ err: error, key: entry.key }, "a status that cannot be read");
+    }
+  }
+}
+
+/** Opens the status bucket, or makes it. */
+export function openStatusBucket(nats: NatsConnection): Promise<KV> {
+  const options = { history: 1, storage: StorageType.File, timeout: REQUEST_TIMEOUT_MS };
+  return nats.jetstream({ timeout: REQUEST_TIMEOUT_MS }).views.kv(STATUS_BUCKET, options);
+}
