@@ -1,4 +1,4 @@
-import { CHUNK_MAX_BYTES } from "@slipway/proto";
+import { CHUNK_MAX_BYTES, type ChunkRefusal_Reason as Reason } from "@slipway/proto";
 import { HASH_BYTES } from "../store/manifest.js";
 import { ProtocolError } from "./frames.js";
 
@@ -37,7 +37,7 @@ export function writeChunkHeader(into: Buffer, requestId: number, size: number):
   into.writeUInt32BE(size, 5);
 }
 
-export function encodeRefusal(requestId: number, reason: number): Buffer {
+export function encodeRefusal(requestId: number, reason: Reason): Buffer {
   const frame = Buffer.allocUnsafe(REFUSAL_BYTES);
   frame.writeUInt8(REFUSAL, 0);
   frame.writeUInt32BE(requestId, 1);
@@ -80,7 +80,7 @@ export interface ResponseHandler {
   begin(requestId: number, size: number): Buffer | undefined;
   /** The chunk is whole; not called for one that was thrown away. */
   chunk(requestId: number, bytes: Buffer): void;
-  refusal(requestId: number, reason: number): void;
+  refusal(requestId: number, reason: Reason): void;
 }
 
 type ResponseState =

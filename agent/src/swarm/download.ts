@@ -24,6 +24,8 @@ export class Download {
   readonly arrived = new Set<number>();
   readonly holders: Uint16Array;
   readonly holdings = new Map<string, Holding>();
+  /** Neighbours that fetch it too. */
+  readonly fetchers = new Set<string>();
   wantedBytes = 0;
 
   constructor(digest: string, sizes: ChunkSizes, have: Bitfield) {

@@ -1,3 +1,4 @@
+export { join } from "./join.js";
 export type {
   Address,
   ArtifactSource,

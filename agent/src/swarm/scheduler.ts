@@ -56,12 +56,20 @@ export class Scheduler {
     this.#peers.set(id, { id, seeder, requests: new PeerRequests() });
   }
 
+  /** A neighbour fetches this artifact too, or no longer. */
+  setFetching(id: string, digest: string, fetching: boolean): void {
+    const fetchers = this.#downloads.get(digest)?.fetchers;
+    if (fetching && this.#peers.get(id)?.seeder === false) fetchers?.add(id);
+    else fetchers?.delete(id);
+  }
+
   removePeer(id: string): void {
     const peer = this.#peers.get(id);
     if (peer === undefined) return;
     this.dropRequests(id);
     for (const download of this.#downloads.values()) {
       download.setHolding(id, undefined);
+      download.fetchers.delete(id);
     }
     this.#peers.delete(id);
   }
@@ -94,6 +102,11 @@ export class Scheduler {
       }
     }
     return withdrawn;
+  }
+
+  /** Undefined if it is not being fetched. */
+  chunkCount(digest: string): number | undefined {
+    return this.#downloads.get(digest)?.sizes.chunkCount;
   }
 
   isDone(digest: string): boolean {
@@ -172,7 +185,7 @@ export class Scheduler {
     download.want(request.chunk);
   }
 
-  refused(id: string, requestId: number, reason: number, now: number): void {
+  refused(id: string, requestId: number, reason: Reason, now: number): void {
     const peer = this.#peers.get(id);
     const request = peer?.requests.open.get(requestId);
     if (peer === undefined || request === undefined) return;
@@ -301,8 +314,7 @@ export class Scheduler {
   #share(download: Download): { rank: number; of: number } {
     let rank = 0;
     let of = 1;
-    for (const [id, { seeder }] of this.#peers) {
-      if (seeder || !download.holdings.has(id)) continue;
+    for (const id of download.fetchers) {
       of++;
       if (id < this.#self) rank++;
     }

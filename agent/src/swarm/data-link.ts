@@ -1,0 +1,186 @@
+import net from "node:net";
+import tls from "node:tls";
+import type { DataOffer } from "@slipway/proto";
+import {
+  type ResponseHandler,
+  ResponseReader,
+  encodeCancel,
+  encodeRequest,
+} from "./data-frames.js";
+import { PSK_TLS } from "./data-server.js";
+import { ProtocolError } from "./frames.js";
+import type { Encryption } from "./types.js";
+
+/** Not reachable within this time: chunks come over the control stream. */
+const DIAL_MS = 1_000;
+/** After that it is tried again, less and less often. */
+const RETRY_MS = 15_000;
+const RETRY_MAX_MS = 5 * 60_000;
+
+export interface DataLinkEvents extends ResponseHandler {
+  /** Asks the peer for an offer. */
+  onNeedOffer: () => void;
+  onProgress: () => void;
+  /** The connection is up; `wait` is over. */
+  onUp: () => void;
+  /** What was asked over it won't come. Retried later by itself. */
+  onDown: (error: Error, unfinished: Buffer | undefined) => void;
+}
+
+type State =
+  | { kind: "idle" }
+  /** For the offer, then for the connection. */
+  | { kind: "dialling"; socket: net.Socket | undefined; timer: NodeJS.Timeout }
+  | { kind: "up"; socket: net.Socket; since: number }
+  | { kind: "unreachable"; retryAt: number }
+  | { kind: "closed" };
+
+/** The data connection on which one peer's chunks come. Dials when first needed. */
+export class DataLink {
+  readonly #encryption: Encryption;
+  readonly #events: DataLinkEvents;
+  #state: State = { kind: "idle" };
+  #failures = 0;
+
+  constructor(encryption: Encryption, events: DataLinkEvents) {
+    this.#encryption = encryption;
+    this.#events = events;
+  }
+
+  /** "up": ask here. "wait": it is being dialled. "unreachable": ask over the control stream. */
+  ready(now: number): "up" | "wait" | "unreachable" {
+    if (this.#state.kind === "up") return "up";
+    if (this.#state.kind === "dialling") return "wait";
+    if (this.#state.kind === "closed") return "unreachable";
+    if (this.#state.kind === "unreachable" && now < this.#state.retryAt) return "unreachable";
+    const timer = setTimeout(() => this.#fail(new Error("data connection timed out")), DIAL_MS);
+    this.#state = { kind: "dialling", socket: undefined, timer };
+    this.#events.onNeedOffer();
+    return "wait";
+  }
+
+  /** It was tried, and is not to be tried again yet. */
+  get unreachable(): boolean {
+    return this.#state.kind === "unreachable";
+  }
+
+  request(requestId: number, artifact: Buffer, chunk: number): void {
+    if (this.#state.kind === "up") {
+      this.#state.socket.write(encodeRequest(requestId, artifact, chunk));
+    }
+  }
+
+  cancel(requestId: number): void {
+    if (this.#state.kind === "up") this.#state.socket.write(encodeCancel(requestId));
+  }
+
+  /** The peer's answer. One that nobody waits for is ignored. */
+  accept(offer: DataOffer): void {
+    const state = this.#state;
+    if (state.kind !== "dialling" || state.socket !== undefined) return;
+    if (offer.key.length === 0 && this.#encryption !== "none") {
+      this.#fail(new Error("the peer offers no encryption"));
+      return;
+    }
+    if (offer.identity.length !== 16 || offer.port < 1 || offer.port > 65_535) {
+      this.#fail(new Error("the peer's offer can't be used"));
+      return;
+    }
+    state.socket = this.#dial(offer);
+  }
+
+  close(): void {
+    const state = this.#state;
+    this.#state = { kind: "closed" };
+    if (state.kind === "dialling") {
+      clearTimeout(state.timer);
+      state.socket?.destroy();
+    } else if (state.kind === "up") state.socket.destroy();
+  }
+
+  #dial(offer: DataOffer): net.Socket {
+    const reader = new ResponseReader(this.#events);
+    const { host, port } = offer;
+    // The kernel, or TLS, writes straight into the chunk's buffer.
+    const onread = {
+      buffer: () => reader.target(),
+      callback: (bytes: number) => {
+        this.#received(socket, reader, bytes);
+        return true;
+      },
+    };
+    const plain = offer.key.length === 0;
+    const socket = plain
+      ? net.connect({ host, port, noDelay: true, onread })
+      : tls.connect({
+          host,
+          port,
+          onread,
+          ...PSK_TLS,
+          pskCallback: () => ({ psk: offer.key, identity: offer.identity.toString("hex") }),
+          checkServerIdentity: () => undefined,
+        } as tls.ConnectionOptions);
+    socket.once(plain ? "connect" : "secureConnect", () => {
+      if (plain) socket.write(offer.identity);
+      else socket.setNoDelay(true);
+      this.#up(socket);
+    });
+    let failure: Error | undefined;
+    socket.on("error", (error) => (failure ??= error));
+    socket.on("close", () => {
+      this.#lost(socket, failure ?? new Error("data connection closed"), reader.unfinished);
+    });
+    return socket;
+  }
+
+  #received(socket: net.Socket, reader: ResponseReader, bytes: number): void {
+    if (this.#state.kind !== "up" || this.#state.socket !== socket) return;
+    try {
+      this.#events.onProgress();
+      reader.advance(bytes);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      socket.destroy(error);
+    }
+  }
+
+  #up(socket: net.Socket): void {
+    if (this.#state.kind !== "dialling" || this.#state.socket !== socket) {
+      socket.destroy();
+      return;
+    }
+    clearTimeout(this.#state.timer);
+    this.#state = { kind: "up", socket, since: Date.now() };
+    this.#events.onUp();
+  }
+
+  #lost(socket: net.Socket, error: Error, unfinished: Buffer | undefined): void {
+    const state = this.#state;
+    if (state.kind === "dialling" && state.socket === socket) this.#fail(error);
+    else if (state.kind === "up" && state.socket === socket) {
+      if (Date.now() - state.since < DIAL_MS) this.#giveUpFor();
+      else {
+        // It worked: dialled again at the next need.
+        this.#failures = 0;
+        this.#state = { kind: "idle" };
+      }
+      this.#events.onDown(error, unfinished);
+    }
+  }
+
+  #fail(error: Error): void {
+    if (this.#state.kind !== "dialling") return;
+    const { socket, timer } = this.#state;
+    clearTimeout(timer);
+    this.#giveUpFor();
+    socket?.destroy();
+    this.#events.onDown(error, undefined);
+  }
+
+  #giveUpFor(): void {
+    const wait = Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** this.#failures);
+    this.#failures++;
+    const retryAt = Date.now() + wait * (0.75 + Math.random() / 2);
+    this.#state = { kind: "unreachable", retryAt };
+  }
+}

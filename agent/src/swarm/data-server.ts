@@ -1,0 +1,182 @@
+import net from "node:net";
+import tls from "node:tls";
+import type { ChunkRefusal_Reason as Reason } from "@slipway/proto";
+import type { Logger } from "pino";
+import { digestFromBytes } from "../store/manifest.js";
+import { ChunkSender, type ChunkSenderOptions, type ChunkSink } from "./chunk-sender.js";
+import {
+  CHUNK_HEADER_BYTES,
+  RequestReader,
+  encodeRefusal,
+  writeChunkHeader,
+} from "./data-frames.js";
+import { ProtocolError } from "./frames.js";
+import { OfferBook, type Offer } from "./offers.js";
+import type { Address, Encryption } from "./types.js";
+
+/** PSK without a key exchange of its own: the secret is random, for one connection, and came over Noise. */
+export const PSK_TLS = {
+  ciphers: "PSK-AES128-GCM-SHA256",
+  minVersion: "TLSv1.2",
+  maxVersion: "TLSv1.2",
+} as const;
+
+const GREETING_MS = 3_000;
+const IDENTITY_BYTES = 16;
+
+export interface DataServerOptions {
+  listen: Address;
+  encryption: Encryption;
+  /** Most connections at once. */
+  maxConnections: number;
+  sender: Omit<ChunkSenderOptions, "sink" | "onError">;
+  log: Logger;
+  onProtocolError: (peer: string, error: ProtocolError) => void;
+}
+
+/** Where peers that know a fresh secret fetch chunks from. */
+export class DataServer {
+  readonly #options: DataServerOptions;
+  readonly #offers = new OfferBook();
+  readonly #server: net.Server;
+  readonly #sockets = new Map<net.Socket, string | undefined>();
+
+  constructor(options: DataServerOptions) {
+    this.#options = options;
+    this.#server = options.encryption === "none" ? this.#plain() : this.#secure();
+    this.#server.maxConnections = options.maxConnections;
+  }
+
+  /** Throws if the port is taken. */
+  async listen(): Promise<void> {
+    const { host, port } = this.#options.listen;
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once("error", reject);
+      this.#server.listen(port, host, () => {
+        this.#server.off("error", reject);
+        this.#server.on("error", (err) => this.#options.log.error({ err }, "data server failed"));
+        resolve();
+      });
+    });
+  }
+
+  /** A secret for one connection; undefined if the peer has too many open. The key is empty on plain TCP. */
+  offer(peer: string): { identity: Buffer; key: Buffer } | undefined {
+    const offer = this.#offers.issue(peer, Date.now());
+    if (offer === undefined) return undefined;
+    const key = this.#options.encryption === "none" ? Buffer.alloc(0) : offer.key;
+    return { identity: offer.identity, key };
+  }
+
+  /** Ends what a peer has here. */
+  drop(peer: string): void {
+    this.#offers.forget(peer);
+    for (const [socket, owner] of this.#sockets) if (owner === peer) socket.destroy();
+  }
+
+  async close(): Promise<void> {
+    for (const socket of this.#sockets.keys()) socket.destroy();
+    if (!this.#server.listening) return;
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+
+  #plain(): net.Server {
+    return net.createServer({ noDelay: true }, (socket) => {
+      this.#track(socket, undefined);
+      this.#greet(socket);
+    });
+  }
+
+  #secure(): tls.Server {
+    const taken = new WeakMap<net.Socket, Offer>();
+    const server = tls.createServer(
+      {
+        ...PSK_TLS,
+        handshakeTimeout: GREETING_MS,
+        pskCallback: (socket, identity) => {
+          const offer = this.#offers.take(identity, Date.now());
+          if (offer === undefined) return null;
+          taken.set(socket, offer);
+          return offer.key;
+        },
+      },
+      (socket) => {
+        const offer = taken.get(socket);
+        if (offer === undefined) socket.destroy();
+        else this.#serve(socket, offer.peer);
+      },
+    );
+    server.on("connection", (socket: net.Socket) => this.#track(socket, undefined));
+    server.on("tlsClientError", (err) => this.#options.log.debug({ err }, "data handshake failed"));
+    return server;
+  }
+
+  #track(socket: net.Socket, peer: string | undefined): void {
+    if (!this.#sockets.has(socket)) {
+      socket.on("close", () => this.#sockets.delete(socket));
+      socket.on("error", (err) => this.#options.log.debug({ err, peer }, "data connection failed"));
+    }
+    this.#sockets.set(socket, peer);
+  }
+
+  /** On plain TCP the dialler says the identity first. */
+  #greet(socket: net.Socket): void {
+    let said: Buffer = Buffer.alloc(0);
+    const late = setTimeout(() => socket.destroy(), GREETING_MS);
+    socket.on("close", () => clearTimeout(late));
+    const onData = (data: Buffer): void => {
+      said = Buffer.concat([said, data]);
+      if (said.length < IDENTITY_BYTES) return;
+      clearTimeout(late);
+      socket.off("data", onData);
+      const identity = said.subarray(0, IDENTITY_BYTES).toString("hex");
+      const offer = this.#offers.take(identity, Date.now());
+      if (offer === undefined) socket.destroy();
+      else this.#serve(socket, offer.peer, said.subarray(IDENTITY_BYTES));
+    };
+    socket.on("data", onData);
+  }
+
+  #serve(socket: net.Socket, peer: string, first?: Buffer): void {
+    this.#track(socket, peer);
+    socket.setNoDelay(true);
+    const sender = new ChunkSender({
+      ...this.#options.sender,
+      sink: socketSink(socket),
+      onError: (error) => {
+        this.#options.log.debug({ err: error, peer }, "sending chunks failed");
+        socket.destroy();
+      },
+    });
+    const reader = new RequestReader();
+    const receive = (data: Buffer): void => {
+      try {
+        for (const frame of reader.push(data)) {
+          if (frame.kind === "cancel") sender.cancel(frame.requestId);
+          else sender.request(frame.requestId, digestFromBytes(frame.artifact), frame.chunk);
+        }
+      } catch (error) {
+        if (!(error instanceof ProtocolError)) throw error;
+        socket.destroy();
+        this.#options.onProtocolError(peer, error);
+      }
+    };
+    socket.on("close", () => sender.close());
+    socket.on("data", receive);
+    if (first !== undefined && first.length > 0) receive(first);
+  }
+}
+
+function socketSink(socket: net.Socket): ChunkSink {
+  const write = (bytes: Buffer): Promise<void> =>
+    new Promise((resolve, reject) => {
+      socket.write(bytes, (error) => (error ? reject(error) : resolve()));
+    });
+  return {
+    chunk: (requestId, framed) => {
+      writeChunkHeader(framed, requestId, framed.length - CHUNK_HEADER_BYTES);
+      return write(framed);
+    },
+    refusal: (requestId: number, reason: Reason) => write(encodeRefusal(requestId, reason)),
+  };
+}

@@ -1,0 +1,403 @@
+import type { Logger } from "pino";
+import { Bitfield } from "../store/bitfield.js";
+import { ManifestError, digestFromBytes, digestHex, digestToBytes } from "../store/manifest.js";
+import type { ArtifactWrite } from "../store/types.js";
+import { Announcer } from "./announcer.js";
+import type { BufferPool } from "./buffers.js";
+import { type Control, ProtocolError } from "./frames.js";
+import type { Library } from "./library.js";
+import { MANIFEST_PART_BYTES, ManifestFetcher } from "./manifest-fetcher.js";
+import type { Peer, PeerEvents } from "./peer.js";
+import type { Request } from "./requests.js";
+import { Scheduler, type Withdraw } from "./scheduler.js";
+import type { StatsBook } from "./stats.js";
+import { Transfer } from "./transfer.js";
+import type { FetchOptions, FetchProgress } from "./types.js";
+
+const TICK_MS = 100;
+const PROGRESS_MS = 250;
+
+export interface ExchangeOptions {
+  selfId: string;
+  library: Library;
+  buffers: BufferPool;
+  stats: StatsBook;
+  log: Logger;
+  /** It sent wrong bytes: no connection with it for a while. */
+  ban: (peer: Peer, why: string) => void;
+}
+
+/**
+ * Moves what the scheduler decides: owns the fetches, hands events in, and carries its answers out.
+ */
+export class Exchange {
+  readonly #options: ExchangeOptions;
+  readonly #peers = new Map<string, Peer>();
+  readonly #scheduler: Scheduler;
+  readonly #announcer: Announcer;
+  readonly #manifests: ManifestFetcher;
+  readonly #transfers = new Map<string, Transfer>();
+  /** Peers whose BadChunk is being looked into. */
+  readonly #rechecking = new Set<string>();
+  #timer: NodeJS.Timeout | undefined;
+  #scheduled = false;
+  #closed = false;
+
+  constructor(options: ExchangeOptions) {
+    this.#options = options;
+    this.#scheduler = new Scheduler(options.selfId);
+    this.#announcer = new Announcer(options.library, (id, message) =>
+      this.#peers.get(id)?.neighbour.send(message),
+    );
+    this.#manifests = new ManifestFetcher((peer, error) => options.ban(peer, error.message));
+  }
+
+  /** How peers tell what came of requests. */
+  readonly peerEvents: PeerEvents = {
+    expected: (peer, requestId) => {
+      const request = this.#scheduler.lookUp(peer.id, requestId);
+      return typeof request === "object" ? request.size : request;
+    },
+    onChunk: (peer, requestId, bytes, fallback) => this.#onChunk(peer, requestId, bytes, fallback),
+    onRefusal: (peer, requestId, reason) => {
+      this.#scheduler.refused(peer.id, requestId, reason, performance.now());
+      this.#schedule();
+    },
+    onProgress: (peer) => this.#scheduler.progress(peer.id, performance.now()),
+    onLost: (peer, slow, error) => {
+      this.#options.log.info(
+        { err: error, peer: peer.membership.id, slow },
+        "data connection lost",
+      );
+      this.#scheduler.dropRequests(peer.id);
+      this.#scheduler.setSlow(peer.id, slow);
+      this.#schedule();
+    },
+    onUp: (peer) => {
+      this.#scheduler.setSlow(peer.id, false);
+      this.#schedule();
+    },
+  };
+
+  addPeer(peer: Peer): void {
+    this.#peers.set(peer.id, peer);
+    this.#scheduler.addPeer(peer.id, peer.seeder);
+    for (const digest of this.#transfers.keys()) this.#askAbout(peer, digest);
+  }
+
+  removePeer(peer: Peer): void {
+    if (this.#peers.get(peer.id) !== peer) return;
+    this.#peers.delete(peer.id);
+    this.#scheduler.removePeer(peer.id);
+    this.#announcer.removePeer(peer.id);
+    this.#manifests.removePeer(peer);
+    this.#schedule();
+  }
+
+  announce(digest: string): void {
+    this.#options.library.release(digest);
+    void this.#announcer.announce(digest).catch(this.#logFailure("announcing"));
+  }
+
+  async *fetch(digest: string, options: FetchOptions): AsyncGenerator<FetchProgress, void, void> {
+    const { store, signal } = options;
+    digestHex(digest);
+    signal.throwIfAborted();
+    for (let old = this.#transfers.get(digest); old?.stopping === true;) {
+      await old.done.catch(() => undefined);
+      old = this.#transfers.get(digest);
+    }
+    if (this.#closed) throw new Error("the swarm is closed");
+    const transfer = this.#transfers.get(digest) ?? this.#begin(digest, store);
+    transfer.users++;
+    try {
+      while (transfer.ended === undefined) {
+        await beat(transfer, PROGRESS_MS, signal);
+        if (transfer.ended === undefined) yield { ...transfer.progress };
+      }
+      await transfer.done;
+      yield { ...transfer.progress };
+    } finally {
+      if (--transfer.users === 0) {
+        transfer.stop(new Error("nobody wants it any more"));
+        await transfer.done.catch(() => undefined);
+      }
+    }
+  }
+
+  /** Throws ProtocolError if the message breaks the protocol. */
+  accept(peer: Peer, message: Control): void {
+    switch (message.$case) {
+      case "interest":
+        this.#onInterest(peer, digestOf(message.value.artifact), message.value.interested);
+        break;
+      case "availability": {
+        const { artifact, bitfield, complete } = message.value;
+        this.#onAvailability(peer, digestOf(artifact), complete ? "all" : bitfield);
+        break;
+      }
+      case "have":
+        this.#onHave(peer, digestOf(message.value.artifact), message.value.chunks);
+        break;
+      case "manifestRequest": {
+        const { artifact, offset } = message.value;
+        void this.#sendManifest(peer, digestOf(artifact), offset).catch(
+          this.#logFailure("sharing"),
+        );
+        break;
+      }
+      case "manifestPart":
+        this.#manifests.accept(peer, digestOf(message.value.artifact), message.value);
+        break;
+      case "badChunk":
+        void this.#recheck(peer, digestOf(message.value.artifact), message.value.chunk);
+        break;
+      case "chunkRequest":
+        peer.serve(message, digestOf(message.value.artifact));
+        break;
+      case "chunkCancel":
+        peer.serve(message, "");
+        break;
+      case "chunkPart":
+        peer.acceptPart(message.value);
+        break;
+      case "chunkRefusal":
+        peer.refuse(message.value.requestId, message.value.reason);
+        break;
+      case "dataOffer":
+        peer.acceptOffer(message.value);
+        break;
+      case "hello":
+      case "dataRequest":
+      case "peerList":
+        throw new ProtocolError(`${message.$case} out of place`);
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    const transfers = [...this.#transfers.values()];
+    for (const transfer of transfers) transfer.stop(new Error("the swarm is closed"));
+    await Promise.allSettled(transfers.map((transfer) => transfer.done));
+    this.#announcer.close();
+  }
+
+  #begin(digest: string, store: FetchOptions["store"]): Transfer {
+    const transfer = new Transfer(digest, store, {
+      fetchManifest: async (wanted, signal) => {
+        const fetched = this.#manifests.fetch(wanted, signal);
+        for (const peer of this.#peers.values()) this.#askAbout(peer, wanted);
+        return fetched;
+      },
+      begin: (begun, write) => this.#beginChunks(begun, write),
+      end: (ended) => this.#endChunks(ended),
+      completed: (completed) => this.announce(completed),
+      onLocalBytes: (bytes) => this.#options.stats.local(bytes),
+    });
+    this.#transfers.set(digest, transfer);
+    const forget = (): void => {
+      this.#transfers.delete(digest);
+    };
+    transfer.done.then(forget, forget);
+    return transfer;
+  }
+
+  #beginChunks(transfer: Transfer, write: ArtifactWrite): void {
+    const { digest, manifest, have } = write;
+    this.#options.library.release(digest);
+    this.#options.library.addWrite(write);
+    this.#scheduler.addDownload(digest, manifest, have);
+    for (const id of this.#announcer.interested(digest)) {
+      this.#scheduler.setFetching(id, digest, true);
+    }
+    void this.#announcer.announce(digest).catch(this.#logFailure("announcing"));
+    // Asked again where it was asked for the manifest: now the answers can be understood.
+    for (const peer of this.#peers.values()) this.#askAbout(peer, transfer.digest);
+    this.#timer ??= setInterval(() => this.#tick(), TICK_MS);
+  }
+
+  #endChunks(digest: string): void {
+    this.#withdraw(this.#scheduler.removeDownload(digest));
+    this.#options.library.removeWrite(digest);
+    const value = { artifact: digestToBytes(digest), interested: false };
+    for (const peer of this.#peers.values()) {
+      peer.neighbour.send({ $case: "interest", value });
+    }
+    if (this.#scheduler.active) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #askAbout(peer: Peer, digest: string): void {
+    const value = { artifact: digestToBytes(digest), interested: true };
+    peer.neighbour.send({ $case: "interest", value });
+  }
+
+  #onInterest(peer: Peer, digest: string, interested: boolean): void {
+    this.#scheduler.setFetching(peer.id, digest, interested);
+    if (!interested) this.#announcer.removeInterest(peer.id, digest);
+    else {
+      void this.#announcer.addInterest(peer.id, digest).catch(this.#logFailure("sharing"));
+    }
+  }
+
+  #onAvailability(peer: Peer, digest: string, what: Buffer | "all"): void {
+    if (what === "all" || what.length > 0) this.#manifests.addHolder(digest, peer);
+    const chunks = this.#scheduler.chunkCount(digest);
+    if (chunks === undefined) return;
+    try {
+      const holding =
+        what === "all" ? what : new Bitfield(chunks, what.length > 0 ? what : undefined);
+      this.#scheduler.setHolding(peer.id, digest, holding);
+    } catch (error) {
+      if (error instanceof RangeError)
+        throw new ProtocolError("a bitfield that does not fit", { cause: error });
+      throw error;
+    }
+    this.#schedule();
+  }
+
+  #onHave(peer: Peer, digest: string, chunks: readonly number[]): void {
+    this.#manifests.addHolder(digest, peer);
+    try {
+      this.#scheduler.addHave(peer.id, digest, chunks);
+    } catch (error) {
+      if (error instanceof RangeError) throw new ProtocolError("no such chunk", { cause: error });
+      throw error;
+    }
+    this.#schedule();
+  }
+
+  async #sendManifest(peer: Peer, digest: string, offset: number): Promise<void> {
+    const artifact = digestToBytes(digest);
+    const bytes = await this.#options.library.use(digest, ({ manifest }) => manifest.bytes);
+    const data = bytes?.subarray(offset, offset + MANIFEST_PART_BYTES) ?? Buffer.alloc(0);
+    const value = { artifact, offset, totalBytes: bytes?.length ?? 0, data };
+    peer.neighbour.send({ $case: "manifestPart", value });
+  }
+
+  #onChunk(peer: Peer, requestId: number, bytes: Buffer, fallback: boolean): void {
+    const arrived = this.#scheduler.arrived(peer.id, requestId, performance.now());
+    if (arrived === undefined) {
+      this.#options.buffers.give(bytes);
+      return;
+    }
+    this.#withdraw(arrived.withdraw);
+    this.#schedule();
+    void this.#keep(peer, arrived.request, bytes, fallback);
+  }
+
+  /** Verifies, then writes, then shares. Never rejects. */
+  async #keep(peer: Peer, request: Request, bytes: Buffer, fallback: boolean): Promise<void> {
+    const { stats, buffers } = this.#options;
+    const { artifact: digest, chunk } = request;
+    const transfer = this.#transfers.get(digest);
+    try {
+      if (transfer === undefined) return;
+      if (!transfer.write.manifest.verify(chunk, bytes)) {
+        this.#scheduler.spoiled(request);
+        stats.verifyFailed();
+        const value = { artifact: digestToBytes(digest), chunk };
+        peer.neighbour.send({ $case: "badChunk", value });
+        this.#options.ban(peer, `wrong bytes for chunk ${chunk} of ${digest}`);
+        return;
+      }
+      await transfer.write.write(chunk, bytes);
+      this.#scheduler.stored(request);
+      transfer.count(request.size, peer.seeder);
+      stats.received(request.size, peer.seeder, fallback);
+      this.#announcer.have(digest, chunk);
+      if (this.#scheduler.isDone(digest)) transfer.finish();
+    } catch (error) {
+      this.#scheduler.spoiled(request);
+      transfer?.fail(error);
+    } finally {
+      buffers.give(bytes);
+      this.#schedule();
+    }
+  }
+
+  /** Somebody says that this peer's copy of a chunk is wrong. */
+  async #recheck(peer: Peer, digest: string, chunk: number): Promise<void> {
+    if (this.#rechecking.has(peer.id)) return;
+    this.#rechecking.add(peer.id);
+    const { library, log } = this.#options;
+    try {
+      const right = await library.use(digest, async (shared) => {
+        const { manifest } = shared;
+        if (chunk >= manifest.chunkCount || !shared.has(chunk)) return true;
+        const bytes = Buffer.allocUnsafe(manifest.sizeOf(chunk));
+        await shared.read(chunk, bytes);
+        return manifest.verify(chunk, bytes);
+      });
+      if (right !== false) return;
+      library.withhold(digest);
+      log.error({ digest, chunk }, "the copy on this disk is damaged: not shared any more");
+    } catch (error) {
+      log.error({ err: error, digest, chunk }, "checking a chunk again failed");
+    } finally {
+      this.#rechecking.delete(peer.id);
+    }
+  }
+
+  #tick(): void {
+    this.#withdraw(this.#scheduler.expire(performance.now()));
+    this.#options.stats.scheduled(this.#scheduler.counters);
+    this.#carryOut();
+  }
+
+  /** Asks soon, once for all that happens meanwhile. */
+  #schedule(): void {
+    if (this.#scheduled || this.#closed || !this.#scheduler.active) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      this.#carryOut();
+    });
+  }
+
+  #carryOut(): void {
+    if (this.#closed) return;
+    for (const { peer, request } of this.#scheduler.next(performance.now())) {
+      const artifact = digestToBytes(request.artifact);
+      this.#peers.get(peer)?.ask({ id: request.id, artifact, chunk: request.chunk });
+    }
+  }
+
+  #withdraw(withdrawn: readonly Withdraw[]): void {
+    for (const { peer, requestId } of withdrawn) this.#peers.get(peer)?.withdraw(requestId);
+  }
+
+  #logFailure(what: string): (error: unknown) => void {
+    return (error) => this.#options.log.error({ err: error }, `${what} an artifact failed`);
+  }
+}
+
+function digestOf(artifact: Buffer): string {
+  try {
+    return digestFromBytes(artifact);
+  } catch (error) {
+    if (error instanceof ManifestError) throw new ProtocolError(error.message, { cause: error });
+    throw error;
+  }
+}
+
+/** Waits until the transfer ended or is aborted, at most `ms`. */
+async function beat(transfer: Transfer, ms: number, signal: AbortSignal): Promise<void> {
+  const cleanUp: (() => void)[] = [];
+  await new Promise<void>((resolve) => {
+    const wake = (): void => resolve();
+    const timer = setTimeout(wake, ms);
+    signal.addEventListener("abort", wake);
+    transfer.wakers.add(wake);
+    cleanUp.push(
+      () => clearTimeout(timer),
+      () => signal.removeEventListener("abort", wake),
+      () => transfer.wakers.delete(wake),
+    );
+    if (transfer.ended !== undefined || signal.aborted) wake();
+  });
+  for (const undo of cleanUp) undo();
+  signal.throwIfAborted();
+}

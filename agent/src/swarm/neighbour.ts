@@ -1,0 +1,124 @@
+import type { NoiseStream } from "hyperswarm";
+import { ControlDecoder, type Control, ProtocolError, encodeControl } from "./frames.js";
+
+/** A peer that does not read is dropped when so many bytes wait for it. */
+const QUEUE_MAX_BYTES = 8 * 1024 * 1024;
+const HELLO_MS = 3_000;
+
+export interface NeighbourEvents {
+  /** Its first message must be a hello; throws to refuse it. */
+  onHello: (neighbour: Neighbour, message: Control) => void;
+  onMessage: (neighbour: Neighbour, message: Control) => void;
+  /** Once, however it ends; the error says why if this side ended it. */
+  onClose: (neighbour: Neighbour, error: Error | undefined) => void;
+}
+
+type State = { kind: "greeting"; timer: NodeJS.Timeout } | { kind: "open" } | { kind: "closed" };
+
+/** One connection of the control plane: frames in and out, bounded both ways. */
+export class Neighbour {
+  /** The peer's public key in hex. */
+  readonly id: string;
+  readonly publicKey: Buffer;
+  readonly #stream: NoiseStream;
+  readonly #events: NeighbourEvents;
+  readonly #decoder = new ControlDecoder();
+  #state: State;
+  #queue: Buffer[] = [];
+  #queuedBytes = 0;
+  #blocked = false;
+  #drained: (() => void)[] = [];
+  #error: Error | undefined;
+
+  constructor(stream: NoiseStream, events: NeighbourEvents) {
+    this.publicKey = stream.remotePublicKey;
+    this.id = stream.remotePublicKey.toString("hex");
+    this.#stream = stream;
+    this.#events = events;
+    const late = (): void => this.close(new ProtocolError("no hello"));
+    this.#state = { kind: "greeting", timer: setTimeout(late, HELLO_MS) };
+    stream.on("data", (data: Buffer) => this.#receive(data));
+    stream.on("drain", () => this.#drain());
+    stream.on("error", (error: Error) => (this.#error ??= error));
+    stream.on("close", () => this.#closed());
+  }
+
+  /** The address it is connected from. */
+  get address(): { host: string; port: number } {
+    return { host: this.#stream.rawStream.remoteHost, port: this.#stream.rawStream.remotePort };
+  }
+
+  get isOpen(): boolean {
+    return this.#state.kind === "open";
+  }
+
+  /** Queues a message; closes the connection if too much waits already. */
+  send(message: Control): void {
+    if (this.#state.kind === "closed") return;
+    const frame = encodeControl(message);
+    if (!this.#blocked) {
+      this.#blocked = !this.#stream.write(frame);
+      return;
+    }
+    this.#queue.push(frame);
+    this.#queuedBytes += frame.length;
+    if (this.#queuedBytes > QUEUE_MAX_BYTES)
+      this.close(new ProtocolError("the peer does not read"));
+  }
+
+  /** Resolves when nothing waits to be sent, or the connection is closed. */
+  async drained(): Promise<void> {
+    if (!this.#blocked || this.#state.kind === "closed") return;
+    await new Promise<void>((resolve) => this.#drained.push(resolve));
+  }
+
+  close(error?: Error): void {
+    if (this.#state.kind === "closed") return;
+    this.#error ??= error;
+    this.#stream.destroy();
+    this.#closed();
+  }
+
+  #receive(data: Buffer): void {
+    try {
+      for (const message of this.#decoder.push(data)) {
+        if (this.#state.kind === "closed") return;
+        if (this.#state.kind === "open") this.#events.onMessage(this, message);
+        else {
+          if (message.$case !== "hello") throw new ProtocolError(`${message.$case} before hello`);
+          clearTimeout(this.#state.timer);
+          this.#state = { kind: "open" };
+          this.#events.onHello(this, message);
+        }
+      }
+    } catch (error) {
+      this.close(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  #drain(): void {
+    this.#blocked = false;
+    while (!this.#blocked) {
+      const frame = this.#queue.shift();
+      if (frame === undefined) break;
+      this.#queuedBytes -= frame.length;
+      this.#blocked = !this.#stream.write(frame);
+    }
+    if (!this.#blocked) this.#wake();
+  }
+
+  #wake(): void {
+    const waiting = this.#drained;
+    this.#drained = [];
+    for (const resolve of waiting) resolve();
+  }
+
+  #closed(): void {
+    if (this.#state.kind === "closed") return;
+    if (this.#state.kind === "greeting") clearTimeout(this.#state.timer);
+    this.#state = { kind: "closed" };
+    this.#queue = [];
+    this.#wake();
+    this.#events.onClose(this, this.#error);
+  }
+}

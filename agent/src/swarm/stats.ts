@@ -1,0 +1,74 @@
+import { RateMeter } from "./rate.js";
+import type { SwarmStats } from "./types.js";
+
+/** The swarm's counters; the one who owns a thing counts it here. */
+export class StatsBook {
+  readonly #received = new RateMeter();
+  readonly #sent = new RateMeter();
+  readonly view: SwarmStats;
+
+  constructor() {
+    const received = this.#received;
+    const sent = this.#sent;
+    this.view = {
+      neighbours: 0,
+      bytesFromPeers: 0,
+      bytesFromSeeders: 0,
+      bytesFromLocal: 0,
+      bytesSent: 0,
+      get receiveRate() {
+        return received.read(performance.now());
+      },
+      get sendRate() {
+        return sent.read(performance.now());
+      },
+      hedges: 0,
+      timeouts: 0,
+      verifyFailures: 0,
+      bans: 0,
+      membershipRefusals: 0,
+      protocolErrors: 0,
+      fallbackChunks: 0,
+    };
+  }
+
+  received(bytes: number, seeder: boolean, fallback: boolean): void {
+    if (seeder) this.view.bytesFromSeeders += bytes;
+    else this.view.bytesFromPeers += bytes;
+    if (fallback) this.view.fallbackChunks++;
+    this.#received.add(bytes, performance.now());
+  }
+
+  sent(bytes: number): void {
+    this.view.bytesSent += bytes;
+    this.#sent.add(bytes, performance.now());
+  }
+
+  local(bytes: number): void {
+    this.view.bytesFromLocal += bytes;
+  }
+
+  scheduled(counters: { hedges: number; timeouts: number }): void {
+    Object.assign(this.view, counters);
+  }
+
+  neighbours(count: number): void {
+    this.view.neighbours = count;
+  }
+
+  verifyFailed(): void {
+    this.view.verifyFailures++;
+  }
+
+  banned(): void {
+    this.view.bans++;
+  }
+
+  membershipRefused(): void {
+    this.view.membershipRefusals++;
+  }
+
+  protocolError(): void {
+    this.view.protocolErrors++;
+  }
+}
