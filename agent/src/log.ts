@@ -12,6 +12,6 @@ export function createLogger(level: LogLevel): Logger {
     level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
-    serializers: { error: pino.stdSerializers.err },
+    serializers: { error: pino.stdSerializers.err, err: pino.stdSerializers.err },
   });
 }

@@ -1,0 +1,100 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { unary, type EnrolledHost, type FleetServiceClient } from "@slipway/proto";
+import { backOffMs } from "../back-off.js";
+import type { Logger } from "../log.js";
+import type { HostTable } from "./host-table.js";
+
+const RETRY = { baseMs: 500, maxMs: 30_000 };
+const CALL_TIMEOUT_MS = 10_000;
+const BATCH = 1_000;
+const PAGE = 10_000;
+/** Between looks for hosts to enrol, in ms. */
+const FLUSH_MS = 500;
+/** The other agents of the region enrol hosts too. */
+const REFRESH_MS = 300_000;
+
+interface EnrollerOptions {
+  client: FleetServiceClient;
+  region: string;
+  table: HostTable;
+  log: Logger;
+}
+
+/** Reads the region's persisted hosts into the table, and persists those that are new in it. */
+export class Enroller {
+  readonly #options: EnrollerOptions;
+  readonly #controller = new AbortController();
+  #known = false;
+  #loop: Promise<void> | undefined;
+
+  constructor(options: EnrollerOptions) {
+    this.#options = options;
+  }
+
+  /** Whether the persisted hosts have been read once. */
+  get known(): boolean {
+    return this.#known;
+  }
+
+  start(): void {
+    this.#loop ??= this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#controller.abort(new Error("the agent stops"));
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#controller;
+    let readAt = Number.NEGATIVE_INFINITY;
+    let attempt = 0;
+    while (!signal.aborted) {
+      let waitMs = FLUSH_MS;
+      try {
+        if (performance.now() - readAt >= REFRESH_MS) {
+          await this.#read();
+          readAt = performance.now();
+          this.#known = true;
+        }
+        await this.#enrol();
+        attempt = 0;
+      } catch (error) {
+        waitMs = backOffMs(attempt, RETRY);
+        attempt += 1;
+        if (!signal.aborted) this.#options.log.warn({ error }, "hosts cannot be enrolled yet");
+      }
+      await delay(waitMs, undefined, { signal, ref: false }).catch(() => {
+        // Stopped: the loop's condition ends it.
+      });
+    }
+  }
+
+  async #read(): Promise<void> {
+    const { client, region, table } = this.#options;
+    const options = { timeoutMs: CALL_TIMEOUT_MS, signal: this.#controller.signal };
+    const hosts: EnrolledHost[] = [];
+    let pageToken = "";
+    do {
+      const request = { region, pageSize: PAGE, pageToken };
+      // oxlint-disable-next-line typescript/unbound-method -- unary() calls it on the client.
+      const page = await unary(client, client.listEnrolledHosts, request, options);
+      hosts.push(...page.hosts);
+      pageToken = page.nextPageToken;
+    } while (pageToken !== "");
+    table.enrol(hosts);
+  }
+
+  async #enrol(): Promise<void> {
+    const { client, table, log } = this.#options;
+    const options = { timeoutMs: CALL_TIMEOUT_MS, signal: this.#controller.signal };
+    for (;;) {
+      const hosts = table.toEnrol(BATCH);
+      if (hosts.length === 0) return;
+      // oxlint-disable-next-line typescript/unbound-method -- unary() calls it on the client.
+      await unary(client, client.enrolHosts, { hosts }, options);
+      table.enrol(hosts);
+      log.info({ hosts: hosts.length }, "hosts enrolled");
+    }
+  }
+}

@@ -1,0 +1,237 @@
+import { setTimeout as delay } from "node:timers/promises";
+import {
+  GLOBAL_GOALS_BUCKET,
+  GOAL_DIGEST_KEY,
+  goalSubject,
+  regionGoalsBucket,
+  type Goal,
+} from "@slipway/proto";
+import { StorageType, type KV, type NatsConnection } from "nats";
+import { backOffMs } from "../back-off.js";
+import type { Logger } from "../log.js";
+import type { NatsLink } from "../nats/link.js";
+import { KvMirror, type MirrorEntry } from "./kv-mirror.js";
+import {
+  encodeDigest,
+  GoalValueError,
+  isNewerGoal,
+  readGlobalGoal,
+  readRegionalGoal,
+  type RegionGoal,
+} from "./plan-goals.js";
+
+const RETRY = { baseMs: 250, maxMs: 10_000 };
+const REQUEST_TIMEOUT_MS = 5_000;
+const WRONG_REVISION = 10_071;
+/** Malformed values that are remembered, so that each is logged once. */
+const MAX_REMEMBERED = 1_000;
+
+interface GoalCopierOptions {
+  region: string;
+  globalLink: NatsLink;
+  regionLink: NatsLink;
+  log: Logger;
+  /** See KvMirror. */
+  pollMs?: number | undefined;
+}
+
+/**
+ * Copies the region's part of every global goal to the region's bucket, if it is newer than what is
+ * there, and keeps the bucket's digest. Writes are compare-and-set, so several agents may do this.
+ */
+export class GoalCopier {
+  /** Counters, for whoever watches the agent. */
+  readonly stats = { copied: 0, conflicts: 0, malformed: 0, digests: 0 };
+  readonly #options: GoalCopierOptions;
+  readonly #global: KvMirror;
+  readonly #regional: KvMirror;
+  readonly #malformed = new Set<string>();
+  readonly #controller = new AbortController();
+  #goals: ReadonlyMap<string, Goal> = new Map();
+  #dirty = false;
+  #wake: () => void = () => {};
+  #loop: Promise<void> | undefined;
+
+  constructor(options: GoalCopierOptions) {
+    this.#options = options;
+    const { region, log, pollMs, globalLink, regionLink } = options;
+    const onChange = (): void => {
+      this.#dirty = true;
+      this.#wake();
+    };
+    this.#global = new KvMirror({
+      link: globalLink,
+      bucket: GLOBAL_GOALS_BUCKET,
+      log,
+      onChange,
+      pollMs,
+    });
+    this.#regional = new KvMirror({
+      link: regionLink,
+      bucket: regionGoalsBucket(region),
+      log,
+      prepare: (connection) => prepareBucket(connection, region, log),
+      onChange,
+      pollMs,
+    });
+  }
+
+  /** The region's newest goals by application: from the regional bucket, and from the global one. */
+  get goals(): ReadonlyMap<string, Goal> {
+    return this.#goals;
+  }
+
+  /** To be called before the links are started. */
+  start(): void {
+    this.#global.start();
+    this.#regional.start();
+    this.#loop ??= this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#controller.abort();
+    this.#wake();
+    await Promise.all([this.#loop, this.#global.stop(), this.#regional.stop()]);
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#controller;
+    let attempt = 0;
+    while (!signal.aborted) {
+      const woken = new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+      if (!this.#dirty) await woken;
+      this.#dirty = false;
+      if (signal.aborted) return;
+      try {
+        await this.#reconcile();
+        attempt = 0;
+      } catch (error) {
+        this.#dirty = true;
+        const waitMs = backOffMs(attempt, RETRY);
+        attempt += 1;
+        if (!isConflict(error) && !signal.aborted)
+          this.#options.log.warn({ error }, "goals cannot be copied");
+        await delay(waitMs, undefined, { signal, ref: false }).catch(() => {
+          // Stopped: the loop's condition ends it.
+        });
+      }
+    }
+  }
+
+  /** Brings the regional bucket up to what both mirrors say. */
+  async #reconcile(): Promise<void> {
+    const { region } = this.#options;
+    const wanted = this.#read(this.#global.entries, "global", (key, value) =>
+      readGlobalGoal(key, value, region),
+    );
+    const entries = this.#regional.entries;
+    const there = this.#read(entries, "regional", (key, value) =>
+      readRegionalGoal(key, value, region),
+    );
+    this.#setGoals(wanted, there);
+    const { kv } = this.#regional;
+    if (entries === undefined || kv === undefined) return;
+    for (const [application, goal] of wanted) {
+      this.#controller.signal.throwIfAborted();
+      if (!isNewerGoal(goal, there.get(application))) continue;
+      await this.#write(kv, application, goal.signed, entries.get(application));
+      there.set(application, goal);
+      this.stats.copied += 1;
+      const { generation } = goal.goal;
+      this.#options.log.info({ application, generation }, "goal copied to the region");
+    }
+    const digest = encodeDigest([...there.values()].map(({ goal }) => goal));
+    const known = entries.get(GOAL_DIGEST_KEY);
+    if (known === undefined ? there.size > 0 : !digest.equals(known.value)) {
+      await this.#write(kv, GOAL_DIGEST_KEY, digest, known);
+      this.stats.digests += 1;
+    }
+  }
+
+  async #write(
+    kv: KV,
+    key: string,
+    value: Uint8Array,
+    before: MirrorEntry | undefined,
+  ): Promise<void> {
+    try {
+      // Revision 0: only if nothing was ever there. create() also takes a deleted key's place.
+      const revision =
+        before === undefined
+          ? await kv.create(key, value)
+          : await kv.update(key, value, before.revision);
+      this.#regional.note(key, { value, revision });
+    } catch (error) {
+      if (isConflict(error)) {
+        // Another agent was faster: what it wrote comes with the watch.
+        this.stats.conflicts += 1;
+        this.#regional.reload();
+      }
+      throw error;
+    }
+  }
+
+  #setGoals(wanted: ReadonlyMap<string, RegionGoal>, there: ReadonlyMap<string, RegionGoal>): void {
+    const goals = new Map<string, Goal>();
+    for (const [application, { goal }] of there) goals.set(application, goal);
+    for (const [application, goal] of wanted) {
+      if (isNewerGoal(goal, there.get(application))) goals.set(application, goal.goal);
+    }
+    this.#goals = goals;
+  }
+
+  #read(
+    entries: ReadonlyMap<string, MirrorEntry> | undefined,
+    bucket: string,
+    parse: (key: string, value: Uint8Array) => RegionGoal | undefined,
+  ): Map<string, RegionGoal> {
+    const goals = new Map<string, RegionGoal>();
+    for (const [key, { value, revision }] of entries ?? []) {
+      if (key === GOAL_DIGEST_KEY) continue;
+      try {
+        const goal = parse(key, value);
+        if (goal !== undefined) goals.set(key, goal);
+      } catch (error) {
+        if (!(error instanceof GoalValueError)) throw error;
+        this.#noteMalformed(`${bucket}/${key}/${revision}`, error);
+      }
+    }
+    return goals;
+  }
+
+  #noteMalformed(value: string, error: GoalValueError): void {
+    if (this.#malformed.has(value)) return;
+    if (this.#malformed.size >= MAX_REMEMBERED) this.#malformed.clear();
+    this.#malformed.add(value);
+    this.stats.malformed += 1;
+    this.#options.log.error({ error, value }, "malformed goal ignored");
+  }
+}
+
+/** Makes the region's bucket, or gives it back the republishing that hosts live by. */
+async function prepareBucket(
+  connection: NatsConnection,
+  region: string,
+  log: Logger,
+): Promise<void> {
+  const bucket = regionGoalsBucket(region);
+  const republish = { src: `$KV.${bucket}.>`, dest: goalSubject(region, ">") };
+  await connection
+    .jetstream({ timeout: REQUEST_TIMEOUT_MS })
+    .views.kv(bucket, { history: 1, storage: StorageType.File, allow_direct: true, republish });
+  const manager = await connection.jetstreamManager({
+    checkAPI: false,
+    timeout: REQUEST_TIMEOUT_MS,
+  });
+  const { config } = await manager.streams.info(`KV_${bucket}`);
+  if (config.republish?.dest === republish.dest && config.allow_direct) return;
+  log.warn({ bucket }, "bucket does not republish as it should; changed");
+  await manager.streams.update(`KV_${bucket}`, { ...config, republish, allow_direct: true });
+}
+
+function isConflict(error: unknown): boolean {
+  const { api_error: api } = error as { api_error?: { err_code?: number } };
+  return api?.err_code === WRONG_REVISION;
+}

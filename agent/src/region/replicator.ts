@@ -1,0 +1,253 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { status, type ServiceError } from "@grpc/grpc-js";
+import {
+  ReplicationState,
+  unary,
+  type ReplicationServiceClient,
+  type WatchReplicationTargetsResponse,
+} from "@slipway/proto";
+import { backOffMs } from "../back-off.js";
+import { copyArtifact, type BlobStore } from "../blob/index.js";
+import type { Logger } from "../log.js";
+
+const RETRY = { baseMs: 1_000, maxMs: 60_000 };
+const STREAM_RETRY = { baseMs: 250, maxMs: 10_000 };
+const REPORT_TIMEOUT_MS = 10_000;
+const REPORT_EVERY_MS = 1_000;
+const MESSAGE_MAX = 2_000;
+const COPIES = 2;
+
+interface ReplicatorOptions {
+  client: ReplicationServiceClient;
+  region: string;
+  main: BlobStore;
+  regional: BlobStore;
+  /** The regional store has this artifact now. */
+  onComplete: (digest: string) => void;
+  /** Between checks that what was held is still there, in ms. */
+  recheckMs: number;
+  log: Logger;
+}
+
+/**
+ * Copies artifacts from the main blob store to the region's, as the coordinator names them, and
+ * says how far it is. What fails is tried again as long as the agent runs.
+ */
+export class Replicator {
+  readonly stats = { completed: 0, failures: 0, lost: 0 };
+  readonly #options: ReplicatorOptions;
+  readonly #controller = new AbortController();
+  /** Named and not complete here: waiting, being copied, or between two tries. */
+  readonly #pending = new Map<string, { attempt: number }>();
+  readonly #queue: string[] = [];
+  /** Seen in the regional store by this process. */
+  readonly #held = new Set<string>();
+  #running = 0;
+  readonly #tasks = new Set<Promise<void>>();
+
+  constructor(options: ReplicatorOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#track(this.#watch());
+    this.#track(this.#recheckNowAndThen());
+  }
+
+  async stop(): Promise<void> {
+    this.#controller.abort(new Error("the agent stops"));
+    while (this.#tasks.size > 0) await Promise.all(this.#tasks);
+  }
+
+  /** Looks whether everything that the store held is still there; repairs what is not. */
+  async recheck(): Promise<void> {
+    const { regional, log } = this.#options;
+    const { signal } = this.#controller;
+    const now = new Set<string>();
+    for await (const digest of regional.list()) now.add(digest);
+    for (const digest of now) this.#held.add(digest);
+    for (const digest of this.#held) {
+      signal.throwIfAborted();
+      if (this.#pending.has(digest)) continue;
+      const found = now.has(digest) ? await regional.stat(digest) : undefined;
+      if (found !== undefined) {
+        await this.#report(digest, ReplicationState.COMPLETE, found.sizeBytes, "");
+        continue;
+      }
+      this.#held.delete(digest);
+      this.stats.lost += 1;
+      log.error({ digest }, "artifact is gone from the regional blob store");
+      await this.#report(digest, ReplicationState.FAILED, 0, "gone from the regional blob store");
+      this.#enqueue(digest);
+    }
+  }
+
+  #track(task: Promise<void>): void {
+    const tracked = task
+      .catch((error: unknown) => {
+        if (!this.#controller.signal.aborted)
+          this.#options.log.error({ error }, "replication failed");
+      })
+      .finally(() => this.#tasks.delete(tracked));
+    this.#tasks.add(tracked);
+  }
+
+  async #watch(): Promise<void> {
+    const { signal } = this.#controller;
+    const { client, region, log } = this.#options;
+    for (let attempt = 0; !signal.aborted; attempt += 1) {
+      const stream = client.watchReplicationTargets({ region });
+      const cancel = (): void => stream.cancel();
+      signal.addEventListener("abort", cancel, { once: true });
+      try {
+        for await (const target of stream as AsyncIterable<WatchReplicationTargetsResponse>) {
+          attempt = 0;
+          this.#enqueue(target.artifactDigest);
+        }
+      } catch (error) {
+        if (!signal.aborted) log.warn({ error }, "replication targets cannot be watched");
+      } finally {
+        signal.removeEventListener("abort", cancel);
+      }
+      await pause(backOffMs(attempt, STREAM_RETRY), signal);
+    }
+  }
+
+  async #recheckNowAndThen(): Promise<void> {
+    const { signal } = this.#controller;
+    const { recheckMs, log } = this.#options;
+    while (!signal.aborted) {
+      try {
+        await this.recheck();
+      } catch (error) {
+        if (!signal.aborted) log.warn({ error }, "held artifacts cannot be checked");
+      }
+      await pause(recheckMs * (0.9 + Math.random() * 0.2), signal);
+    }
+  }
+
+  #enqueue(digest: string): void {
+    if (this.#pending.has(digest)) return;
+    this.#pending.set(digest, { attempt: 0 });
+    this.#queue.push(digest);
+    this.#next();
+  }
+
+  #next(): void {
+    while (this.#running < COPIES && !this.#controller.signal.aborted) {
+      const digest = this.#queue.shift();
+      if (digest === undefined) return;
+      this.#running += 1;
+      this.#track(
+        this.#copy(digest).finally(() => {
+          this.#running -= 1;
+          this.#next();
+        }),
+      );
+    }
+  }
+
+  async #copy(digest: string): Promise<void> {
+    const { main, regional, onComplete, log } = this.#options;
+    const { signal } = this.#controller;
+    const started = performance.now();
+    try {
+      await this.#copyReporting(digest, main, regional, signal);
+      const found = await regional.stat(digest);
+      if (found === undefined) throw new Error("the artifact is not there after its copy");
+      this.#held.add(digest);
+      this.stats.completed += 1;
+      onComplete(digest);
+      const durationMs = Math.round(performance.now() - started);
+      log.info({ digest, sizeBytes: found.sizeBytes, durationMs }, "artifact replicated");
+      await this.#reportSurely(digest, found.sizeBytes);
+      this.#pending.delete(digest);
+    } catch (error) {
+      if (signal.aborted) return;
+      this.stats.failures += 1;
+      log.warn({ error, digest }, "artifact cannot be replicated yet");
+      const message = (error instanceof Error ? error.message : String(error)).slice(
+        0,
+        MESSAGE_MAX,
+      );
+      await this.#report(digest, ReplicationState.FAILED, 0, message);
+      this.#later(digest);
+    }
+  }
+
+  async #copyReporting(
+    digest: string,
+    main: BlobStore,
+    regional: BlobStore,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if ((await regional.stat(digest)) !== undefined) return;
+    let reporting: Promise<void> | undefined;
+    let reportedAt = Number.NEGATIVE_INFINITY;
+    await copyArtifact(main, regional, digest, {
+      signal,
+      onProgress: ({ bytesDone }) => {
+        if (reporting !== undefined || performance.now() - reportedAt < REPORT_EVERY_MS) return;
+        reportedAt = performance.now();
+        reporting = this.#report(digest, ReplicationState.COPYING, bytesDone, "").then(() => {
+          reporting = undefined;
+        });
+      },
+    });
+    // A late report of progress must not come behind the one that says complete.
+    await reporting;
+  }
+
+  /** Tries again later, without keeping a place among the copies. */
+  #later(digest: string): void {
+    const entry = this.#pending.get(digest);
+    if (entry === undefined) return;
+    const waitMs = backOffMs(entry.attempt, RETRY);
+    entry.attempt += 1;
+    const wait = async (): Promise<void> => {
+      await pause(waitMs, this.#controller.signal);
+      this.#queue.push(digest);
+      this.#next();
+    };
+    this.#track(wait());
+  }
+
+  /** Says COMPLETE until the coordinator has heard it, or does not know the artifact. */
+  async #reportSurely(digest: string, sizeBytes: number): Promise<void> {
+    const { signal } = this.#controller;
+    for (let attempt = 0; !signal.aborted; attempt += 1) {
+      if (await this.#report(digest, ReplicationState.COMPLETE, sizeBytes, "")) return;
+      await pause(backOffMs(attempt, RETRY), signal);
+    }
+  }
+
+  /** Reports; false if the coordinator could not be told. */
+  async #report(
+    artifactDigest: string,
+    state: ReplicationState,
+    bytesCopied: number,
+    message: string,
+  ): Promise<boolean> {
+    const { client, region, log } = this.#options;
+    const { signal } = this.#controller;
+    const request = { region, artifactDigest, state, bytesCopied, message };
+    const options = { timeoutMs: REPORT_TIMEOUT_MS, signal };
+    try {
+      // oxlint-disable-next-line typescript/unbound-method -- unary() calls it on the client.
+      await unary(client, client.reportReplication, request, options);
+      return true;
+    } catch (error) {
+      if (signal.aborted) return false;
+      // An artifact that no build made, or that is forgotten: nobody waits for it.
+      if ((error as ServiceError).code === status.NOT_FOUND) return true;
+      log.warn({ error, digest: artifactDigest }, "replication cannot be reported");
+      return false;
+    }
+  }
+}
+
+async function pause(ms: number, signal: AbortSignal): Promise<void> {
+  await delay(ms, undefined, { signal, ref: false }).catch(() => {
+    // Stopped: every caller looks at the signal next.
+  });
+}
