@@ -72,12 +72,12 @@ export function inTransaction<T>(db: Knex, work: (session: Session) => Promise<T
   });
 }
 
-/** A connection of Knex's pool; one that is marked is thrown away instead of lent again. */
-type PooledClient = Client & { __knex__disposed?: unknown };
+/** Knex throws a connection that is marked so away instead of lending it again. */
+const DISPOSED = "__knex__disposed";
 
 async function withSession<T>(db: Knex, work: (session: Session) => Promise<T>): Promise<T> {
   const client = db.client as Knex.Client;
-  const connection = (await client.acquireConnection()) as PooledClient;
+  const connection = (await client.acquireConnection()) as Client;
   const session: Session = {
     async run<Row extends QueryResultRow>(
       { name, text }: Statement,
@@ -88,7 +88,7 @@ async function withSession<T>(db: Knex, work: (session: Session) => Promise<T>):
         return result.rows;
       } catch (error) {
         // Anything but the server's own answer leaves the connection in an unknown state.
-        if (!(error instanceof DatabaseError)) connection.__knex__disposed = error;
+        if (!(error instanceof DatabaseError)) Object.assign(connection, { [DISPOSED]: error });
         throw error;
       }
     },

@@ -1,0 +1,39 @@
+import { ReplicationState, type Build, type Replication } from "@slipway/proto";
+import type { Context } from "../context.js";
+import type { StoredBuild } from "./store.js";
+
+/**
+ * Adds where the artifacts are. If that can't be found out the builds are shown without, and not as
+ * deployable: the replication database being away is no reason to hide a build.
+ */
+export async function viewBuilds(
+  { replicationStatus, log }: Pick<Context, "replicationStatus" | "log">,
+  stored: readonly StoredBuild[],
+): Promise<Build[]> {
+  const digests = stored.flatMap(({ build }) => build.artifact?.digest ?? []);
+  if (digests.length === 0) return stored.map(({ build }) => build);
+  let known: ReadonlyMap<string, readonly Replication[]> = new Map();
+  try {
+    known = await replicationStatus.get([...new Set(digests)]);
+  } catch (error) {
+    log.warn({ err: error }, "builds are shown without their replication status");
+  }
+  return stored.map((one) => addReplications(one, known));
+}
+
+/** Pure: a build with the replications of its own regions. */
+export function addReplications(
+  { build, regions }: StoredBuild,
+  known: ReadonlyMap<string, readonly Replication[]>,
+): Build {
+  const all = known.get(build.artifact?.digest ?? "") ?? [];
+  const replications = all.filter(({ region }) => regions.includes(region));
+  const complete = new Set(
+    replications
+      .filter(({ state }) => state === ReplicationState.COMPLETE)
+      .map(({ region }) => region),
+  );
+  const deployable =
+    build.artifact !== undefined && regions.every((region) => complete.has(region));
+  return { ...build, replications, deployable };
+}

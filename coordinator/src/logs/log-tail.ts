@@ -1,0 +1,76 @@
+import type { LogLine } from "@slipway/proto";
+import type { Logger } from "pino";
+import { isMessagingUnavailable } from "../rpc/status.js";
+import type { BuildLogs } from "./build-logs.js";
+import { systemLine } from "./log-writer.js";
+
+export interface LogTailOptions {
+  logs: Pick<BuildLogs, "read">;
+  buildId: string;
+  /** Sequence of the last line that the reader has; 0 for none. */
+  after: number;
+  log: Logger;
+  now: () => number;
+}
+
+/** How long logs are left alone after they could not be read: reading waits for a time-out. */
+const PAUSE_MS = 10_000;
+const LAST_TRIES = 3;
+
+/** Reads a build's log as it grows. Logs that can't be read are said to be so, and cost nothing else. */
+export class LogTail {
+  readonly #options: LogTailOptions;
+  #position: number;
+  #failing = false;
+  #pausedUntil = 0;
+
+  constructor(options: LogTailOptions) {
+    this.#options = options;
+    this.#position = options.after;
+  }
+
+  /** The next lines, if there are any now. */
+  async read(): Promise<{ lines: LogLine[]; more: boolean }> {
+    if (this.#failing && this.#options.now() < this.#pausedUntil) return { lines: [], more: false };
+    try {
+      return await this.#page();
+    } catch (error) {
+      if (!isMessagingUnavailable(error)) throw error;
+      this.#pausedUntil = this.#options.now() + PAUSE_MS;
+      if (this.#failing) return { lines: [], more: false };
+      this.#failing = true;
+      this.#options.log.warn({ err: error, buildId: this.#options.buildId }, "log not readable");
+      return {
+        lines: [this.#notice("logs are not available at the moment; the build goes on")],
+        more: false,
+      };
+    }
+  }
+
+  /** All lines that are left of a build that has ended. */
+  async *rest(): AsyncGenerator<LogLine[]> {
+    for (let failures = 0; failures < LAST_TRIES;) {
+      try {
+        const { lines, more } = await this.#page();
+        if (lines.length > 0) yield lines;
+        if (!more) return;
+      } catch (error) {
+        if (!isMessagingUnavailable(error)) throw error;
+        failures += 1;
+      }
+    }
+    yield [this.#notice("the rest of the log is not available: its storage does not answer")];
+  }
+
+  async #page(): Promise<{ lines: LogLine[]; more: boolean }> {
+    const page = await this.#options.logs.read(this.#options.buildId, this.#position);
+    this.#position = page.position;
+    this.#failing = false;
+    return page;
+  }
+
+  /** Has the sequence of the place where the log was left, so that a reader can resume from it. */
+  #notice(text: string): LogLine {
+    return { ...systemLine(0, text), sequence: Math.max(this.#position, 1) };
+  }
+}

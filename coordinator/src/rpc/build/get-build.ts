@@ -1,0 +1,16 @@
+import type { GetBuildRequest, GetBuildResponse } from "@slipway/proto";
+import { getBuild as readBuild } from "../../build/store.js";
+import { viewBuilds } from "../../build/view.js";
+import type { Context } from "../../context.js";
+import { Violations } from "../../validate.js";
+
+export async function getBuild(
+  context: Context,
+  { id }: GetBuildRequest,
+): Promise<GetBuildResponse> {
+  const found = new Violations();
+  found.uuid("id", id);
+  found.throwIfAny();
+  const [build] = await viewBuilds(context, [await readBuild(context.db, id)]);
+  return { build };
+}

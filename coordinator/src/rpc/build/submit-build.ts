@@ -1,0 +1,22 @@
+import type { SubmitBuildRequest, SubmitBuildResponse } from "@slipway/proto";
+import { getBuild } from "../../build/store.js";
+import { viewBuilds } from "../../build/view.js";
+import type { Context } from "../../context.js";
+import { Violations } from "../../validate.js";
+
+export async function submitBuild(
+  context: Context,
+  { application, commitSha, idempotencyKey, submitter }: SubmitBuildRequest,
+): Promise<SubmitBuildResponse> {
+  const found = new Violations();
+  found.name("application", application);
+  found.commitSha("commit_sha", commitSha);
+  found.text("idempotency_key", idempotencyKey, 255);
+  found.text("submitter", submitter, 255);
+  found.throwIfAny();
+  const submission = { application, commitSha, idempotencyKey, submitter };
+  const { buildId, submissionId, merged } = await context.queue.submit(submission);
+  context.log.info({ application, commitSha, buildId, submitter, merged }, "build submitted");
+  const [build] = await viewBuilds(context, [await getBuild(context.db, buildId)]);
+  return { build, submissionId, merged };
+}

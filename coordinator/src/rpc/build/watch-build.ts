@@ -1,0 +1,88 @@
+import {
+  Build,
+  BuildStatus,
+  type LogLine,
+  type WatchBuildRequest,
+  type WatchBuildResponse,
+} from "@slipway/proto";
+import { getBuild } from "../../build/store.js";
+import { viewBuilds } from "../../build/view.js";
+import type { Context } from "../../context.js";
+import { LogTail } from "../../logs/log-tail.js";
+import { Violations } from "../../validate.js";
+import { Wake } from "../../wake.js";
+import type { CallInfo } from "../handler.js";
+
+/** Every line that was kept before the final state is sent before it. */
+export async function* watchBuild(
+  context: Context,
+  { id, logs, afterLogSequence, untilDeployable }: WatchBuildRequest,
+  { signal }: Pick<CallInfo, "signal">,
+): AsyncGenerator<WatchBuildResponse> {
+  const found = new Violations();
+  found.uuid("id", id);
+  found.check(Number.isSafeInteger(afterLogSequence), "after_log_sequence", "is out of range");
+  found.throwIfAny();
+
+  const { buildLogs, clock, config, events, log } = context;
+  const wake = new Wake();
+  let isStale = true;
+  const changed = (): void => {
+    isStale = true;
+    wake.signal();
+  };
+  const stops = [events.subscribe("build", changed, id)];
+  try {
+    let build = await readBuild(context, id);
+    const now = (): number => clock.now();
+    const tail = logs
+      ? new LogTail({ logs: buildLogs, buildId: id, after: afterLogSequence, log, now })
+      : undefined;
+    if (tail !== undefined) stops.push(buildLogs.onLines(id, () => wake.signal()));
+    let sent = Buffer.alloc(0);
+    let isTailRead = tail === undefined;
+    let watchesArtifact = false;
+    let nextRead = 0;
+    while (true) {
+      if (isStale || clock.now() >= nextRead) {
+        isStale = false;
+        nextRead = clock.now() + config.watchIntervalMs;
+        build = await readBuild(context, id);
+      }
+      if (build.artifact !== undefined && !watchesArtifact) {
+        watchesArtifact = true;
+        stops.push(events.subscribe("artifact", changed, build.artifact.digest));
+      }
+      const isFinal = build.status === BuildStatus.SUCCEEDED || build.status === BuildStatus.FAILED;
+      if (isFinal && tail !== undefined && !isTailRead) {
+        isTailRead = true;
+        for await (const lines of tail.rest()) yield logEvent(lines);
+      }
+      const bytes = Buffer.from(Build.encode(build).finish());
+      if (!bytes.equals(sent)) {
+        sent = bytes;
+        yield { event: { $case: "build", value: build } };
+      }
+      const waitsForReplication = untilDeployable && build.status === BuildStatus.SUCCEEDED;
+      if (isFinal && !(waitsForReplication && !build.deployable)) return;
+      if (!isFinal && tail !== undefined) {
+        const { lines, more } = await tail.read();
+        if (lines.length > 0) yield logEvent(lines);
+        if (more) continue;
+      }
+      await wake.next({ timeoutMs: Math.max(1, nextRead - clock.now()), signal });
+    }
+  } finally {
+    for (const stop of stops) stop();
+  }
+}
+
+async function readBuild(context: Context, id: string): Promise<Build> {
+  const [build] = await viewBuilds(context, [await getBuild(context.db, id)]);
+  if (build === undefined) throw new Error("a build was lost on its way to its view");
+  return build;
+}
+
+function logEvent(lines: LogLine[]): WatchBuildResponse {
+  return { event: { $case: "logs", value: { lines } } };
+}

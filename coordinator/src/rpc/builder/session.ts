@@ -1,0 +1,237 @@
+import {
+  durationFromMs,
+  WorkAccepted_Kind,
+  WorkLost_Reason,
+  type WorkComplete,
+  type WorkFail,
+  type WorkHeartbeat,
+  type WorkHello,
+  type WorkLogs,
+  type WorkRequest,
+  type WorkResponse,
+} from "@slipway/proto";
+import type { Context } from "../../context.js";
+import { aborted, invalidArgument, resourceExhausted } from "../../errors.js";
+import { LogWriter } from "../../logs/log-writer.js";
+import type { Seat } from "../../queue/dispatcher.js";
+import type { LeasedBuild, LeaseKey, LeaseState } from "../../queue/queue.js";
+import {
+  checkArtifact,
+  checkFailure,
+  checkFreeSlots,
+  checkHello,
+  checkLease,
+  checkLeases,
+  checkLogs,
+} from "./check-request.js";
+import type { Outbox } from "./outbox.js";
+
+/** A lease that the builder works on. */
+interface Held {
+  lease: LeaseKey;
+  /** Its end was said and is being written: changes of the build are ours. */
+  isEnding: boolean;
+  unsubscribe: () => void;
+}
+
+const MAX_HELD = 1_000;
+const LOST_REASONS: Record<Exclude<LeaseState, "held">, WorkLost_Reason> = {
+  superseded: WorkLost_Reason.SUPERSEDED,
+  cancelled: WorkLost_Reason.CANCELLED,
+  unknown: WorkLost_Reason.UNKNOWN,
+};
+
+/** One builder's stream. It holds no truth: leases outlive it in the database. */
+export class BuilderSession {
+  readonly #context: Context;
+  readonly #outbox: Outbox<WorkResponse>;
+  readonly #writer: LogWriter;
+  readonly #signal: AbortSignal;
+  readonly #held = new Map<string, Held>();
+  #builderId: string | undefined;
+  #seat: Seat | undefined;
+  #leave: (() => void) | undefined;
+  #isClosed = false;
+
+  constructor(context: Context, outbox: Outbox<WorkResponse>, signal: AbortSignal) {
+    this.#context = context;
+    this.#outbox = outbox;
+    this.#signal = signal;
+    this.#writer = new LogWriter({ logs: context.buildLogs, log: context.log });
+  }
+
+  /** Does what the builder says. @throws DomainError, and then the stream is to end. */
+  async handle({ message }: WorkRequest): Promise<void> {
+    if (message === undefined) throw malformed("message", "is missing");
+    if (message.$case === "hello") return this.#hello(message.value);
+    const builderId = this.#builderId;
+    if (builderId === undefined) throw malformed("hello", "must be the first message");
+    switch (message.$case) {
+      case "ready":
+        checkFreeSlots(message.value.freeSlots);
+        return this.#seat?.setFree(message.value.freeSlots);
+      case "heartbeat":
+        return this.#heartbeat(message.value, builderId);
+      case "logs":
+        return this.#logs(message.value, builderId);
+      case "complete":
+        return this.#complete(message.value, builderId);
+      case "fail":
+        return this.#fail(message.value, builderId);
+    }
+  }
+
+  /** Takes no more builds and gives back those that the builder was not told of. Leases stay. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#seat?.leave();
+    this.#leave?.();
+    for (const { unsubscribe } of this.#held.values()) unsubscribe();
+    const unsent = this.#outbox.close().flatMap(({ message }) => {
+      const lease = message?.$case === "leased" ? message.value.lease : undefined;
+      return lease === undefined ? [] : { ...lease, builderId: this.#builderId ?? "" };
+    });
+    await this.#context.queue.release(unsent);
+  }
+
+  #hello(hello: WorkHello): void {
+    if (this.#builderId !== undefined) throw malformed("hello", "must be said once");
+    checkHello(hello);
+    const { builderId, platform } = hello;
+    const { builderSessions, config, dispatcher, log } = this.#context;
+    this.#builderId = builderId;
+    this.#leave = builderSessions.open(builderId, (error) => this.#outbox.end(error));
+    const leaseDuration = durationFromMs(config.leaseDurationMs);
+    this.#send({ $case: "welcome", value: { leaseDuration } });
+    this.#seat = dispatcher.seat(builderId, (build) => this.#deliver(build));
+    log.info({ builderId, platform }, "builder connected");
+  }
+
+  #deliver(build: LeasedBuild): boolean {
+    const { spec } = build;
+    const isSent = this.#outbox.push({
+      message: {
+        $case: "leased",
+        value: {
+          lease: { buildId: build.buildId, attempt: build.attempt },
+          application: build.application,
+          applicationRevision: build.applicationRevision,
+          commitSha: build.commitSha,
+          source: spec.source,
+          build: spec.build,
+        },
+      },
+    });
+    if (isSent) this.#hold(build);
+    return isSent;
+  }
+
+  async #heartbeat({ leases }: WorkHeartbeat, builderId: string): Promise<void> {
+    const keys = checkLeases(leases, builderId);
+    const { queue } = this.#context;
+    const states = await Promise.all(keys.map((key) => queue.heartbeat(key)));
+    const held = keys.filter((_, index) => states[index] === "held");
+    for (const key of held) this.#hold(key);
+    if (held.length > 0) this.#accept(WorkAccepted_Kind.HEARTBEAT, held);
+    for (const [index, key] of keys.entries()) {
+      if (this.#held.get(key.buildId)?.isEnding === true) continue;
+      this.#lose(key, states[index] ?? "unknown");
+    }
+  }
+
+  async #logs(logs: WorkLogs, builderId: string): Promise<void> {
+    const key = checkLease("logs.lease", logs.lease, builderId);
+    const lines = checkLogs(logs, new Date(this.#context.clock.now()));
+    const state = await this.#context.queue.check(key);
+    if (state !== "held") return this.#lose(key, state);
+    const { buildId, attempt } = key;
+    await this.#writer.write({ buildId, attempt, batch: logs.batch, lines }, this.#signal);
+    const lease = { buildId, attempt };
+    this.#send({ $case: "logsAccepted", value: { lease, batch: logs.batch } });
+  }
+
+  async #complete({ lease, artifact }: WorkComplete, builderId: string): Promise<void> {
+    const key = checkLease("complete.lease", lease, builderId);
+    const checked = checkArtifact(artifact);
+    await this.#endLease(key, WorkAccepted_Kind.COMPLETE, (queue) => queue.complete(key, checked));
+  }
+
+  async #fail({ lease, failure, retry }: WorkFail, builderId: string): Promise<void> {
+    const key = checkLease("fail.lease", lease, builderId);
+    const checked = checkFailure(failure);
+    await this.#endLease(key, WorkAccepted_Kind.FAIL, (queue) => queue.fail(key, checked, retry));
+  }
+
+  async #endLease(
+    key: LeaseKey,
+    kind: WorkAccepted_Kind,
+    end: (queue: Context["queue"]) => Promise<LeaseState>,
+  ): Promise<void> {
+    const held = this.#held.get(key.buildId);
+    if (held !== undefined && held.lease.attempt === key.attempt) held.isEnding = true;
+    const state = await end(this.#context.queue);
+    if (state !== "held") return this.#lose(key, state);
+    this.#forget(key);
+    this.#accept(kind, [key]);
+    const { log } = this.#context;
+    log.info({ ...key, result: WorkAccepted_Kind[kind].toLowerCase() }, "builder ended a build");
+  }
+
+  /** Follows the build's changes, to tell the builder at once when it is cancelled or taken away. */
+  #hold({ buildId, attempt, builderId }: LeaseKey): void {
+    if (this.#isClosed || this.#held.get(buildId)?.lease.attempt === attempt) return;
+    if (this.#held.size >= MAX_HELD) {
+      throw resourceExhausted("TOO_MANY_LEASES", `a builder may hold ${MAX_HELD} leases`);
+    }
+    const lease = { buildId, attempt, builderId };
+    this.#held.get(buildId)?.unsubscribe();
+    const unsubscribe = this.#context.events.subscribe(
+      "build",
+      () => void this.#checkHeld(lease),
+      buildId,
+    );
+    this.#held.set(buildId, { lease, isEnding: false, unsubscribe });
+  }
+
+  async #checkHeld(lease: LeaseKey): Promise<void> {
+    const held = this.#held.get(lease.buildId);
+    if (held === undefined || held.isEnding || this.#isClosed) return;
+    try {
+      const state = await this.#context.queue.check(lease);
+      if (state !== "held" && !held.isEnding) this.#lose(lease, state);
+    } catch (error) {
+      // The next heartbeat tells as well.
+      this.#context.log.warn({ err: error, ...lease }, "a lease could not be checked");
+    }
+  }
+
+  #lose(key: LeaseKey, state: LeaseState): void {
+    if (state === "held") return;
+    this.#forget(key);
+    const { buildId, attempt } = key;
+    const reason = LOST_REASONS[state];
+    this.#send({ $case: "lost", value: { lease: { buildId, attempt }, reason } });
+    this.#context.log.info({ ...key, reason: state }, "builder lost a build");
+  }
+
+  #forget({ buildId, attempt }: LeaseKey): void {
+    const held = this.#held.get(buildId);
+    if (held === undefined || held.lease.attempt !== attempt) return;
+    held.unsubscribe();
+    this.#held.delete(buildId);
+  }
+
+  #accept(kind: WorkAccepted_Kind, keys: readonly LeaseKey[]): void {
+    const leases = keys.map(({ buildId, attempt }) => ({ buildId, attempt }));
+    this.#send({ $case: "accepted", value: { kind, leases } });
+  }
+
+  #send(message: NonNullable<WorkResponse["message"]>): void {
+    if (this.#outbox.push({ message }) || this.#isClosed) return;
+    this.#outbox.end(aborted("READER_TOO_SLOW", "too many messages wait for this builder"));
+  }
+}
+
+function malformed(field: string, description: string): Error {
+  return invalidArgument([{ field, description }]);
+}

@@ -1,0 +1,48 @@
+import type { WorkRequest, WorkResponse } from "@slipway/proto";
+import type { Context } from "../../context.js";
+import type { CallInfo } from "../handler.js";
+import { Outbox } from "./outbox.js";
+import { BuilderSession } from "./session.js";
+
+const MAX_UNSENT = 2_000;
+/** Messages of one builder that are worked on at once; no more are read meanwhile. */
+const MAX_IN_PROGRESS = 256;
+
+/** One builder's stream: its messages are worked on side by side, and answered when they are done. */
+export async function* work(
+  context: Context,
+  requests: AsyncIterable<WorkRequest>,
+  { signal }: Pick<CallInfo, "signal">,
+): AsyncGenerator<WorkResponse> {
+  const outbox = new Outbox<WorkResponse>(MAX_UNSENT);
+  const session = new BuilderSession(context, outbox, signal);
+  void read(session, requests, outbox);
+  try {
+    yield* outbox.read(signal);
+  } finally {
+    await session.close();
+  }
+}
+
+/** Never rejects: the outbox ends with what goes wrong, or when the builder has said all. */
+async function read(
+  session: BuilderSession,
+  requests: AsyncIterable<WorkRequest>,
+  outbox: Outbox<WorkResponse>,
+): Promise<void> {
+  const inProgress = new Set<Promise<void>>();
+  try {
+    for await (const request of requests) {
+      const done: Promise<void> = session
+        .handle(request)
+        .catch((error: unknown) => outbox.end(error))
+        .finally(() => inProgress.delete(done));
+      inProgress.add(done);
+      if (inProgress.size >= MAX_IN_PROGRESS) await Promise.race(inProgress);
+    }
+    await Promise.all(inProgress);
+    outbox.end();
+  } catch (error) {
+    outbox.end(error);
+  }
+}
