@@ -15,6 +15,14 @@ interface CommonConfig {
   logLevel: LogLevel;
 }
 
+/** `slipway-agent builder`. */
+export interface BuilderCommandConfig extends CommonConfig {
+  coordinator: string;
+  /** Directory of the main blob store. */
+  blobStore: string;
+  slots: number;
+}
+
 /** `slipway-agent host`. */
 export interface HostConfig extends CommonConfig {
   region: string;
@@ -92,6 +100,12 @@ export function parseAddress(text: string): Address {
   return { host, port };
 }
 
+/** An address, as it is. @throws ConfigError */
+export function parseHostPort(text: string): string {
+  parseAddress(text);
+  return text.trim();
+}
+
 /** Addresses with commas between them; at least one. @throws ConfigError */
 export function parseAddresses(text: string): Address[] {
   return parseList(text).map(parseAddress);
@@ -104,29 +118,37 @@ export function parseList(text: string): string[] {
   return values;
 }
 
-/** "name=value", collected into what came before. @throws ConfigError */
-export function parseLabel(text: string, before: Record<string, string>): Record<string, string> {
-  const [name, value] = splitPair(text);
-  if (!/^[a-z0-9]([a-z0-9._/-]{0,61}[a-z0-9])?$/.test(name)) {
-    throw new ConfigError("a label's name must be 1 to 63 of a-z, 0-9, and . _ / - inside");
+/** "name=value", or several with commas between, onto what came before. @throws ConfigError */
+export function parseLabels(text: string, before: Record<string, string>): Record<string, string> {
+  const labels = { ...before };
+  for (const pair of parseList(text)) {
+    const [name, value] = splitPair(pair);
+    if (!/^[a-z0-9]([a-z0-9._/-]{0,61}[a-z0-9])?$/.test(name)) {
+      throw new ConfigError("must have a name of 1 to 63 of a-z, 0-9, and . _ / - inside");
+    }
+    if (value.length > 255 || /\p{Cc}/u.test(value)) {
+      throw new ConfigError("must have a value of at most 255 printable characters");
+    }
+    labels[name] = value;
   }
-  if (value.length > 255 || /\p{Cc}/u.test(value)) {
-    throw new ConfigError("a label's value must be at most 255 printable characters");
-  }
-  return { ...before, [name]: value };
+  return labels;
 }
 
-/** "NAME=VALUE", collected into what came before. @throws ConfigError */
-export function parseVariable(
+/** "NAME=VALUE", or several on lines of their own, onto what came before. @throws ConfigError */
+export function parseVariables(
   text: string,
   before: Record<string, string>,
 ): Record<string, string> {
-  const [name, value] = splitPair(text);
-  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
-    throw new ConfigError("must be NAME=VALUE, NAME being letters, digits and underscores");
+  const variables = { ...before };
+  for (const pair of text.split("\n")) {
+    const [name, value] = splitPair(pair);
+    if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
+      throw new ConfigError("must be NAME=VALUE, NAME being letters, digits and underscores");
+    }
+    if (value.includes("\0")) throw new ConfigError("must not hold a zero byte");
+    variables[name] = value;
   }
-  if (value.includes("\0")) throw new ConfigError("a value cannot hold a zero byte");
-  return { ...before, [name]: value };
+  return variables;
 }
 
 /** A whole number within bounds. @throws ConfigError */

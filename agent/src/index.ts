@@ -4,3 +4,8 @@ export {
   type Identity,
   writeIdentity,
 } from "./swarm/identity.js";
+export { startBuilder, type BuilderConfig } from "./builder/index.js";
+export { startHost } from "./host/host.js";
+export { startRegion } from "./region/region.js";
+export type { HostConfig, RegionConfig } from "./config.js";
+export type { RunningAgent } from "./running-agent.js";

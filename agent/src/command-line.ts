@@ -1,0 +1,239 @@
+import { Command, InvalidArgumentError, Option } from "commander";
+import {
+  baseEnvironment,
+  ConfigError,
+  DEFAULT_CELL,
+  parseAddress,
+  parseAddresses,
+  parseBytes,
+  parseHostPort,
+  parseInteger,
+  parseLabels,
+  parseList,
+  parseLogLevel,
+  parseName,
+  parseVariables,
+  type Address,
+  type BuilderCommandConfig,
+  type HostConfig,
+  type IdentityConfig,
+  type RegionConfig,
+} from "./config.js";
+import type { LogLevel } from "./log.js";
+import { AGENT_VERSION } from "./version.js";
+
+/** What a command line asks for. */
+export interface Commands {
+  builder(config: BuilderCommandConfig): Promise<void>;
+  region(config: RegionConfig): Promise<void>;
+  host(config: HostConfig): Promise<void>;
+  identity(config: IdentityConfig): Promise<void>;
+}
+
+interface CommonOptions {
+  id: string;
+  region: string;
+  dataDir: string;
+  logLevel: LogLevel;
+  coordinator: string;
+  blobStore: string;
+  regionNats: string[];
+  identity: string;
+  membershipPublicKey: string;
+  listen: Address;
+  bootstrap: Address[];
+}
+
+const DAY_SECONDS = 86_400;
+
+/** The agent's command line. Bad options make it throw CommanderError. */
+export function createProgram(
+  commands: Commands,
+  ownEnvironment: Readonly<Record<string, string | undefined>>,
+): Command {
+  const program = new Command("slipway-agent")
+    .description("The agents of Slipway. Every option may also come from SLIPWAY_<ITS_NAME>.")
+    .version(AGENT_VERSION)
+    .exitOverride();
+
+  program
+    .command("builder")
+    .description("Build commits into artifacts.")
+    .addOption(need("--id <name>", "unique among builders", parseName))
+    .addOption(need("--coordinator <host:port>", "the coordinator's gRPC address", parseHostPort))
+    .addOption(need("--blob-store <directory>", "the main blob store"))
+    .addOption(need("--data-dir <directory>", "what the agent owns"))
+    .addOption(
+      may("--slots <number>", "builds at a time", (text) => parseInteger(text, 1, 1_000)).default(
+        1,
+      ),
+    )
+    .addOption(logLevel())
+    .action((options: CommonOptions & { slots: number }) => {
+      const { id, coordinator, blobStore, dataDir, slots, logLevel } = options;
+      return commands.builder({ id, coordinator, blobStore, dataDir, slots, logLevel });
+    });
+
+  program
+    .command("region")
+    .description("Copy goals and artifacts into a region, seed its swarm, count its hosts.")
+    .addOption(need("--id <name>", "unique among the region's agents", parseName))
+    .addOption(need("--region <name>", "the region", parseName))
+    .addOption(need("--coordinator <host:port>", "the coordinator's gRPC address", parseHostPort))
+    .addOption(need("--nats <urls>", "the global NATS, with commas between", parseList))
+    .addOption(need("--region-nats <urls>", "the region's NATS, with commas between", parseList))
+    .addOption(need("--main-blob-store <directory>", "the main blob store"))
+    .addOption(need("--blob-store <directory>", "the region's blob store"))
+    .addOption(need("--data-dir <directory>", "what the agent owns"))
+    .addOption(need("--identity <file>", "from the identity command"))
+    .addOption(need("--membership-public-key <file>", "SPKI PEM"))
+    .addOption(need("--listen <host:port>", "swarm: udp and tcp", parseAddress))
+    .addOption(
+      need("--bootstrap <addresses>", "the region's agents, with commas between", parseAddresses),
+    )
+    .addOption(
+      may("--cells <names>", "further cells to seed, with commas between", parseCells).default([]),
+    )
+    .addOption(
+      may("--recheck-seconds <number>", "between checks of the region's blob store", (text) =>
+        parseInteger(text, 1, DAY_SECONDS),
+      ).default(3_600),
+    )
+    .addOption(logLevel())
+    .action((options: CommonOptions & RegionOptions) => {
+      const { identity, membershipPublicKey, recheckSeconds, ...same } = options;
+      return commands.region({
+        ...same,
+        identityFile: identity,
+        membershipPublicKeyFile: membershipPublicKey,
+        recheckMs: recheckSeconds * 1_000,
+      });
+    });
+
+  program
+    .command("host")
+    .description("Run on a machine what its region's goals say.")
+    .addOption(need("--id <name>", "unique in the fleet", parseName))
+    .addOption(need("--region <name>", "the region", parseName))
+    .addOption(may("--cell <name>", "the home cell", parseName).default(DEFAULT_CELL))
+    .addOption(may("--label <name=value>", "a label; may be given again", parseLabels).default({}))
+    .addOption(need("--region-nats <urls>", "the region's NATS, with commas between", parseList))
+    .addOption(need("--data-dir <directory>", "what the agent owns"))
+    .addOption(need("--identity <file>", "from the identity command"))
+    .addOption(need("--membership-public-key <file>", "SPKI PEM"))
+    .addOption(need("--goal-public-key <files>", "SPKI PEM, with commas between", parseList))
+    .addOption(need("--listen <host:port>", "swarm: udp and tcp", parseAddress))
+    .addOption(
+      need("--bootstrap <addresses>", "the region's agents, with commas between", parseAddresses),
+    )
+    .addOption(
+      may("--env <NAME=VALUE>", "for releases; may be given again", parseVariables).default({}),
+    )
+    .addOption(
+      may("--store-max-bytes <bytes>", "of artifacts, before old ones go", parseBytes).default(
+        64 * 1024 ** 3,
+        "64GiB",
+      ),
+    )
+    .addOption(option("--stop-releases-on-exit", "else they run on and are taken over later"))
+    .addOption(logLevel())
+    .action((options: CommonOptions & HostOptions) => {
+      const {
+        identity,
+        membershipPublicKey,
+        goalPublicKey,
+        label,
+        env,
+        stopReleasesOnExit,
+        ...same
+      } = options;
+      return commands.host({
+        ...same,
+        labels: label,
+        identityFile: identity,
+        membershipPublicKeyFile: membershipPublicKey,
+        goalPublicKeyFiles: goalPublicKey,
+        environment: baseEnvironment(ownEnvironment, env),
+        stopReleasesOnExit: stopReleasesOnExit === true,
+      });
+    });
+
+  program
+    .command("identity")
+    .description("Make a key pair and the fleet's certificate for it.")
+    .addOption(need("--id <name>", "of the agent", parseName))
+    .addOption(need("--region <name>", "the agent's region", parseName))
+    .addOption(
+      option("--role <role>", "what the agent is")
+        .choices(["host", "region"])
+        .makeOptionMandatory(),
+    )
+    .addOption(need("--membership-key <file>", "private key, PKCS#8 PEM"))
+    .addOption(need("--out <file>", "what to write; must not exist"))
+    .addOption(
+      may("--days <number>", "until it expires", (text) => parseInteger(text, 1, 36_500)).default(
+        365,
+      ),
+    )
+    .action((options: Omit<IdentityConfig, "membershipKeyFile"> & { membershipKey: string }) => {
+      const { membershipKey, ...same } = options;
+      return commands.identity({ ...same, membershipKeyFile: membershipKey });
+    });
+
+  return program;
+}
+
+interface RegionOptions {
+  nats: string[];
+  mainBlobStore: string;
+  cells: string[];
+  recheckSeconds: number;
+}
+
+interface HostOptions {
+  cell: string;
+  label: Record<string, string>;
+  goalPublicKey: string[];
+  env: Record<string, string>;
+  storeMaxBytes: number;
+  stopReleasesOnExit?: true | undefined;
+}
+
+function option(flags: string, description: string): Option {
+  const made = new Option(flags, description);
+  return made.env(`SLIPWAY_${made.name().toUpperCase().replaceAll("-", "_")}`);
+}
+
+/** An option with a default. */
+function may<T>(flags: string, description: string, parse: (text: string, before: T) => T): Option {
+  return option(flags, description).argParser<T>((text, before) => {
+    try {
+      return parse(text, before);
+    } catch (error) {
+      if (error instanceof ConfigError) throw new InvalidArgumentError(`It ${error.message}.`);
+      throw error;
+    }
+  });
+}
+
+/** An option that must be given. */
+function need(
+  flags: string,
+  description: string,
+  parse: (text: string) => unknown = parseText,
+): Option {
+  return may(flags, description, parse).makeOptionMandatory();
+}
+
+function logLevel(): Option {
+  return may("--log-level <level>", "least severe to log", parseLogLevel).default("info");
+}
+
+function parseCells(text: string): string[] {
+  return parseList(text).map(parseName);
+}
+
+function parseText(text: string): string {
+  if (text === "") throw new ConfigError("must not be empty");
+  return text;
+}

@@ -1,0 +1,134 @@
+import { mkdir, readFile } from "node:fs/promises";
+import path from "node:path";
+import { HostStatus, hostStatusSubject } from "@slipway/proto";
+import type { HostConfig } from "../config.js";
+import type { Logger } from "../log.js";
+import { NatsLink } from "../nats/link.js";
+import { openArtifactStore } from "../store/artifact-store.js";
+import { join, readIdentity, readPublicKey, type Swarm } from "../swarm/index.js";
+import { AGENT_VERSION } from "../version.js";
+import { type RunningAgent, stopOnce } from "../running-agent.js";
+import { GoalFollower } from "./goal-follower.js";
+import { HostApplications } from "./host-applications.js";
+import { lockDataDirectory } from "./lock.js";
+import { StatusReporter } from "./status-reporter.js";
+import { readGoalKeys } from "./verify-goal.js";
+
+/**
+ * Starts the agent of one machine: follows the region's goals, gets artifacts from the swarm, and
+ * runs releases, which go on running when the agent stops unless the config says otherwise.
+ * @throws DataDirectoryInUseError, and errors of files, keys and addresses that cannot be used.
+ */
+export async function startHost(config: HostConfig, log: Logger): Promise<RunningAgent> {
+  const startTime = new Date();
+  const [identity, membershipPublicKey, pems] = await Promise.all([
+    readIdentity(config.identityFile),
+    readPublicKey(config.membershipPublicKeyFile),
+    Promise.all(config.goalPublicKeyFiles.map((file) => readFile(file))),
+  ]);
+  const keys = readGoalKeys(pems);
+  checkIdentity(identity, config);
+  await mkdir(config.dataDir, { recursive: true, mode: 0o755 });
+  const cleanUp: (() => Promise<void> | void)[] = [await lockDataDirectory(config.dataDir)];
+  const stop = stopOnce(cleanUp, log);
+  let joining: Promise<Swarm> | undefined;
+  try {
+    const store = await openArtifactStore(path.join(config.dataDir, "store"));
+    // Releases must not wait for neighbours.
+    let swarm: Swarm | undefined;
+    const joined = join({
+      identity,
+      membershipPublicKey,
+      cell: config.cell,
+      listen: config.listen,
+      bootstrap: config.bootstrap,
+      source: store,
+      log,
+    });
+    joining = joined.then((member) => {
+      cleanUp.splice(1, 0, () => member.close());
+      swarm = member;
+      return member;
+    });
+    const member = joining;
+    member.catch(() => {
+      // Awaited below, after the releases have been taken care of.
+    });
+    const link = new NatsLink({ servers: config.regionNats, name: `host ${config.id}`, log });
+    const { labels } = config;
+    const reporter = new StatusReporter({
+      publish: () => {
+        const status = HostStatus.fromPartial({
+          hostId: config.id,
+          region: config.region,
+          cell: config.cell,
+          labels,
+          agentVersion: AGENT_VERSION,
+          time: new Date(),
+          startTime,
+          neighbourCount: swarm?.stats.neighbours ?? 0,
+          applications: applications.statuses(),
+        });
+        link.publish(
+          hostStatusSubject(config.region, config.id),
+          HostStatus.encode(status).finish(),
+        );
+      },
+    });
+    const applications = new HostApplications({
+      dataDir: config.dataDir,
+      host: { hostId: config.id, region: config.region, labels, base: config.environment },
+      keys,
+      stager: {
+        store,
+        swarm: {
+          fetch: async function* fetch(digest, options) {
+            yield* (await member).fetch(digest, options);
+          },
+          announce: (digest) => swarm?.announce(digest),
+        },
+      },
+      storeMaxBytes: config.storeMaxBytes,
+      log,
+      onChange: (change) => reporter.changed(change),
+    });
+    const follower = new GoalFollower({
+      link,
+      region: config.region,
+      log,
+      wants: (version) => applications.wants(version),
+      onGoal: (application, signed) => void applications.offer(application, signed),
+    });
+    link.onConnected(() => reporter.changed("phase"));
+    cleanUp.push(() => link.stop());
+    cleanUp.push(() => reporter.stop());
+    cleanUp.push(() => applications.stop({ stopReleases: config.stopReleasesOnExit }));
+    await applications.start();
+    reporter.start();
+    cleanUp.push(() => follower.stop());
+    follower.start();
+    link.start();
+    await member;
+    log.info(
+      { host: config.id, region: config.region, version: AGENT_VERSION },
+      "host agent started",
+    );
+    return { stop };
+  } catch (error) {
+    await joining?.catch(() => undefined);
+    await stop();
+    throw error;
+  }
+}
+
+function checkIdentity(
+  identity: { id: string; region: string; role: string },
+  config: HostConfig,
+): void {
+  if (identity.id !== config.id || identity.region !== config.region || identity.role !== "host") {
+    throw new Error(
+      `the identity is for ${identity.role} ${identity.id} of region ${identity.region}, ` +
+        `not for host ${config.id} of region ${config.region}`,
+    );
+  }
+}

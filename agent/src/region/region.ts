@@ -1,0 +1,129 @@
+import { mkdir } from "node:fs/promises";
+import { credentials } from "@grpc/grpc-js";
+import {
+  FleetServiceClient,
+  GRPC_MAX_MESSAGE_BYTES,
+  ReplicationServiceClient,
+} from "@slipway/proto";
+import { openDirectoryBlobStore } from "../blob/index.js";
+import { DEFAULT_CELL, type RegionConfig } from "../config.js";
+import { lockDataDirectory } from "../host/lock.js";
+import type { Logger } from "../log.js";
+import { NatsLink } from "../nats/link.js";
+import { type RunningAgent, stopOnce } from "../running-agent.js";
+import { join, readIdentity, readPublicKey } from "../swarm/index.js";
+import { AGENT_VERSION } from "../version.js";
+import { blobSource } from "./blob-source.js";
+import { Enroller } from "./enroller.js";
+import { GoalCopier } from "./goal-copier.js";
+import { HostTable } from "./host-table.js";
+import { Inventory } from "./inventory.js";
+import { Replicator } from "./replicator.js";
+import { StatusWriter } from "./status-writer.js";
+
+/**
+ * Starts one of a region's agents: copies goals and artifacts into the region, seeds its swarm, and
+ * counts its hosts. Two or more a region do no harm to each other.
+ * @throws DataDirectoryInUseError, and errors of files, keys and addresses that cannot be used.
+ */
+export async function startRegion(config: RegionConfig, log: Logger): Promise<RunningAgent> {
+  const { region } = config;
+  const [identity, membershipPublicKey] = await Promise.all([
+    readIdentity(config.identityFile),
+    readPublicKey(config.membershipPublicKeyFile),
+  ]);
+  if (identity.id !== config.id || identity.region !== region || identity.role !== "region") {
+    throw new Error(
+      `the identity is for ${identity.role} ${identity.id} of region ${identity.region}, ` +
+        `not for region agent ${config.id} of region ${region}`,
+    );
+  }
+  await mkdir(config.dataDir, { recursive: true });
+  const cleanUp: (() => Promise<void> | void)[] = [await lockDataDirectory(config.dataDir)];
+  const stop = stopOnce(cleanUp, log);
+  try {
+    const [main, regional] = await Promise.all([
+      openDirectoryBlobStore(config.mainBlobStore),
+      openDirectoryBlobStore(config.blobStore),
+    ]);
+    const swarm = await join({
+      identity,
+      membershipPublicKey,
+      cell: DEFAULT_CELL,
+      listen: config.listen,
+      bootstrap: config.bootstrap,
+      runBootstrap: true,
+      source: blobSource(regional),
+      log,
+    });
+    cleanUp.push(() => swarm.close());
+    for (const cell of config.cells) swarm.joinCell(cell);
+
+    const channel = {
+      "grpc.max_receive_message_length": GRPC_MAX_MESSAGE_BYTES,
+      "grpc.keepalive_time_ms": 10_000,
+      "grpc.keepalive_timeout_ms": 5_000,
+      "grpc.initial_reconnect_backoff_ms": 250,
+      "grpc.max_reconnect_backoff_ms": 5_000,
+    };
+    const insecure = credentials.createInsecure();
+    const fleet = new FleetServiceClient(config.coordinator, insecure, channel);
+    const replication = new ReplicationServiceClient(config.coordinator, insecure, channel);
+    cleanUp.push(() => {
+      fleet.close();
+      replication.close();
+    });
+    const globalLink = new NatsLink({ servers: config.nats, name: `region ${config.id}`, log });
+    const regionLink = new NatsLink({
+      servers: config.regionNats,
+      name: `region ${config.id}`,
+      log,
+    });
+    cleanUp.push(
+      () => globalLink.stop(),
+      () => regionLink.stop(),
+    );
+
+    const table = new HostTable(region);
+    const enroller = new Enroller({ client: fleet, region, table, log });
+    const copier = new GoalCopier({ region, globalLink, regionLink, log });
+    const writer = new StatusWriter({
+      link: globalLink,
+      region,
+      agentId: config.id,
+      table,
+      goals: () => copier.goals,
+      enrolmentKnown: () => enroller.known,
+      log,
+    });
+    const inventory = new Inventory({
+      globalLink,
+      regionLink,
+      region,
+      table,
+      warming: () => writer.warming,
+      log,
+    });
+    const replicator = new Replicator({
+      client: replication,
+      region,
+      main,
+      regional,
+      onComplete: (digest) => swarm.announce(digest),
+      recheckMs: config.recheckMs,
+      log,
+    });
+    for (const part of [enroller, copier, writer, replicator]) {
+      cleanUp.push(() => part.stop());
+      part.start();
+    }
+    inventory.start();
+    globalLink.start();
+    regionLink.start();
+    log.info({ agent: config.id, region, version: AGENT_VERSION }, "region agent started");
+    return { stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
