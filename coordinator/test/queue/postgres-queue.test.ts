@@ -1,0 +1,31 @@
+import type { BuildFailureReason } from "@slipway/proto";
+import { getBuild } from "../../src/build/store.js";
+import { EventBus } from "../../src/events.js";
+import { PostgresQueue } from "../../src/queue/postgres-queue.js";
+import { addApplication, openTestDatabase, silent } from "../postgres.js";
+import { queueConformance } from "./conformance.js";
+
+queueConformance("postgres queue", async () => {
+  const { db, close } = await openTestDatabase();
+  return {
+    queue: (leaseDurationMs) =>
+      new PostgresQueue({ db, events: new EventBus(silent), leaseDurationMs }),
+    addApplication: (name, maxAttempts) => addApplication(db, name, maxAttempts),
+    async read(buildId) {
+      const { build } = await getBuild(db, buildId);
+      const names = ["", "QUEUED", "RUNNING", "SUCCEEDED", "FAILED"];
+      const reason: BuildFailureReason | undefined = build.failure?.reason;
+      return {
+        status: names[build.status] ?? "",
+        attempt: build.attempt,
+        builderId: build.builderId,
+        failure: reason,
+        digest: build.artifact?.digest,
+      };
+    },
+    async clear() {
+      await db.raw("truncate build_submissions, builds cascade");
+    },
+    close,
+  };
+});
