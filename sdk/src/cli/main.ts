@@ -1,0 +1,153 @@
+import { readFile, stat } from "node:fs/promises";
+import { readFileSync } from "node:fs";
+import { userInfo } from "node:os";
+import { text } from "node:stream/consumers";
+import process from "node:process";
+import type { WriteStream } from "node:tty";
+import { CommanderError } from "commander";
+import { createClient, type Client } from "../client.js";
+import { APPLICATION_FILE_MAX_BYTES } from "./application-file.js";
+import { EXIT, exitCodeOf, UsageError } from "./exit-code.js";
+import { createProgram, parseTimeout, type GlobalOptions } from "./program.js";
+import { errorJson, errorText } from "./render/error.js";
+import type { Run } from "./run.js";
+import { lookOf, note, retryText, type Output, type Session } from "./session.js";
+
+const { env } = process;
+const interrupt = new AbortController();
+const stdout = toOutput(process.stdout);
+const stderr = toOutput(process.stderr);
+let client: Client | undefined;
+let exitCode: number = EXIT.ok;
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.on(signal, () => {
+    if (interrupt.signal.aborted) process.exit(EXIT.interrupted);
+    interrupt.abort(new Error("interrupted"));
+  });
+}
+for (const stream of [process.stdout, process.stderr]) {
+  stream.on("error", (error: NodeJS.ErrnoException) => {
+    // The reader has gone (| head): that is its right, and nobody is left to tell.
+    process.exit(error.code === "EPIPE" ? EXIT.ok : EXIT.failed);
+  });
+}
+
+const run: Run =
+  (handler) =>
+  async (...args) => {
+    const session = await openSession(program.opts<GlobalOptions>());
+    exitCode = (await handler(session, ...args)) ?? EXIT.ok;
+  };
+const program = createProgram(
+  packageVersion(),
+  { coordinator: env["SLIPWAY_COORDINATOR"], ca: env["SLIPWAY_CA"] },
+  {
+    writeOut: (out) => void process.stdout.write(out),
+    writeErr: (out) => void process.stderr.write(out),
+  },
+  run,
+);
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) {
+    exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  } else if (interrupt.signal.aborted) {
+    exitCode = EXIT.interrupted;
+  } else {
+    const look = { ...lookOf({ stdout, now: Date.now }), colour: stderr.colour };
+    const { json } = program.opts<GlobalOptions>();
+    await stderr.write(
+      json === true ? `${JSON.stringify(errorJson(error))}\n` : errorText(error, look),
+    );
+    exitCode = exitCodeOf(error);
+  }
+} finally {
+  client?.close();
+}
+process.exitCode = exitCode;
+
+function packageVersion(): string {
+  const manifest = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
+  return (JSON.parse(manifest) as { version: string }).version;
+}
+
+async function openSession(options: GlobalOptions): Promise<Session> {
+  const session: Omit<Session, "client"> = {
+    json: options.json === true,
+    stdout,
+    stderr,
+    signal: interrupt.signal,
+    user: userName(),
+    now: Date.now,
+    readFile: readInput,
+    onRetry: (retry) => {
+      // Once for each outage; a single failure is nothing to speak of.
+      if (retry.failures === 2 && options.json !== true) void note(session, retryText(retry));
+    },
+  };
+  const token = env["SLIPWAY_TOKEN"];
+  const tls = options.insecure === true ? { tls: false } : {};
+  try {
+    client = createClient({
+      coordinator: options.coordinator.split(",").map((address) => address.trim()),
+      ...timeoutOption(options.timeout, env["SLIPWAY_TIMEOUT"]),
+      onRetry: (retry) => session.onRetry(retry),
+      ...(token === undefined || token === "" ? {} : { token }),
+      ...(options.ca === undefined
+        ? tls
+        : { tls: { rootCertificates: Buffer.from(await readInput(options.ca)) } }),
+    });
+  } catch (error) {
+    throw error instanceof TypeError ? new UsageError(error.message) : error;
+  }
+  return Object.assign(session, { client });
+}
+
+function timeoutOption(option: number | undefined, byEnvironment: string | undefined): object {
+  if (option !== undefined) return { timeoutMs: option };
+  if (byEnvironment === undefined) return {};
+  try {
+    return { timeoutMs: parseTimeout(byEnvironment) };
+  } catch (error) {
+    throw new UsageError(`SLIPWAY_TIMEOUT: ${(error as Error).message}`);
+  }
+}
+
+async function readInput(path: string): Promise<string> {
+  try {
+    if (path === "-") return await text(process.stdin);
+    const { size } = await stat(path);
+    if (size > APPLICATION_FILE_MAX_BYTES) throw new Error("it is larger than 1 MiB");
+    return await readFile(path, "utf8");
+  } catch (error) {
+    throw new UsageError(`cannot read ${path}: ${(error as Error).message}`);
+  }
+}
+
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    // A user id without an entry in the system's list, as in some containers.
+    return env["USER"] ?? "";
+  }
+}
+
+function toOutput(stream: WriteStream): Output {
+  const isTerminal = stream.isTTY ? env["TERM"] !== "dumb" : false;
+  const noColour = (env["NO_COLOR"] ?? "") !== "";
+  return {
+    isTerminal,
+    colour: isTerminal && !noColour,
+    columns: () => (stream.isTTY ? Math.max(stream.columns || 80, 20) : Number.POSITIVE_INFINITY),
+    rows: () => (stream.isTTY ? Math.max(stream.rows || 24, 2) : Number.POSITIVE_INFINITY),
+    write: (out) =>
+      new Promise((resolve) => {
+        if (stream.write(out)) resolve();
+        else stream.once("drain", resolve);
+      }),
+  };
+}

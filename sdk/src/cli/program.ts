@@ -1,0 +1,114 @@
+import { Command, InvalidArgumentError } from "commander";
+import { addAppApply } from "./app-apply.js";
+import { addAppGet } from "./app-get.js";
+import { addAppList } from "./app-list.js";
+import { addBuildCancel } from "./build-cancel.js";
+import { addBuildGet } from "./build-get.js";
+import { addBuildList } from "./build-list.js";
+import { addBuildLogs } from "./build-logs.js";
+import { addBuildSubmit } from "./build-submit.js";
+import { addBuildWatch } from "./build-watch.js";
+import { addDeploy } from "./deploy.js";
+import { parseDuration } from "./duration-text.js";
+import { EXIT_HELP } from "./exit-code.js";
+import { addHosts } from "./hosts.js";
+import { addRegions } from "./regions.js";
+import { addRollback } from "./rollback.js";
+import type { Run } from "./run.js";
+import { addStatus } from "./status.js";
+import { addWatch } from "./watch.js";
+
+/** Options that every command has, as they were given. */
+export interface GlobalOptions {
+  coordinator: string;
+  json?: boolean;
+  /** Milliseconds. */
+  timeout?: number;
+  ca?: string;
+  insecure?: boolean;
+}
+
+/** What the environment says in place of options. */
+export interface Defaults {
+  coordinator: string | undefined;
+  ca: string | undefined;
+}
+
+/** Where commander writes help and usage errors. */
+interface Writers {
+  writeOut: (text: string) => void;
+  writeErr: (text: string) => void;
+}
+
+const INTRODUCTION =
+  "Builds merged code once and has it running on every machine of a fleet. Each command has a " +
+  "--help of its own, with examples.";
+
+const EPILOGUE = `
+The way of a commit:
+  slipway app apply -f app.yaml                   say what the application is
+  slipway build submit web SHA --wait-deployable  build the commit
+  slipway deploy BUILD                            run it everywhere, and watch
+  slipway rollback web                            go back, if need be
+
+Environment:
+  SLIPWAY_COORDINATOR, SLIPWAY_TIMEOUT, SLIPWAY_CA  in place of the options
+  SLIPWAY_TOKEN                                     a bearer token to send
+  NO_COLOR                                          no colours
+
+JSON:
+  With --json, standard output is one JSON document; for what goes on (watch,
+  deploy, build submit --watch, build logs) it is one JSON object a line, with
+  its kind in "type". Names are those of the protocol, zero values are left
+  out. An error is a JSON object on standard error.
+
+${EXIT_HELP}`;
+
+/** The command line: what it takes, and what it does. Throws CommanderError instead of exiting. */
+export function createProgram(
+  version: string,
+  defaults: Defaults,
+  writers: Writers,
+  run: Run,
+): Command {
+  const program = new Command("slipway")
+    .description(INTRODUCTION)
+    .version(version)
+    .exitOverride()
+    .configureOutput(writers)
+    .configureHelp({ showGlobalOptions: true, sortSubcommands: false })
+    .showHelpAfterError("See how with --help.")
+    .option(
+      "--coordinator <host:port>",
+      "where coordinators listen; several with commas",
+      defaults.coordinator ?? "127.0.0.1:7700",
+    )
+    .option("--json", "print JSON, for programs")
+    .option(
+      "--timeout <duration>",
+      "for one call, such as 30s (default 10s); a watch has no end of its own",
+      parseTimeout,
+    )
+    .option("--ca <file>", "trust this certificate authority (PEM), and use TLS", defaults.ca)
+    .option("--insecure", "plain text, also to coordinators on other machines")
+    .addHelpText("after", EPILOGUE);
+
+  const group = (name: string, summary: string): Command =>
+    program.command(name).summary(summary).description(summary);
+  const app = group("app", "applications: what to build, how to run it, and where");
+  for (const add of [addAppApply, addAppGet, addAppList]) add(app, run);
+  const build = group("build", "builds: turn commits into artifacts");
+  for (const add of [addBuildSubmit, addBuildGet, addBuildList]) add(build, run);
+  for (const add of [addBuildWatch, addBuildLogs, addBuildCancel]) add(build, run);
+  for (const add of [addDeploy, addWatch, addRollback, addStatus, addHosts, addRegions]) {
+    add(program, run);
+  }
+  return program;
+}
+
+/** Reads --timeout: milliseconds of a duration. */
+export function parseTimeout(text: string): number {
+  const ms = parseDuration(text);
+  if (ms !== undefined && ms > 0 && ms < 2 ** 31) return ms;
+  throw new InvalidArgumentError("It must be a duration such as 500ms, 30s or 2m.");
+}

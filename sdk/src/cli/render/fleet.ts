@@ -1,0 +1,83 @@
+import type { Host, HostApplicationStatus, Region } from "@slipway/proto";
+import { agoText, bytesText } from "../quantities.js";
+import { hostFailureText, phaseCell } from "./names.js";
+import type { Look } from "./style.js";
+import { table, type Cell } from "./table.js";
+
+/** Regions, one a line. */
+export function regionTable(regions: readonly Region[], look: Look): string {
+  const rows = regions.map((region): Cell[] => [
+    region.name,
+    String(region.enrolledHostCount),
+    String(silentHosts(region)),
+    region.agents.map(({ agentId }) => agentId).join(", "),
+    regionState(region),
+  ]);
+  return table(["REGION", "HOSTS", "SILENT", "AGENTS", "STATE"], rows, look);
+}
+
+/** Hosts, one line for each application on each; all of them or one application's. */
+export function hostTable(
+  hosts: readonly Host[],
+  application: string | undefined,
+  look: Look,
+): string {
+  const headings = ["HOST", "REGION", "APPLICATION", "PHASE", "RUNS", "HEARD", "DETAIL"];
+  return table(
+    headings,
+    hosts.flatMap((host) => hostRows(host, application, look)),
+    look,
+  );
+}
+
+function hostRows(host: Host, application: string | undefined, look: Look): Cell[][] {
+  const { enrolment, status } = host;
+  const name = [enrolment?.hostId ?? "", enrolment?.region ?? ""];
+  const heard = agoText(status?.time, look.now);
+  const silent: Cell = { text: host.silent ? "silent" : "", colour: "red" };
+  const running = (status?.applications ?? []).filter(
+    (one) => application === undefined || one.application === application,
+  );
+  if (status === undefined || running.length === 0) {
+    return [[...name, "", silent, "", heard, labels(enrolment?.labels ?? {})]];
+  }
+  return running.map((one) => [
+    ...name,
+    one.application,
+    host.silent ? silent : phaseCell(one.phase),
+    one.runningCommitSha.slice(0, 12),
+    heard,
+    detail(one),
+  ]);
+}
+
+function detail(one: HostApplicationStatus): string {
+  if (one.failure !== undefined) return hostFailureText(one.failure);
+  if (one.bytesTotal === 0 || one.bytesDone >= one.bytesTotal) return "";
+  return `${bytesText(one.bytesDone)} of ${bytesText(one.bytesTotal)}`;
+}
+
+function labels(map: Record<string, string>): string {
+  return Object.entries(map)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(" ");
+}
+
+/** Two agents of a region may count differently; the one that hears most of them is right. */
+function silentHosts({ agents }: Region): number {
+  const settled = agents.filter(({ warming }) => !warming);
+  return settled.length === 0 ? 0 : Math.min(...settled.map(({ silentCount }) => silentCount));
+}
+
+function regionState(region: Region): Cell {
+  if (region.silent) return { text: "silent: no agent answers", colour: "red" };
+  const ahead = region.agents.flatMap((agent) => agent.ahead);
+  if (ahead.length > 0) {
+    const names = ahead.map(({ application, generation }) => `${application} at ${generation}`);
+    return { text: `ahead of the database: ${names.join(", ")}`, colour: "red" };
+  }
+  if (region.agents.some(({ warming }) => warming)) {
+    return { text: "warming: an agent just started", colour: "yellow" };
+  }
+  return { text: "ok", colour: "green" };
+}

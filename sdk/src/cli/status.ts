@@ -1,0 +1,96 @@
+import { Application, Region, type Deployment } from "@slipway/proto";
+import type { DeploymentProgress } from "../deployment-watch.js";
+import { progressJson } from "./follow-deployment.js";
+import { messageJson } from "./json.js";
+import { deploymentFacts, deploymentTable } from "./render/deployment.js";
+import { regionTable } from "./render/fleet.js";
+import { statusTable, type ApplicationStatus } from "./render/status.js";
+import type { AddCommand } from "./run.js";
+import { lookOf, print, type Session } from "./session.js";
+
+/** Applications asked about at once. */
+const AT_ONCE = 10;
+/** Deployments of one application that are shown. */
+const RECENT = 5;
+
+export const addStatus: AddCommand = (group, run) => {
+  group
+    .command("status")
+    .summary("what runs where, and what is being deployed")
+    .description(
+      "Without an application: the regions, and of every application its newest deployment and what " +
+        "its hosts run. With one: that deployment region by region, and the ones before it.",
+    )
+    .argument("[app]", "the application's name")
+    .action(
+      run(async (session, name: string | undefined) => {
+        await (name === undefined ? showFleet(session) : showApplication(session, name));
+      }),
+    );
+};
+
+async function showFleet(session: Session): Promise<void> {
+  const { client, signal } = session;
+  const regions = await client.fleet.regions({ signal });
+  const statuses: ApplicationStatus[] = [];
+  let batch: Application[] = [];
+  const flush = async (): Promise<void> => {
+    const asked = batch.map(async (application) => {
+      return { application, newest: (await recent(session, application.name, 1))[0] };
+    });
+    statuses.push(...(await Promise.all(asked)));
+    batch = [];
+  };
+  for await (const application of client.applications.list({ signal })) {
+    batch.push(application);
+    if (batch.length === AT_ONCE) await flush();
+  }
+  await flush();
+  const look = lookOf(session);
+  await print(
+    session,
+    () => ({
+      regions: regions.map((region) => messageJson(Region, region)),
+      applications: statuses.map(({ application, newest }) => ({
+        application: messageJson(Application, application),
+        ...(newest && progressJson(newest)),
+      })),
+    }),
+    () => `${regionTable(regions, look)}\n${statusTable(statuses, look)}`,
+  );
+}
+
+async function showApplication(session: Session, name: string): Promise<void> {
+  const { signal } = session;
+  const application = await session.client.applications.get(name, { signal });
+  const [newest, ...before] = await recent(session, name, RECENT);
+  const look = lookOf(session);
+  await print(
+    session,
+    () => ({
+      application: messageJson(Application, application),
+      ...(newest && progressJson(newest)),
+    }),
+    () => {
+      if (newest === undefined) return statusTable([{ application, newest }], look);
+      const earlier = before.map(({ deployment }) => deployment);
+      const history = earlier.length === 0 ? "" : `\n${deploymentTable(earlier, look)}`;
+      return `${deploymentFacts(newest, look)}${history}`;
+    },
+  );
+}
+
+/** The newest deployments of an application, the first with its progress. */
+async function recent(
+  { client, signal }: Session,
+  application: string,
+  count: number,
+): Promise<DeploymentProgress[]> {
+  const filter = { application, pageSize: count };
+  const { items } = await client.deployments.listPage(filter, { signal });
+  const withProgress = async (deployment: Deployment): Promise<DeploymentProgress> =>
+    deployment === items[0]
+      ? client.deployments.get(deployment.id, { signal })
+      : { deployment, regions: [] };
+  return Promise.all(items.slice(0, count).map(withProgress));
+}

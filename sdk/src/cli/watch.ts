@@ -1,0 +1,14 @@
+import { followDeployment } from "./follow-deployment.js";
+import type { AddCommand } from "./run.js";
+
+export const addWatch: AddCommand = (group, run) => {
+  group
+    .command("watch")
+    .summary("show a deployment's progress until it has ended")
+    .description(
+      "Shows how far a deployment is in each region until it has ended: bars on a terminal, else a line " +
+        "for each change. Exits with 0 if every host runs it. Survives restarts of coordinators.",
+    )
+    .argument("<deployment>", "the deployment's id")
+    .action(run(async (session, id: string) => followDeployment(session, id)));
+};
