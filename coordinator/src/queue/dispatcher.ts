@@ -106,7 +106,12 @@ export class Dispatcher implements Service {
 
   #deliver(build: LeasedBuild): boolean {
     const seat = this.#seats.get(build.builderId);
-    if (seat === undefined || this.#stop.signal.aborted || !seat.deliver(build)) return false;
+    if (seat === undefined || this.#stop.signal.aborted) return false;
+    if (!seat.deliver(build)) {
+      // Or its builds would be leased and released again for ever.
+      seat.free = 0;
+      return false;
+    }
     seat.free = Math.max(0, seat.free - 1);
     this.#seats.delete(build.builderId);
     this.#seats.set(build.builderId, seat);
