@@ -1,0 +1,13 @@
+/** The value below which this share of the values lies (nearest rank). Needs at least one value. */
+export function quantile(values: readonly number[], share: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const rank = Math.max(1, Math.ceil(share * sorted.length));
+  const value = sorted[rank - 1];
+  if (value === undefined) throw new Error("no values to take a quantile of");
+  return value;
+}
+
+export const median = (values: readonly number[]): number => quantile(values, 0.5);
+
+/** Rounded to two decimals, for people. */
+export const round = (value: number): number => Math.round(value * 100) / 100;
