@@ -58,10 +58,11 @@ export function readDocument(text: string): FileDocument {
   const problems: FileProblem[] = [];
   const lines = new Map<string, number>();
   const lineOf = (offset: number): number => Math.max(1, counter.linePos(offset).line);
-  const document = parseDocument(text, { lineCounter: counter, merge: false, logLevel: "silent" });
-  for (const { pos, message } of [...document.errors, ...document.warnings]) {
+  const document = parseDocument(text, { lineCounter: counter, merge: false, logLevel: "error" });
+  for (const { code, pos, message } of [...document.errors, ...document.warnings]) {
     const said = message.split("\n")[0]?.replace(/ at line \d+, column \d+:?$/, "") ?? message;
-    problems.push({ line: lineOf(pos[0]), path: "", message: said });
+    const several = code === "MULTIPLE_DOCS" ? "must hold one document, not several" : said;
+    problems.push({ line: lineOf(pos[0]), path: "", message: several });
   }
   // What follows would only repeat a broken file's problems in other words.
   const broken = problems.length > 0;
