@@ -28,7 +28,7 @@ export class GoalBucket {
   /** Reads a key; undefined if it was never written. @throws NatsError if NATS is away. */
   async get(application: string): Promise<GoalEntry | undefined> {
     const kv = await this.#open();
-    const entry = await kv.get(application);
+    const entry = await kv.get(application).catch((error: unknown) => this.#failed(error));
     if (entry === null) return undefined;
     if (entry.operation !== "PUT") return { goal: undefined, revision: entry.revision };
     try {
@@ -51,10 +51,14 @@ export class GoalBucket {
       return true;
     } catch (error) {
       if (isWrongRevision(error)) return false;
-      // The bucket itself may be gone: look again the next time, and make it.
-      this.#kv = undefined;
-      throw error;
+      return this.#failed(error);
     }
+  }
+
+  /** The bucket itself may be gone: it is looked for again the next time, and made. */
+  #failed(error: unknown): never {
+    this.#kv = undefined;
+    throw error;
   }
 
   async #open(): Promise<KV> {

@@ -1,0 +1,225 @@
+import { createHash, createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import { credentials, type ServiceError } from "@grpc/grpc-js";
+import {
+  startNats,
+  startPostgres,
+  type NatsServer,
+  type PostgresServer,
+} from "@slipway/examples/servers";
+import {
+  ApplicationServiceClient,
+  ApplicationSpec,
+  ArtifactFormat,
+  DeploymentServiceClient,
+  FleetServiceClient,
+  getErrorDetails,
+  ReplicationServiceClient,
+  ReplicationState,
+  unary,
+  type Application,
+  type ErrorDetails,
+  type UnaryMethod,
+} from "@slipway/proto";
+import knex, { type Knex } from "knex";
+import { connect, type NatsConnection } from "nats";
+import { pino } from "pino";
+import { startCoordinator, type Coordinator, type CoordinatorOptions } from "../../src/index.js";
+import { uuidv7 } from "../../src/uuid.js";
+
+/** A coordinator's clients. */
+export interface Clients {
+  applications: ApplicationServiceClient;
+  deployments: DeploymentServiceClient;
+  replication: ReplicationServiceClient;
+  fleet: FleetServiceClient;
+}
+
+/** Real servers, and what a test says to them. Each world has its own databases and NATS. */
+export interface World {
+  db: Knex;
+  replicationDb: Knex;
+  nats: NatsConnection;
+  natsServer: NatsServer;
+  goalPublicKey: KeyObject;
+  /** What coordinators logged, newest last. */
+  logs: Record<string, unknown>[];
+  /** Starts one more coordinator on the same servers. */
+  coordinator(options?: Partial<CoordinatorOptions>): Promise<Coordinator & { clients: Clients }>;
+  stop(): Promise<void>;
+}
+
+export async function startWorld(): Promise<World> {
+  const ends: (() => Promise<unknown>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const end of ends.splice(0).reverse()) await end();
+  };
+  try {
+    const folder = await mkdtemp(path.join(tmpdir(), "slipway-coordinator-test-"));
+    ends.push(() => rm(folder, { recursive: true, force: true }));
+    const postgres: PostgresServer = await startPostgres();
+    ends.push(() => postgres.stop());
+    const natsServer = await startNats();
+    ends.push(() => natsServer.stop());
+    const nats = await connect({ servers: natsServer.url, maxReconnectAttempts: -1 });
+    ends.push(() => nats.close());
+    const databaseUrl = await postgres.createDatabase("main");
+    const replicationDatabaseUrl = await postgres.createDatabase("replication");
+    const open = (connection: string): Knex => {
+      const db = knex({ client: "pg", connection, pool: { min: 0, max: 3 } });
+      ends.push(() => db.destroy());
+      return db;
+    };
+    const goalKeyFile = path.join(folder, "goal.pem");
+    const { privateKey } = generateKeyPairSync("ed25519");
+    await writeFile(goalKeyFile, privateKey.export({ type: "pkcs8", format: "pem" }));
+    const logs: Record<string, unknown>[] = [];
+    const log = pino({ level: "debug" }, { write: (line) => void logs.push(JSON.parse(line)) });
+    const base = { databaseUrl, replicationDatabaseUrl, natsUrls: [natsServer.url], goalKeyFile };
+    return {
+      db: open(databaseUrl),
+      replicationDb: open(replicationDatabaseUrl),
+      nats,
+      natsServer,
+      goalPublicKey: createPublicKey(privateKey),
+      logs,
+      async coordinator(options = {}) {
+        const listen = { host: "127.0.0.1", port: 0 };
+        const started = await startCoordinator({ ...base, listen, ...options }, { log });
+        ends.push(() => started.stop());
+        const clients = connectClients(started.address);
+        ends.push(async () => Object.values(clients).forEach((client) => client.close()));
+        return { ...started, clients };
+      },
+      stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function connectClients(address: string): Clients {
+  const security = credentials.createInsecure();
+  return {
+    applications: new ApplicationServiceClient(address, security),
+    deployments: new DeploymentServiceClient(address, security),
+    replication: new ReplicationServiceClient(address, security),
+    fleet: new FleetServiceClient(address, security),
+  };
+}
+
+/** Calls a method with a deadline. */
+export function call<Request, Response>(
+  client: { close(): void },
+  method: UnaryMethod<Request, Response>,
+  request: Request,
+): Promise<Response> {
+  return unary(client, method, request, { timeoutMs: 10_000 });
+}
+
+/** The error that a promise ends with, with what it says to programs. */
+export async function failure(
+  promise: Promise<unknown>,
+): Promise<Pick<ServiceError, "code" | "details"> & Partial<ErrorDetails>> {
+  try {
+    await promise;
+  } catch (error) {
+    const { code, details, metadata } = error as ServiceError;
+    return { code, details, ...getErrorDetails(metadata) };
+  }
+  throw new Error("the call should have failed");
+}
+
+/** Waits until the check answers something, and answers that. */
+export async function until<T>(
+  what: string,
+  check: () => Promise<T | undefined | false> | T | undefined | false,
+  timeoutMs = 10_000,
+): Promise<T> {
+  const deadline = Date.now() + timeoutMs;
+  while (true) {
+    const found = await check();
+    if (found !== undefined && found !== false) return found;
+    if (Date.now() > deadline) throw new Error(`waited in vain for ${what}`);
+    await delay(20);
+  }
+}
+
+/** Applies an application; the same name with another version makes another revision. */
+export async function applyApplication(
+  { applications }: Clients,
+  name: string,
+  regions: string[],
+  { version = "1", selector = {} }: { version?: string; selector?: Record<string, string> } = {},
+): Promise<Application> {
+  const spec = ApplicationSpec.fromPartial({
+    source: { repository: "https://example.test/repository.git" },
+    build: { command: ["make"], artifactPath: "out/server" },
+    run: {
+      command: ["./server"],
+      environment: { VERSION: version },
+      artifactFormat: ArtifactFormat.EXECUTABLE,
+    },
+    regions,
+    selector,
+  });
+  const request = { name, spec, expectedRevision: 0 };
+  const { application } = await call(applications, applications.applyApplication, request);
+  if (application === undefined) throw new Error("no application");
+  return application;
+}
+
+/** A build as it is in the database, with its artifact. */
+export interface TestBuild {
+  id: string;
+  digest: string;
+  commitSha: string;
+}
+
+/** Puts a build into the database as the queue leaves it. */
+export async function insertBuild(
+  db: Knex,
+  { name, revision }: Pick<Application, "name" | "revision">,
+  status: "SUCCEEDED" | "FAILED" | "QUEUED" = "SUCCEEDED",
+): Promise<TestBuild> {
+  const id = uuidv7();
+  const commitSha = createHash("sha1").update(id).digest("hex");
+  const digest = `sha256:${createHash("sha256").update(id).digest("hex")}`;
+  await db("builds").insert({
+    id,
+    application: name,
+    application_revision: revision,
+    commit_sha: commitSha,
+    status,
+    max_attempts: 3,
+    run_limit_ms: 60_000,
+    ...(status === "QUEUED" ? {} : { finish_time: db.fn.now() }),
+    ...(status === "FAILED" ? { failure_reason: 7, failure_message: "make: exit 2" } : {}),
+    ...(status === "SUCCEEDED"
+      ? {
+          artifact_digest: digest,
+          artifact_size_bytes: 1_000,
+          artifact_chunk_count: 1,
+          artifact_platform: "linux/x64",
+        }
+      : {}),
+  });
+  return { id, digest, commitSha };
+}
+
+/** Says what regions hold of an artifact. */
+export async function replicate(
+  { replication }: Clients,
+  artifactDigest: string,
+  regions: readonly string[],
+  state: ReplicationState = ReplicationState.COMPLETE,
+): Promise<void> {
+  for (const region of regions) {
+    const request = { region, artifactDigest, state, bytesCopied: 400, message: "" };
+    await call(replication, replication.reportReplication, request);
+  }
+}
