@@ -1,0 +1,292 @@
+import process from "node:process";
+import { setTimeout as delay } from "node:timers/promises";
+import {
+  BuildFailureReason,
+  type Lease,
+  WorkAccepted_Kind,
+  type WorkLeased,
+  type WorkResponse,
+  workLost_ReasonToJSON,
+} from "@slipway/proto";
+import { openDirectoryBlobStore } from "../blob/index.js";
+import type { Logger } from "../log.js";
+import { resolveConfig, type BuilderConfig, type ResolvedConfig } from "./config.js";
+import { DataDirectory } from "./data-directory.js";
+import type { BuildContext } from "./execute-build.js";
+import { BuildError, BuilderStoppingError, LeaseLostError, toFailure } from "./failure.js";
+import { Git } from "./git/git.js";
+import { TrunkHistories } from "./git/trunk-history.js";
+import { Job, leaseKey } from "./job.js";
+import { GroupRecords } from "./process/group-records.js";
+import { WorkStream } from "./work-stream.js";
+
+/** How often reports are looked through for something to send. */
+const TICK_MS = 50;
+
+/** Counts since the builder started, and what it does now. */
+export interface BuilderStats {
+  connected: boolean;
+  running: number;
+  succeeded: number;
+  failed: number;
+  lost: number;
+}
+
+/** A running builder. */
+export interface Builder {
+  readonly stats: BuilderStats;
+  /**
+   * Takes no more builds, lets the running ones go on for the drain timeout, then ends them and
+   * hands them back for another attempt. May be called twice.
+   */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts a builder: cleans up what a killed one left behind, then leases builds from the
+ * coordinator for as long as it runs. A coordinator that is not there is waited for.
+ * @throws RangeError for a bad config, DataDirectoryInUseError, BlobStoreError, or an Error that
+ *   says why git cannot be used.
+ */
+export async function startBuilder(config: BuilderConfig): Promise<Builder> {
+  const resolved = resolveConfig(config);
+  const { log, environment, blobStore } = resolved;
+  const data = await DataDirectory.lock(resolved.dataDir);
+  try {
+    const records = new GroupRecords(data.groups);
+    const killed = await records.killLeftovers();
+    const removed = await data.clearWork();
+    if (killed + removed > 0) log.warn({ killed, removed }, "cleaned up after a killed builder");
+    const git = new Git({
+      environment,
+      timeoutMs: resolved.gitTimeoutMs,
+      retryDelayMs: resolved.gitRetryDelayMs,
+      records,
+    });
+    const run = { cwd: resolved.dataDir, signal: new AbortController().signal };
+    const version = (await git.run(["--version"], run)).trim();
+    const histories = new TrunkHistories(git, data.histories);
+    await histories.removeUnused();
+    const store =
+      typeof blobStore === "string" ? await openDirectoryBlobStore(blobStore) : blobStore;
+    log.info({ id: resolved.id, slots: resolved.slots, git: version }, "builder started");
+    return new LeasingBuilder(
+      { config: resolved, blobStore: store, git, histories, records },
+      data,
+    );
+  } catch (error) {
+    await data.unlock();
+    throw error;
+  }
+}
+
+class LeasingBuilder implements Builder {
+  readonly stats: BuilderStats = { connected: false, running: 0, succeeded: 0, failed: 0, lost: 0 };
+  readonly #context: BuildContext;
+  readonly #config: ResolvedConfig;
+  readonly #data: DataDirectory;
+  readonly #log: Logger;
+  readonly #stream: WorkStream;
+  /** Leases that are held: waiting for a slot, running, or with a result not accepted yet. */
+  readonly #jobs = new Map<string, Job>();
+  /** Leased beyond the slots, when a lease and a free slot crossed on the way. */
+  #waiting: Job[] = [];
+  readonly #runs = new Set<Promise<void>>();
+  readonly #ticker: NodeJS.Timeout;
+  #heartbeat: NodeJS.Timeout | undefined;
+  /** Heartbeats since the last answer to one. */
+  #unanswered = 0;
+  #draining = false;
+  #stopping: Promise<void> | undefined;
+
+  constructor(context: BuildContext, data: DataDirectory) {
+    this.#context = context;
+    this.#config = context.config;
+    this.#data = data;
+    this.#log = context.config.log;
+    this.#stream = new WorkStream({
+      address: this.#config.coordinator,
+      credentials: this.#config.credentials,
+      hello: { builderId: this.#config.id, platform: `${process.platform}/${process.arch}` },
+      reconnectDelayMs: this.#config.reconnectDelayMs,
+      log: this.#log,
+      onWelcome: (leaseMs) => this.#welcome(leaseMs),
+      onMessage: (message) => this.#receive(message),
+      onDisconnect: () => this.#disconnected(),
+    });
+    this.#ticker = setInterval(() => this.#sendReports(), TICK_MS);
+    this.#stream.start();
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #stop(): Promise<void> {
+    this.#draining = true;
+    const { drainTimeoutMs, reportTimeoutMs, id } = this.#config;
+    this.#log.info({ running: this.stats.running }, "builder stops");
+    this.#sendReady();
+    for (const job of this.#waiting.splice(0)) this.#giveBack(job);
+    await withTimeout(Promise.all(this.#runs), drainTimeoutMs);
+    const reason = new BuilderStoppingError(`the builder ${id} was stopped`);
+    for (const job of this.#jobs.values()) job.interrupt(reason);
+    await Promise.all(this.#runs);
+    this.#sendReports();
+    const end = Date.now() + reportTimeoutMs;
+    while (this.#jobs.size > 0 && Date.now() < end) await delay(TICK_MS);
+    if (this.#jobs.size > 0) {
+      this.#log.warn({ leases: [...this.#jobs.keys()] }, "stopped with results not accepted");
+    }
+    clearInterval(this.#ticker);
+    await this.#stream.stop();
+    clearInterval(this.#heartbeat);
+    await this.#data.unlock();
+  }
+
+  #welcome(leaseMs: number): void {
+    this.stats.connected = true;
+    this.#log.info({ coordinator: this.#config.coordinator, leaseMs }, "connected");
+    clearInterval(this.#heartbeat);
+    this.#heartbeat = setInterval(() => this.#sendHeartbeat(), leaseMs / 3);
+    this.#unanswered = 0;
+    // First which leases are still held, then what was not answered, then what can be taken.
+    this.#sendHeartbeat();
+    for (const job of this.#jobs.values()) job.report.resend();
+    this.#sendReports();
+    this.#sendReady();
+  }
+
+  #disconnected(): void {
+    this.stats.connected = false;
+    clearInterval(this.#heartbeat);
+  }
+
+  #receive(message: NonNullable<WorkResponse["message"]>): void {
+    switch (message.$case) {
+      case "leased":
+        this.#take(message.value);
+        break;
+      case "accepted":
+        if (message.value.kind === WorkAccepted_Kind.HEARTBEAT) this.#unanswered = 0;
+        else for (const lease of message.value.leases) this.#accepted(lease);
+        break;
+      case "lost": {
+        this.#unanswered = 0;
+        this.#lose(message.value.lease, workLost_ReasonToJSON(message.value.reason));
+        break;
+      }
+      case "logsAccepted":
+        this.#jobs.get(leaseKey(message.value.lease))?.report.acknowledge(message.value.batch);
+        this.#sendReports();
+        break;
+      case "welcome":
+        break;
+    }
+  }
+
+  #take(leased: WorkLeased): void {
+    if (this.#jobs.has(leaseKey(leased.lease))) return;
+    const job = new Job(leased);
+    // A later attempt of the same build here: the earlier one was rescued from us.
+    for (const other of this.#jobs.values()) {
+      if (other.lease.buildId === job.lease.buildId) this.#lose(other.lease, "LEASED_AGAIN");
+    }
+    this.#jobs.set(job.key, job);
+    this.#log.info({ lease: job.lease, application: leased.application }, "leased");
+    if (this.#draining || this.#waiting.length >= this.#config.slots) {
+      this.#giveBack(job);
+    } else {
+      this.#waiting.push(job);
+      this.#startWaiting();
+    }
+  }
+
+  #startWaiting(): void {
+    while (this.stats.running < this.#config.slots) {
+      const job = this.#waiting.shift();
+      if (job === undefined) return;
+      this.stats.running += 1;
+      const run = this.#run(job);
+      this.#runs.add(run);
+      void run.finally(() => this.#runs.delete(run));
+    }
+  }
+
+  async #run(job: Job): Promise<void> {
+    const result = await job.run(this.#context, this.#data, this.#log);
+    this.stats.running -= 1;
+    if (this.#jobs.get(job.key) === job) {
+      if (result.artifact !== undefined) this.stats.succeeded += 1;
+      else if (!result.retry) this.stats.failed += 1;
+    }
+    this.#sendReports();
+    this.#startWaiting();
+    this.#sendReady();
+  }
+
+  #giveBack(job: Job): void {
+    const { BUILDER_ERROR } = BuildFailureReason;
+    const error = new BuildError(BUILDER_ERROR, "the builder had no free slot", { retry: true });
+    job.report.finish(toFailure(error), Date.now(), 0);
+    this.#sendReports();
+  }
+
+  #accepted(lease: Lease): void {
+    const job = this.#jobs.get(leaseKey(lease));
+    if (job?.report.finished === true) this.#jobs.delete(job.key);
+  }
+
+  #lose(lease: Lease | undefined, reason: string): void {
+    const job = this.#jobs.get(leaseKey(lease));
+    if (job === undefined) return;
+    this.#log.warn({ lease: job.lease, reason }, "lease lost");
+    this.stats.lost += 1;
+    this.#jobs.delete(job.key);
+    this.#waiting = this.#waiting.filter((each) => each !== job);
+    job.stop(new LeaseLostError(`the lease was lost: ${reason}`));
+  }
+
+  #sendReady(): void {
+    const taken = this.stats.running + this.#waiting.length;
+    const freeSlots = this.#draining ? 0 : Math.max(0, this.#config.slots - taken);
+    this.#stream.send({ message: { $case: "ready", value: { freeSlots } } });
+  }
+
+  #sendHeartbeat(): void {
+    if (this.#jobs.size === 0) {
+      this.#unanswered = 0;
+      return;
+    }
+    if (this.#unanswered >= 2) {
+      this.#stream.reconnect("two heartbeats were not answered");
+      return;
+    }
+    const leases = [...this.#jobs.values()].map((job) => job.lease);
+    this.#unanswered += 1;
+    this.#stream.send({ message: { $case: "heartbeat", value: { leases } } });
+  }
+
+  #sendReports(): void {
+    if (!this.#stream.connected) return;
+    const now = Date.now();
+    for (const job of this.#jobs.values()) {
+      if (job.report.isLogLate(now) && !job.lateSaid) {
+        job.lateSaid = true;
+        this.#log.warn({ lease: job.lease }, "the log was not acknowledged; reporting without");
+      }
+      for (const message of job.report.take(now)) this.#stream.send(message);
+    }
+  }
+}
+
+/** Waits for the promise, or for that long. */
+async function withTimeout(promise: Promise<unknown>, timeoutMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, timeoutMs);
+  });
+  await Promise.race([promise, timeout]);
+  clearTimeout(timer);
+}

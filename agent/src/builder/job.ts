@@ -1,0 +1,108 @@
+import { LogSource, buildFailureReasonToJSON, type Lease, type WorkLeased } from "@slipway/proto";
+import type { Logger } from "../log.js";
+import { type DataDirectory, removeTree } from "./data-directory.js";
+import { executeBuild, type BuildContext } from "./execute-build.js";
+import { BuildError, BuilderStoppingError, LeaseLostError, toFailure } from "./failure.js";
+import { LeaseReport, type LeaseResult } from "./lease-report.js";
+import { OutputLog } from "./log/output-log.js";
+
+/** Names a lease among those of one builder. */
+export function leaseKey(lease: Lease | undefined): string {
+  return `${lease?.buildId ?? ""}/${lease?.attempt ?? 0}`;
+}
+
+/** One leased build, from the lease to its result. */
+export class Job {
+  readonly leased: WorkLeased;
+  readonly lease: Lease;
+  readonly report: LeaseReport;
+  /** It was said in the log that the result does not wait for the log any longer. */
+  lateSaid = false;
+  readonly #abort = new AbortController();
+  #interrupted = false;
+
+  constructor(leased: WorkLeased) {
+    this.leased = leased;
+    this.lease = { buildId: leased.lease?.buildId ?? "", attempt: leased.lease?.attempt ?? 0 };
+    this.report = new LeaseReport(this.lease);
+  }
+
+  get key(): string {
+    return leaseKey(this.lease);
+  }
+
+  /** Ends the work. */
+  stop(reason: Error): void {
+    this.#abort.abort(reason);
+    this.report.drop();
+  }
+
+  /** Ends the work, if it still runs, with a result to report. */
+  interrupt(reason: Error): void {
+    this.#interrupted = true;
+    this.#abort.abort(reason);
+  }
+
+  /** Builds. Ends when nothing of it runs and its directory is gone; never throws. */
+  async run(context: BuildContext, data: DataDirectory, log: Logger): Promise<LeaseResult> {
+    let result: LeaseResult;
+    let directory: string | undefined;
+    try {
+      this.#abort.signal.throwIfAborted();
+      directory = await data.createWork(this.lease.buildId, this.lease.attempt);
+      result = { artifact: await this.#build(context, directory) };
+      log.info({ lease: this.lease, digest: result.artifact.digest }, "build succeeded");
+    } catch (error) {
+      result = toFailure(error);
+      logEnd(log, this.lease, error);
+    }
+    if (directory !== undefined) {
+      await removeTree(directory).catch((error: unknown) =>
+        log.error({ error, directory }, "cannot remove a checkout"),
+      );
+    }
+    const { logFlushTimeoutMs, reportTimeoutMs } = context.config;
+    const flushMs = this.#interrupted ? reportTimeoutMs / 2 : logFlushTimeoutMs;
+    this.report.finish(result, Date.now(), flushMs);
+    return result;
+  }
+
+  async #build(context: BuildContext, directory: string) {
+    const { logHeadBytes: headBytes, logTailBytes: tailBytes } = context.config;
+    const output = new OutputLog({ headBytes, tailBytes });
+    const { report } = this;
+    const log = {
+      say: (text: string) => {
+        const time = new Date();
+        const lines = text.split("\n");
+        report.add(
+          lines.map((line) => ({ time, source: LogSource.SYSTEM, text: line })),
+          time.getTime(),
+        );
+      },
+      output: (source: LogSource.STDOUT | LogSource.STDERR, chunk: Buffer) => {
+        const now = new Date();
+        report.add(output.push(source, chunk, now), now.getTime());
+        return report.room;
+      },
+      endOutput: () => report.add(output.finish(new Date()), Date.now()),
+    };
+    try {
+      return await executeBuild(context, this.leased, directory, log, this.#abort.signal);
+    } catch (error) {
+      log.say(`failed: ${toFailure(error).failure?.message}`.slice(0, 4000));
+      throw error;
+    }
+  }
+}
+
+function logEnd(log: Logger, lease: Lease, error: unknown): void {
+  if (error instanceof BuildError && !error.retry) {
+    const reason = buildFailureReasonToJSON(error.reason);
+    log.info({ lease, reason, message: error.message }, "build failed");
+  } else if (error instanceof LeaseLostError || error instanceof BuilderStoppingError) {
+    log.info({ lease, reason: error.message }, "build given up");
+  } else {
+    log.error({ lease, error }, "build failed for the builder's own fault");
+  }
+}

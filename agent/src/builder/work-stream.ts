@@ -1,0 +1,144 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { credentials as grpcCredentials, type ChannelCredentials } from "@grpc/grpc-js";
+import {
+  BuilderServiceClient,
+  GRPC_MAX_MESSAGE_BYTES,
+  type WorkHello,
+  type WorkRequest,
+  type WorkResponse,
+  durationToMs,
+} from "@slipway/proto";
+import { backOffMs } from "../back-off.js";
+import type { Logger } from "../log.js";
+
+const WELCOME_TIMEOUT_MS = 10_000;
+const RECONNECT_MAX_MS = 5000;
+const CLOSE_TIMEOUT_MS = 1000;
+const DEFAULT_LEASE_MS = 30_000;
+
+export interface WorkStreamOptions {
+  /** HOST:PORT. */
+  address: string;
+  credentials: ChannelCredentials | undefined;
+  hello: WorkHello;
+  reconnectDelayMs: number;
+  log: Logger;
+  /** Connected: everything that is not known to be heard is to be said again. */
+  onWelcome: (leaseMs: number) => void;
+  onMessage: (message: NonNullable<WorkResponse["message"]>) => void;
+  onDisconnect: () => void;
+}
+
+type Call = ReturnType<BuilderServiceClient["work"]>;
+
+/** The stream to a coordinator, opened again for ever until it is stopped. */
+export class WorkStream {
+  readonly #options: WorkStreamOptions;
+  readonly #stopping = new AbortController();
+  #call: Call | undefined;
+  #welcomed = false;
+  #attempt = 0;
+  #running: Promise<void> | undefined;
+
+  constructor(options: WorkStreamOptions) {
+    this.#options = options;
+  }
+
+  start(): void {
+    this.#running ??= this.#run();
+  }
+
+  get connected(): boolean {
+    return this.#welcomed;
+  }
+
+  /** False if there is no stream now: say it again after the next welcome. */
+  send(message: WorkRequest): boolean {
+    if (!this.#welcomed || this.#call === undefined) return false;
+    this.#call.write(message);
+    return true;
+  }
+
+  /** Gives this stream up for another. */
+  reconnect(reason: string): void {
+    this.#options.log.warn({ reason }, "giving the coordinator's stream up");
+    this.#call?.cancel();
+  }
+
+  /** Ends the stream after what was sent, and for good. May be called twice, or before start. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#call?.end();
+    const timer = setTimeout(() => this.#call?.cancel(), CLOSE_TIMEOUT_MS);
+    await this.#running;
+    clearTimeout(timer);
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stopping;
+    const { log, reconnectDelayMs, address } = this.#options;
+    while (!signal.aborted) {
+      const problem = await this.#connect();
+      if (signal.aborted) return;
+      const wait = backOffMs(this.#attempt, { baseMs: reconnectDelayMs, maxMs: RECONNECT_MAX_MS });
+      this.#attempt += 1;
+      log.warn({ address, problem, waitMs: Math.round(wait) }, "no stream to the coordinator");
+      await delay(wait, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  /** One stream from its start to its end. Returns what ended it. */
+  async #connect(): Promise<string> {
+    const { address, credentials, hello, onDisconnect } = this.#options;
+    const client = new BuilderServiceClient(
+      address,
+      credentials ?? grpcCredentials.createInsecure(),
+      {
+        "grpc.max_receive_message_length": GRPC_MAX_MESSAGE_BYTES,
+        "grpc.keepalive_time_ms": 20_000,
+        "grpc.keepalive_timeout_ms": 10_000,
+        // Each try dials anew, so that this class alone decides how long to wait.
+        "grpc.use_local_subchannel_pool": 1,
+      },
+    );
+    const call = client.work();
+    this.#call = call;
+    const welcomeTimer = setTimeout(() => call.cancel(), WELCOME_TIMEOUT_MS);
+    try {
+      return await new Promise<string>((resolve) => {
+        call.on("error", (error) => resolve(error.message));
+        call.on("end", () => resolve("the coordinator ended the stream"));
+        call.on("data", (response: WorkResponse) => {
+          if (response.message?.$case === "welcome") clearTimeout(welcomeTimer);
+          this.#receive(response);
+        });
+        call.write({ message: { $case: "hello", value: hello } });
+      });
+    } finally {
+      clearTimeout(welcomeTimer);
+      const wasWelcomed = this.#welcomed;
+      this.#welcomed = false;
+      this.#call = undefined;
+      call.cancel();
+      client.close();
+      if (wasWelcomed) onDisconnect();
+    }
+  }
+
+  #receive({ message }: WorkResponse): void {
+    const { log, onWelcome, onMessage } = this.#options;
+    try {
+      if (message?.$case === "welcome") {
+        this.#welcomed = true;
+        this.#attempt = 0;
+        onWelcome(durationToMs(message.value.leaseDuration, DEFAULT_LEASE_MS));
+      } else if (message === undefined) {
+        log.warn("the coordinator said something unknown");
+      } else if (this.#welcomed) {
+        onMessage(message);
+      }
+    } catch (error) {
+      log.error({ error }, "cannot handle what the coordinator said");
+    }
+  }
+}
