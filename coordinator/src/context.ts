@@ -4,6 +4,13 @@ import type { NatsConnection } from "nats";
 import type { Logger } from "pino";
 import type { CoordinatorConfig } from "./config.js";
 import type { EventBus } from "./events.js";
+import type { GoalPublisher } from "./goal/goal-publisher.js";
+import type { BuildLogs } from "./logs/build-logs.js";
+import type { Dispatcher } from "./queue/dispatcher.js";
+import type { BuildQueue } from "./queue/queue.js";
+import type { BuilderSessions } from "./rpc/builder/sessions.js";
+import type { DeploymentFeeds } from "./rollout/deployment-feeds.js";
+import type { StatusTable } from "./status/status-table.js";
 
 /** What every RPC and every loop gets. Built in index.ts; tests build their own. */
 export interface Context {
@@ -16,7 +23,18 @@ export interface Context {
   /** The global NATS. */
   nats: NatsConnection;
   events: EventBus;
+  queue: BuildQueue;
+  /** Leases builds for the builders that are connected here. */
+  dispatcher: Dispatcher;
+  builderSessions: BuilderSessions;
+  buildLogs: BuildLogs;
   replicationStatus: ReplicationStatusReader;
+  /** Goals in the global bucket. */
+  goals: GoalPublisher;
+  /** What region agents say. */
+  status: StatusTable;
+  /** Deployments, fanned out to those who watch them. */
+  deploymentFeeds: DeploymentFeeds;
 }
 
 export interface Clock {

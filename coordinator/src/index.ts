@@ -1,7 +1,8 @@
 import { connect, DebugEvents, type NatsConnection } from "nats";
 import type { Logger } from "pino";
+import { buildServices, createBuildParts } from "./build/parts.js";
 import { resolveConfig, type CoordinatorConfig, type CoordinatorOptions } from "./config.js";
-import { systemClock, type Context, type ReplicationStatusReader } from "./context.js";
+import { systemClock, type Context } from "./context.js";
 import { openDatabase } from "./db/connection.js";
 import { migrate } from "./db/migrate.js";
 import { migrations } from "./db/migrations/index.js";
@@ -10,6 +11,7 @@ import { replicationMigrations } from "./db/replication-migrations/index.js";
 import { EventBus } from "./events.js";
 import { Lifetimes } from "./lifetimes.js";
 import { retryUntil } from "./retry.js";
+import { createDeploymentParts, deploymentServices, readGoalSigner } from "./rollout/parts.js";
 import { startServer } from "./server.js";
 
 export type { CoordinatorConfig, CoordinatorOptions } from "./config.js";
@@ -50,6 +52,7 @@ async function createContext(
   log: Logger,
   signal: AbortSignal,
 ): Promise<Context> {
+  const signer = await readGoalSigner(config.goalKeyFile);
   const until = { deadline: Date.now() + config.startTimeoutMs, signal, log };
   const pool = { poolSize: config.databasePoolSize, statementTimeoutMs: config.statementTimeoutMs };
   const db = openDatabase({ ...pool, url: config.databaseUrl, applicationName: "slipway" });
@@ -77,19 +80,14 @@ async function createContext(
   notifications.start();
   lifetimes.add("notifications", () => notifications.stop());
 
-  // Until replication is kept here, nothing is known to be replicated.
-  const replicationStatus: ReplicationStatusReader = { get: () => Promise.resolve(new Map()) };
-
-  return {
-    config,
-    log,
-    clock: systemClock,
-    db,
-    replicationDb,
-    nats,
-    events,
-    replicationStatus,
-  };
+  const connected = { config, log, clock: systemClock, db, replicationDb, nats, events };
+  const base = { ...connected, ...createBuildParts(connected) };
+  const context: Context = { ...base, ...createDeploymentParts(base, signer) };
+  for (const [what, service] of [...buildServices(context), ...deploymentServices(context)]) {
+    await service.start();
+    lifetimes.add(what, () => service.stop());
+  }
+  return context;
 }
 
 /** Once connected it reconnects for ever; calls meanwhile fail soon instead of waiting. */

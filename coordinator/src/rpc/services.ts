@@ -1,10 +1,22 @@
 import type { ServiceDefinition } from "@grpc/grpc-js";
 import { applicationService } from "./application/service.js";
+import { buildService } from "./build/service.js";
+import { builderService } from "./builder/service.js";
+import { deploymentService } from "./deployment/service.js";
+import { fleetService } from "./fleet/service.js";
 import type { Handlers, ServiceEntry } from "./handler.js";
+import { replicationService } from "./replication/service.js";
 
 /** Every service that a coordinator offers. */
 export function createServices(handlers: Handlers): readonly ServiceEntry[] {
-  return [applicationService(handlers)];
+  return [
+    applicationService(handlers),
+    buildService(handlers),
+    builderService(handlers),
+    deploymentService(handlers),
+    replicationService(handlers),
+    fleetService(handlers),
+  ];
 }
 
 /** The same service, whose responses may also be bytes that were encoded before. */
