@@ -11,7 +11,7 @@ const REPROBE_MS = 15_000;
 const REFRESH_FIRST_MS = 100;
 const REFRESH_LAST_MS = 5_000;
 const REFRESH_IDLE_MS = 30_000;
-const CLOSE_MS = 1_500;
+const CLOSE_MS = 1_000;
 /** 4 s would drop links that a pause of 3 s does not break. */
 const KEEP_ALIVE_MS = 2_000;
 const TIMEOUT_MS = 8_000;
@@ -123,7 +123,7 @@ export class Discovery {
     patience.abort();
     if (!done) {
       polite.catch((error: unknown) => this.#options.log.debug({ err: error }, "leaving failed"));
-      await this.#swarm.destroy({ force: true });
+      await this.#dht.destroy({ force: true });
     }
   }
 

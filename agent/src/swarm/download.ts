@@ -1,5 +1,6 @@
 import type { Bitfield } from "../store/bitfield.js";
 import { IndexSet } from "./index-set.js";
+import { RateMeter } from "./rate.js";
 
 /** The sizes of an artifact's chunks; a Manifest is one. */
 export interface ChunkSizes {
@@ -26,7 +27,10 @@ export class Download {
   readonly holdings = new Map<string, Holding>();
   /** Neighbours that fetch it too. */
   readonly fetchers = new Set<string>();
-  wantedBytes = 0;
+  /** Bytes that fetchers came to have and that are wanted here. */
+  readonly news = new RateMeter(500);
+  /** When a seeder was last asked for what is this peer's own share. */
+  ownShareAt = -Infinity;
 
   constructor(digest: string, sizes: ChunkSizes, have: Bitfield) {
     this.digest = digest;
@@ -44,14 +48,10 @@ export class Download {
     if (this.wanted.has(chunk)) return;
     this.arrived.delete(chunk);
     this.wanted.add(chunk);
-    this.wantedBytes += this.sizes.sizeOf(chunk);
   }
 
   ask(peer: string, chunk: number): void {
-    if (this.wanted.has(chunk)) {
-      this.wanted.delete(chunk);
-      this.wantedBytes -= this.sizes.sizeOf(chunk);
-    }
+    this.wanted.delete(chunk);
     this.asked.set(chunk, [...(this.asked.get(chunk) ?? []), peer]);
   }
 

@@ -261,7 +261,7 @@ export class Exchange {
   #onHave(peer: Peer, digest: string, chunks: readonly number[]): void {
     this.#manifests.addHolder(digest, peer);
     try {
-      this.#scheduler.addHave(peer.id, digest, chunks);
+      this.#scheduler.addHave(peer.id, digest, chunks, performance.now());
     } catch (error) {
       if (error instanceof RangeError) throw new ProtocolError("no such chunk", { cause: error });
       throw error;

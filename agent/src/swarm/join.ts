@@ -168,7 +168,7 @@ class JoinedSwarm implements Swarm {
 
   #onHello(neighbour: Neighbour, message: Control): void {
     if (message.$case !== "hello") throw new ProtocolError("no hello");
-    const { certificate, protocolVersion, processNonce } = message.value;
+    const { certificate, protocolVersion, processNonce, cell } = message.value;
     const membership = verifyMembership(certificate, {
       membershipPublicKey: this.#options.membershipPublicKey,
       remotePublicKey: neighbour.publicKey,
@@ -179,7 +179,7 @@ class JoinedSwarm implements Swarm {
       throw new ProtocolError(`protocol version ${protocolVersion}`);
     }
     if (processNonce.equals(this.#nonce)) throw new ProtocolError("a connection with itself");
-    const peer = new Peer(neighbour, membership, {
+    const peer = new Peer(neighbour, membership, cell, {
       encryption: this.#options.encryption ?? "tls-psk",
       buffers: this.#buffers,
       events: this.#exchange.peerEvents,
@@ -238,8 +238,7 @@ class JoinedSwarm implements Swarm {
     this.#stats.banned();
     this.#log.warn({ peer: peer.membership.id, key: peer.id, why, ms: BAN_MS }, "peer banned");
     this.#discovery.ban(peer.neighbour.publicKey, BAN_MS);
-    // After what was just said to it, so that it learns why.
-    void peer.neighbour.drained().then(() => peer.neighbour.close());
+    peer.neighbour.finish(new Error(why));
   }
 
   #sendPeerLists(): void {
@@ -247,7 +246,9 @@ class JoinedSwarm implements Swarm {
   }
 
   #sendPeerList(to: Peer): void {
-    const others = [...this.#peers.values()].filter((peer) => peer !== to);
+    const others = [...this.#peers.values()].filter(
+      (peer) => peer !== to && (peer.cell === to.cell || peer.seeder || to.seeder),
+    );
     const peers = sample(others, PEER_LIST_LENGTH).map((peer) => ({
       publicKey: peer.neighbour.publicKey,
       ...peer.neighbour.address,

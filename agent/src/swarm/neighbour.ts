@@ -4,6 +4,7 @@ import { ControlDecoder, type Control, ProtocolError, encodeControl } from "./fr
 /** A peer that does not read is dropped when so many bytes wait for it. */
 const QUEUE_MAX_BYTES = 8 * 1024 * 1024;
 const HELLO_MS = 3_000;
+const FINISH_MS = 1_000;
 
 export interface NeighbourEvents {
   /** Its first message must be a hello; throws to refuse it. */
@@ -72,6 +73,18 @@ export class Neighbour {
     await new Promise<void>((resolve) => this.#drained.push(resolve));
   }
 
+  /** Nothing more is taken from the peer, but it still gets what was said. */
+  finish(error: Error): void {
+    if (this.#state.kind === "closed") return;
+    this.#error ??= error;
+    const unsent = this.#queue;
+    this.#closed();
+    for (const frame of unsent) this.#stream.write(frame);
+    this.#stream.end();
+    const timer = setTimeout(() => this.#stream.destroy(), FINISH_MS).unref();
+    this.#stream.on("close", () => clearTimeout(timer));
+  }
+
   close(error?: Error): void {
     if (this.#state.kind === "closed") return;
     this.#error ??= error;
@@ -82,11 +95,12 @@ export class Neighbour {
   #receive(data: Buffer): void {
     try {
       for (const message of this.#decoder.push(data)) {
-        if (this.#state.kind === "closed") return;
-        if (this.#state.kind === "open") this.#events.onMessage(this, message);
+        const state = this.#state;
+        if (state.kind === "closed") return;
+        if (state.kind === "open") this.#events.onMessage(this, message);
         else {
           if (message.$case !== "hello") throw new ProtocolError(`${message.$case} before hello`);
-          clearTimeout(this.#state.timer);
+          clearTimeout(state.timer);
           this.#state = { kind: "open" };
           this.#events.onHello(this, message);
         }

@@ -45,6 +45,8 @@ export interface PeerOptions {
 export class Peer {
   readonly neighbour: Neighbour;
   readonly membership: Membership;
+  /** Its home cell. */
+  readonly cell: string;
   readonly #options: PeerOptions;
   readonly #link: DataLink;
   readonly #sender: ChunkSender;
@@ -54,10 +56,11 @@ export class Peer {
   readonly #parts = new Map<number, { into: Buffer | undefined; filled: number }>();
   #closed = false;
 
-  constructor(neighbour: Neighbour, membership: Membership, options: PeerOptions) {
+  constructor(neighbour: Neighbour, membership: Membership, cell: string, options: PeerOptions) {
     const { events, buffers, encryption } = options;
     this.neighbour = neighbour;
     this.membership = membership;
+    this.cell = cell;
     this.#options = options;
     this.#link = new DataLink(encryption, {
       onNeedOffer: () => neighbour.send({ $case: "dataRequest", value: {} }),

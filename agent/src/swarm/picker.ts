@@ -10,9 +10,9 @@ export interface PickContext {
   peersHave: (chunk: number) => boolean;
   /** Whether the one to ask has a chunk. */
   has: (chunk: number) => boolean;
-  /** From seeders: only chunks that no other neighbour has, unless `sharedToo`. */
   seeder: boolean;
-  sharedToo: boolean;
+  /** Of a seeder, also what others have or will get from it, rather than only one's own share. */
+  othersToo: boolean;
   /** This one's part of the artifact among those that fetch it, so that a seeder spreads it. */
   share: { rank: number; of: number };
   random: () => number;
@@ -26,8 +26,8 @@ const OTHERS_SHARE_PENALTY = 1 << 18;
 
 /**
  * Which chunk to ask a neighbour for: the rarest, ties at random. Of a seeder, one that no other
- * neighbour has, and rather from one's own share: so hosts that start together take different
- * chunks from it, and the rest from each other. Undefined if it has nothing that is wanted.
+ * neighbour has, and of one's own share: so hosts that start together take different chunks from
+ * it, and the rest from each other. Undefined if it has nothing that is wanted.
  */
 export function pickChunk(context: PickContext): number | undefined {
   const { wanted, holders, has, seeder, share } = context;
@@ -43,9 +43,10 @@ export function pickChunk(context: PickContext): number | undefined {
     let score = holders[chunk] ?? 0;
     if (seeder) {
       const shared = context.peersHave(chunk);
-      if (shared && !context.sharedToo) continue;
+      const own = chunk % share.of === share.rank;
+      if ((shared || !own) && !context.othersToo) continue;
       if (shared) score += SHARED_PENALTY;
-      if (share.of > 1 && chunk % share.of !== share.rank) score += OTHERS_SHARE_PENALTY;
+      if (!own) score += OTHERS_SHARE_PENALTY;
     }
     if (score < bestScore) {
       best = chunk;

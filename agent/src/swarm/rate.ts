@@ -12,12 +12,15 @@ export class DeliveryRate {
   }
 }
 
-const METER_MS = 3_000;
-
-/** Bytes a second, fading over a few seconds. */
+/** Bytes a second, fading over some milliseconds. */
 export class RateMeter {
+  readonly #fadeMs: number;
   #bytes = 0;
   #at = 0;
+
+  constructor(fadeMs = 3_000) {
+    this.#fadeMs = fadeMs;
+  }
 
   add(bytes: number, now: number): void {
     this.#bytes = this.#faded(now) + bytes;
@@ -25,10 +28,10 @@ export class RateMeter {
   }
 
   read(now: number): number {
-    return (this.#faded(now) / METER_MS) * 1000;
+    return (this.#faded(now) / this.#fadeMs) * 1000;
   }
 
   #faded(now: number): number {
-    return this.#bytes * Math.exp(-(now - this.#at) / METER_MS);
+    return this.#bytes * Math.exp(-(now - this.#at) / this.#fadeMs);
   }
 }

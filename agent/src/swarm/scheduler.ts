@@ -25,10 +25,8 @@ interface Peer {
 /** At the end, so many chunks may be asked of a second neighbour; and no sooner than this. */
 const HEDGED_CHUNKS = 32;
 const HEDGE_MIN_MS = 250;
-/** A neighbour of unknown speed is taken for this fast, in bytes a second. */
-const ASSUMED_RATE = 20_000_000;
-/** Seeders help with what others have too, if those need longer than this for the rest. */
-const SEEDERS_HELP_MS = 5_000;
+/** So long it waits for others to come by their share, before it asks a seeder for that too. */
+const PATIENCE_MS = 250;
 
 /**
  * The single owner of what is fetched from whom. Pure: it gets events and the time, and answers
@@ -119,13 +117,16 @@ export class Scheduler {
   }
 
   /** RangeError if there is no such chunk. */
-  addHave(id: string, digest: string, chunks: readonly number[]): void {
+  addHave(id: string, digest: string, chunks: readonly number[], now: number): void {
     const download = this.#downloads.get(digest);
     if (!this.#peers.has(id) || download === undefined) return;
     if (!download.holdings.has(id)) {
       download.setHolding(id, new Bitfield(download.sizes.chunkCount));
     }
-    for (const chunk of chunks) download.addHolding(id, chunk);
+    for (const chunk of chunks) {
+      download.addHolding(id, chunk);
+      if (download.wanted.has(chunk)) download.news.add(download.sizes.sizeOf(chunk), now);
+    }
   }
 
   /** The request a neighbour still owes, "old" for one that is no longer wanted, else undefined. */
@@ -266,7 +267,8 @@ export class Scheduler {
     );
     const healthyPeers = healthy.filter((other) => !other.seeder);
     const demoted = peer.requests.demoted(now);
-    return pickChunk({
+    const share = this.#share(download);
+    const chunk = pickChunk({
       wanted: download.wanted,
       holders: download.holders,
       peersHave: (chunk) => healthyPeers.some(({ id }) => download.hasChunk(id, chunk)),
@@ -275,10 +277,13 @@ export class Scheduler {
         download.hasChunk(peer.id, chunk) &&
         !(demoted && healthy.some(({ id }) => download.hasChunk(id, chunk))),
       seeder: peer.seeder,
-      sharedToo: this.#peersNeedHelp(download, now),
-      share: this.#share(download),
+      othersToo: this.#othersAreSlow(peer, download, now),
+      share,
       random: this.#random,
     });
+    const own = chunk !== undefined && chunk % share.of === share.rank;
+    if (own && peer.seeder) download.ownShareAt = now;
+    return chunk;
   }
 
   /** End game: a chunk that somebody owes for longer than it should take. */
@@ -301,13 +306,14 @@ export class Scheduler {
     return undefined;
   }
 
-  #peersNeedHelp(download: Download, now: number): boolean {
-    let rate = 0;
-    for (const { id, seeder, requests } of this.#peers.values()) {
-      if (seeder || requests.demoted(now) || !download.holdings.has(id)) continue;
-      rate += requests.rate.value ?? ASSUMED_RATE;
-    }
-    return download.wantedBytes > (rate * SEEDERS_HELP_MS) / 1000;
+  /**
+   * What others fetch they will share: to ask a seeder for it too is worth it only if they come by
+   * it more slowly than this peer would.
+   */
+  #othersAreSlow(seeder: Peer, download: Download, now: number): boolean {
+    if (download.fetchers.size === 0) return true;
+    if (now - download.ownShareAt < PATIENCE_MS) return false;
+    return download.news.read(now) * 2 < (seeder.requests.rate.value ?? Infinity);
   }
 
   /** This peer's place among those that fetch the artifact, as far as it knows them. */

@@ -7,6 +7,7 @@ import { openArtifactStore } from "../../src/store/artifact-store.js";
 import { type Manifest, encodeManifest } from "../../src/store/manifest.js";
 import type { ArtifactStore } from "../../src/store/types.js";
 import {
+  type ArtifactSource,
   type FetchProgress,
   type Swarm,
   type SwarmOptions,
@@ -41,7 +42,10 @@ export class Region {
 
   async join(
     role: "host" | "region",
-    options: Partial<SwarmOptions> & { dir?: string } = {},
+    options: Partial<SwarmOptions> & {
+      dir?: string;
+      tamper?: (into: Buffer, length: number) => Promise<void> | void;
+    } = {},
   ): Promise<Member> {
     const id = `${role}-${++this.#count}`;
     const own = options.dir === undefined ? await temporaryDirectory() : undefined;
@@ -57,7 +61,7 @@ export class Region {
       listen,
       bootstrap: this.bootstrap,
       runBootstrap: role === "region",
-      source: store,
+      source: options.tamper === undefined ? store : tampered(store, options.tamper),
       log: log.child({ id }),
       ...options,
     });
@@ -66,7 +70,7 @@ export class Region {
   }
 
   async close(): Promise<void> {
-    for (const cleanUp of this.#cleanUp.reverse()) await cleanUp();
+    for (const cleanUp of this.#cleanUp.toReversed()) await cleanUp();
   }
 }
 
@@ -114,6 +118,29 @@ export async function contentOf(store: ArtifactStore, digest: string): Promise<B
   const file = await store.path(digest);
   if (file === undefined) throw new Error(`${digest} is not in the store`);
   return readFile(path.resolve(file));
+}
+
+/** A source whose reads are changed on their way. */
+export function tampered(
+  source: ArtifactSource,
+  onRead: (into: Buffer, length: number) => Promise<void> | void,
+): ArtifactSource {
+  return {
+    open: async (digest) => {
+      const artifact = await source.open(digest);
+      if (artifact === undefined) return undefined;
+      const { manifestBytes, sizeBytes } = artifact;
+      return {
+        manifestBytes,
+        sizeBytes,
+        read: async (offset, length, into) => {
+          await artifact.read(offset, length, into);
+          await onRead(into, length);
+        },
+        close: () => artifact.close(),
+      };
+    },
+  };
 }
 
 /** Waits for something to come true. */
