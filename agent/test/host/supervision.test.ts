@@ -1,0 +1,223 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { appendFile, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { HealthCheck } from "@slipway/proto";
+import { freePort } from "@slipway/examples/servers";
+import { createServer, type Server } from "node:http";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { checkOnce, resolveCheck, type CheckKind } from "../../src/host/health-check.js";
+import { DataDirectoryInUseError, lockDataDirectory } from "../../src/host/lock.js";
+import { LogFile } from "../../src/host/log-file.js";
+import { killLeftovers, startProcess, stopProcess } from "../../src/host/release-process.js";
+import { Supervisor } from "../../src/host/supervisor.js";
+import { ask, eventually, log, serviceScript, temporaryFolder } from "./fixtures.js";
+
+interface Context {
+  folder: string;
+  remove: () => Promise<void>;
+}
+
+const test = suite<Context>("supervision");
+
+test.before.each(async (context) => {
+  Object.assign(context, await temporaryFolder());
+});
+test.after.each((context) => context.remove());
+
+const launch = (folder: string, source: string) => ({
+  release: "0123456789abcdef-r1-01234567",
+  folder,
+  command: [process.execPath, "-e", source],
+  environment: { PATH: process.env["PATH"] ?? "" },
+  stopTimeoutMs: 300,
+});
+
+test("a release outlives the agent's kill -9 and is found again, not started again", async ({
+  folder,
+}) => {
+  const port = await freePort();
+  const program = fileURLToPath(new URL("agent-process.ts", import.meta.url));
+  const args = ["--import", "tsx", program, folder, String(port), serviceScript("v1")];
+  const agent = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  await once(agent.stdout, "data");
+  assert.is(
+    await lockDataDirectory(folder).catch((error: Error) => error.name),
+    "DataDirectoryInUseError",
+  );
+  const before = await ask(port);
+  assert.ok(before);
+  agent.kill("SIGKILL");
+  await once(agent, "exit");
+  const unlock = await lockDataDirectory(folder);
+  assert.is((await ask(port))?.pid, before?.pid);
+
+  const app = path.join(folder, "apps/web");
+  const supervisor = new Supervisor({
+    recordFile: path.join(app, "process.json"),
+    logFile: new LogFile(path.join(app, "logs")),
+    log,
+  });
+  const [release = ""] = await readdir(path.join(app, "releases"));
+  const found = { ...launch(path.join(app, "releases", release), ""), release };
+  assert.not(await supervisor.adopt({ ...found, release: "another" }));
+  assert.ok(await supervisor.adopt(found));
+  assert.ok(supervisor.isUp);
+  assert.is((await ask(port))?.pid, before?.pid);
+  await supervisor.stop();
+  assert.is(await ask(port), undefined);
+  assert.not(await supervisor.adopt(found));
+  supervisor.leave();
+  await unlock();
+});
+
+test("a stop ends the whole group, by force if need be", async ({ folder }) => {
+  const source = `
+    const { spawn } = require("node:child_process");
+    process.on("SIGTERM", () => {});
+    const child = spawn(process.execPath, ["-e", "process.on('SIGTERM', () => {}); console.log('child', process.pid); setInterval(() => {}, 1000)"], { stdio: "inherit" });
+    setInterval(() => {}, 1000);`;
+  const logFile = path.join(folder, "log");
+  const started = await startProcess(launch(folder, source), logFile);
+  const child = await eventually(
+    "the grandchild",
+    async () => /child (\d+)/.exec(await readFile(logFile, "utf8"))?.[1],
+  );
+  assert.ok(await stopProcess(started.record, 300));
+  assert.equal(await started.exited, { code: null, signal: "SIGKILL" });
+  assert.throws(() => process.kill(Number(child), 0), /ESRCH/);
+});
+
+test("a pid that now is another process's is left alone", async ({ folder }) => {
+  const started = await startProcess(
+    launch(folder, "setInterval(() => {}, 1000)"),
+    path.join(folder, "log"),
+  );
+  const stranger = { ...started.record, startTime: "another" };
+  assert.ok(await stopProcess(stranger, 10));
+  assert.ok(await killLeftovers(stranger));
+  process.kill(started.record.pid, 0);
+  assert.ok(await stopProcess(started.record, 1_000));
+});
+
+test("what exits is started again, ever later", async ({ folder }) => {
+  const logFile = new LogFile(path.join(folder, "logs"));
+  await logFile.prepare();
+  const supervisor = new Supervisor({ recordFile: path.join(folder, "record"), logFile, log });
+  await supervisor.start(launch(folder, "process.exit(4)"));
+  await eventually("three exits", () => supervisor.exits >= 3);
+  assert.equal(supervisor.lastExit, { code: 4, signal: null });
+  await supervisor.stop();
+  const { exits } = supervisor;
+  assert.is(supervisor.release, undefined);
+  await assertStays(() => supervisor.exits === exits, 500);
+  supervisor.leave();
+});
+
+test("logs are bounded", async ({ folder }) => {
+  const logFile = new LogFile(folder, { fileBytes: 1_000, files: 3 });
+  await writeFile(logFile.path, "");
+  for (let round = 0; round < 6; round += 1) {
+    await appendFile(logFile.path, `${round}`.repeat(1_500));
+    assert.ok(await logFile.rotate());
+    assert.not(await logFile.rotate());
+  }
+  await appendFile(logFile.path, "x".repeat(50_000));
+  await logFile.rotate();
+  assert.equal((await readdir(folder)).sort(), ["current.log", "current.log.1", "current.log.2"]);
+  assert.is((await stat(`${logFile.path}.1`)).size, 1_000);
+  assert.is(await readFile(`${logFile.path}.2`, "utf8"), "5".repeat(1_500));
+  await writeFile(logFile.path, "old\nnew\n");
+  assert.is(await logFile.tail(4, 100), "new");
+  assert.is(await logFile.tail(0, 4), "new");
+  assert.is(await logFile.tail(999, 100), "old\nnew");
+});
+
+test("a lock of the dead does not hold", async ({ folder }) => {
+  const file = path.join(folder, "agent.lock");
+  for (const content of [
+    "",
+    "{",
+    '{"pid":1,"startTime":"never"}',
+    '{"pid":4000000,"startTime":"x"}',
+  ]) {
+    await writeFile(file, content);
+    const unlock = await lockDataDirectory(folder);
+    const second = await lockDataDirectory(folder).catch((error: unknown) => error);
+    assert.instance(second, DataDirectoryInUseError);
+    await unlock();
+  }
+  const racers = await Promise.allSettled([1, 2, 3, 4].map(() => lockDataDirectory(folder)));
+  assert.is(racers.filter(({ status }) => status === "fulfilled").length, 1);
+  assert.equal(await readdir(folder), ["agent.lock"]);
+});
+
+test("health checks", async ({ folder }) => {
+  const server: Server = createServer((request, response) => {
+    if (request.url === "/slow") return;
+    response.statusCode = Number(request.url?.slice(1));
+    if (response.statusCode === 302) response.setHeader("location", "/500");
+    response.end();
+  });
+  const port = await freePort();
+  server.listen(port, "127.0.0.1");
+  await once(server, "listening");
+  const context = {
+    folder,
+    environment: { PATH: "/bin:/usr/bin" },
+    timeoutMs: 500,
+    signal: new AbortController().signal,
+  };
+  const check = async (kind: CheckKind): Promise<string | undefined> => {
+    assert.ok(kind.kind !== "running");
+    return checkOnce(kind as Exclude<CheckKind, { kind: "running" }>, context);
+  };
+  const cases: [Parameters<typeof HealthCheck.fromPartial>[0]["check"], RegExp | undefined][] = [
+    [{ $case: "httpUrl", value: "http://127.0.0.1:${PORT}/200" }, undefined],
+    [{ $case: "httpUrl", value: "http://127.0.0.1:${PORT}/302" }, undefined],
+    [{ $case: "httpUrl", value: "http://127.0.0.1:${PORT}/404" }, /status 404/],
+    [{ $case: "httpUrl", value: "http://127.0.0.1:${PORT}/slow" }, /no answer in 500 ms/],
+    [{ $case: "httpUrl", value: "http://127.0.0.1:1/" }, /ECONNREFUSED/],
+    [{ $case: "tcpAddress", value: "127.0.0.1:${PORT}" }, undefined],
+    [{ $case: "tcpAddress", value: "127.0.0.1:1" }, /ECONNREFUSED/],
+    [{ $case: "command", value: { command: ["sh", "-c", "exit 0"] } }, undefined],
+    [{ $case: "command", value: { command: ["sh", "-c", "exit 7"] } }, /exit code 7/],
+    [{ $case: "command", value: { command: ["sh", "-c", "sleep 30"] } }, /no answer in 500 ms/],
+    [{ $case: "command", value: { command: ["./missing"] } }, /ENOENT/],
+  ];
+  for (const [kind, expected] of cases) {
+    const { kind: resolved } = resolveCheck(HealthCheck.fromPartial({ check: kind }), {
+      PORT: String(port),
+    });
+    const answer = await check(resolved);
+    if (expected === undefined) assert.is(answer, undefined, JSON.stringify(kind));
+    else assert.match(answer ?? "healthy", expected);
+  }
+  server.closeAllConnections();
+  server.close();
+  const bad = (kind: (typeof cases)[number][0]) => () =>
+    resolveCheck(HealthCheck.fromPartial({ check: kind }), {});
+  assert.throws(bad({ $case: "httpUrl", value: "file:///etc" }), /not http/);
+  assert.throws(bad({ $case: "tcpAddress", value: "host" }), /host:port/);
+  assert.throws(bad({ $case: "httpUrl", value: "http://${NOPE}/" }), /NOPE/);
+  assert.equal(resolveCheck(undefined, {}), {
+    kind: { kind: "running" },
+    intervalMs: 1_000,
+    timeoutMs: 2_000,
+    deadlineMs: 30_000,
+  });
+  await rm(folder, { recursive: true });
+});
+
+/** Fails as soon as the condition stops holding. */
+async function assertStays(condition: () => boolean, ms: number): Promise<void> {
+  const until = Date.now() + ms;
+  while (Date.now() < until) {
+    assert.ok(condition());
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+test.run();
