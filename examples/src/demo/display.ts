@@ -1,4 +1,4 @@
-import { seconds } from "./render.js";
+import { duration } from "./render.js";
 
 const REDRAW_MS = 80;
 const PLAIN_MS = 1_000;
@@ -37,7 +37,7 @@ export function createDisplay(output: Output, color: boolean, now = Date.now): D
     activity: (label) => {
       const started = now();
       const name = label.padEnd(11);
-      const took = (): string => paint(2, seconds(now() - started));
+      const took = (): string => paint(2, duration(now() - started));
       const live = output.isTTY === true ? liveLines(output, now) : plainLines(output, now);
       live.draw([`  ${paint(36, "…")} ${name}`]);
       return {

@@ -11,7 +11,7 @@ import { HostPhase } from "@slipway/sdk";
 import type { LocalFleet } from "../local-fleet/fleet.js";
 import { FleetError } from "../local-fleet/fleet-error.js";
 import type { Display } from "./display.js";
-import { bar, bytes, seconds, shortSha } from "./render.js";
+import { bar, bytes, duration, shortSha } from "./render.js";
 
 /** How long one step may take before the demo says that it hangs. */
 const STEP_TIMEOUT_MS = 120_000;
@@ -83,7 +83,7 @@ export async function buildCommit(
   const times = timesOf(build);
   activity.done(
     `${bytes(sizeBytes)} in ${chunkCount} chunks by ${build.builderId}, ` +
-      `in ${build.replications.length} regions ${seconds(times.replicate)} later`,
+      `in ${build.replications.length} regions ${duration(times.replicate)} later`,
   );
   return { build, times };
 }

@@ -1,7 +1,8 @@
 const MEBIBYTE = 1024 * 1024;
 
-/** "2.94 s". */
-export function seconds(ms: number): string {
+/** "7 ms", "2.94 s", "12.3 s". */
+export function duration(ms: number): string {
+  if (ms < 100) return `${Math.round(ms)} ms`;
   return `${(ms / 1000).toFixed(ms < 9_995 ? 2 : 1)} s`;
 }
 

@@ -1,6 +1,6 @@
 import type { KindMemory } from "./memory.js";
 import type { BuildTimes, DeployFigures } from "./release.js";
-import { bytes, seconds, table } from "./render.js";
+import { bytes, duration, table } from "./render.js";
 
 /** One step's figures; a roll-back has none of a build. */
 export type StepFigures = { title: string } & DeployFigures & Partial<BuildTimes>;
@@ -30,5 +30,5 @@ export function summary(
 }
 
 function time(ms: number | undefined): string {
-  return ms === undefined ? "–" : seconds(ms);
+  return ms === undefined ? "–" : duration(ms);
 }

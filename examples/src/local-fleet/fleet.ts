@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import { chmod, mkdir, realpath } from "node:fs/promises";
 import { createRequire } from "node:module";
 import path from "node:path";
@@ -14,7 +15,7 @@ import { FleetProcess } from "./fleet-process.js";
 import { writeKeys } from "./keys.js";
 import { type FleetOptions, type ResolvedFleetOptions, resolveFleetOptions } from "./options.js";
 import { planFleet } from "./plan.js";
-import { coordinatorReady, membersReady, NotReadyError } from "./readiness.js";
+import { coordinatorReady, hostsReady, NotReadyError, regionAgentsReady } from "./readiness.js";
 
 const require = createRequire(import.meta.url);
 
@@ -79,6 +80,8 @@ class FleetBuilder {
 
   constructor(options: ResolvedFleetOptions) {
     this.#options = options;
+    // Every wait and request listens to it.
+    setMaxListeners(0, this.#broken.signal);
     options.signal.addEventListener("abort", this.#giveUp);
     if (options.signal.aborted) this.#giveUp();
   }
@@ -105,12 +108,15 @@ class FleetBuilder {
     const client = createClient({ coordinator });
     this.#client = client;
     await coordinatorReady(client, wait());
-    onProgress(`${plan.builders.length} builders and ${plan.regions.length} region agents`);
-    await this.#startAll("builder");
+    onProgress(`${plan.regions.length} region agents`);
     await this.#startAll("region");
-    onProgress(`${plan.hosts.length} hosts`);
+    // A host that reports before its region agent listens is enrolled a reporting interval later.
+    await regionAgentsReady(client, plan, wait());
+    onProgress(`${plan.builders.length} builders and ${plan.hosts.length} hosts`);
+    await this.#startAll("builder");
     await this.#startAll("host");
-    await membersReady(client, plan, wait());
+    await hostsReady(client, plan, wait());
+    await regionAgentsReady(client, plan, wait(), { settled: true });
     return {
       dir,
       coordinator,

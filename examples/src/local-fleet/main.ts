@@ -2,7 +2,7 @@ import { parseArgs } from "node:util";
 import { createDisplay } from "../demo/display.js";
 import { runDemo } from "../demo/demo.js";
 import { runDev } from "../demo/dev.js";
-import { seconds } from "../demo/render.js";
+import { duration } from "../demo/render.js";
 import { FleetError } from "./fleet-error.js";
 import { type LocalFleet, startLocalFleet } from "./fleet.js";
 import { readableLogLine } from "./log-lines.js";
@@ -61,7 +61,7 @@ async function main({ run, keep }: { run: "demo" | "dev"; keep: boolean }): Prom
     fleet = await start(keep);
     await (run === "demo" ? runDemo(fleet, display) : runDev(fleet, display));
     await fleet.stop();
-    display.heading(`All of it is true. ${seconds(Date.now() - started)} from start to end.`);
+    display.heading(`All of it is true. ${duration(Date.now() - started)} from start to end.`);
     return 0;
   } catch (error) {
     await fleet?.stop();

@@ -61,19 +61,34 @@ export async function coordinatorReady(client: Client, { timeoutMs, signal }: Wa
   );
 }
 
-/** Waits until every region agent counts and every host is enrolled and heard of. */
-export async function membersReady(client: Client, plan: FleetPlan, wait: Wait): Promise<void> {
+/**
+ * Waits until every region agent is heard of, and so listens for its hosts.
+ * @param options.settled - And until none of them says that it is warming up.
+ */
+export async function regionAgentsReady(
+  client: Client,
+  plan: FleetPlan,
+  wait: Wait,
+  { settled = false }: { settled?: boolean } = {},
+): Promise<void> {
   const { signal } = wait;
   await untilNothingMissing(async () => {
     const regions = new Map((await client.fleet.regions({ signal })).map((r) => [r.name, r]));
     for (const { region, agentId } of plan.regions) {
       const agents = regions.get(region)?.agents ?? [];
       const agent = agents.find((candidate) => candidate.agentId === agentId);
-      if (agent === undefined || agent.warming) {
-        const state = agent === undefined ? "is not heard of" : "is warming up";
-        return { what: `region agent ${agentId} ${state}`, suspects: [agentId] };
-      }
+      const suspects = [agentId];
+      if (agent === undefined) return { what: `${agentId} is not heard of`, suspects };
+      if (settled && agent.warming) return { what: `${agentId} is warming up`, suspects };
     }
+    return undefined;
+  }, wait);
+}
+
+/** Waits until every host is enrolled and heard of. */
+export async function hostsReady(client: Client, plan: FleetPlan, wait: Wait): Promise<void> {
+  const { signal } = wait;
+  await untilNothingMissing(async () => {
     const heard = new Set<string>();
     for await (const host of client.fleet.hosts({}, { signal })) {
       if (host.status !== undefined && !host.silent) heard.add(host.status.hostId);

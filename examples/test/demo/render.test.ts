@@ -1,6 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { bar, bytes, seconds, shortSha, table } from "../../src/demo/render.js";
+import { bar, bytes, duration, shortSha, table } from "../../src/demo/render.js";
 
 test("bytes", () => {
   const mebibyte = 1024 * 1024;
@@ -16,11 +16,13 @@ test("bytes", () => {
   }
 });
 
-test("seconds", () => {
-  assert.is(seconds(0), "0.00 s");
-  assert.is(seconds(2_940), "2.94 s");
-  assert.is(seconds(9_999), "10.0 s");
-  assert.is(seconds(61_234), "61.2 s");
+test("duration", () => {
+  assert.is(duration(0), "0 ms");
+  assert.is(duration(99), "99 ms");
+  assert.is(duration(100), "0.10 s");
+  assert.is(duration(2_940), "2.94 s");
+  assert.is(duration(9_999), "10.0 s");
+  assert.is(duration(61_234), "61.2 s");
 });
 
 test("bar", () => {

@@ -17,7 +17,7 @@ test("a column for each step, and the memory of each kind of process", () => {
   );
   assert.equal(lines, [
     "                               1234567   roll back",
-    "submit to leased                0.01 s           –",
+    "submit to leased                 12 ms           –",
     "build                           1.50 s           –",
     "replicate to 3 regions          0.70 s           –",
     "deploy to last host running     2.90 s      0.90 s",
