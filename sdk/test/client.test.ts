@@ -101,12 +101,13 @@ test("makes a mutation again with the same key when it is unavailable", async ({
   assert.is(server.requests.at(-1)?.request["idempotencyKey"], "mine");
 });
 
+const unavailable = () => {
+  throw new Refusal(status.UNAVAILABLE, "starting", "STARTING");
+};
+
 test("gives up after so many tries, and at once where a try may not be repeated", async ({
   closers,
 }) => {
-  const unavailable = () => {
-    throw new Refusal(status.UNAVAILABLE, "starting", "STARTING");
-  };
   const { server, client } = await start(closers, {
     unary: {
       getBuild: unavailable,

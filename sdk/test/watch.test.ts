@@ -241,11 +241,12 @@ test("close ends it", async ({ closers }) => {
   assert.is(((await rejection(watching())) as SlipwayError).reason, "CLIENT_CLOSED");
 });
 
+const copied = (bytesCopied: number) =>
+  state(4, SUCCEEDED, { replications: [{ region: "eu", bytesCopied }] });
+
 test("until deployable: changes of replication at one revision are told, repetitions are not", async ({
   closers,
 }) => {
-  const copied = (bytesCopied: number) =>
-    state(4, SUCCEEDED, { replications: [{ region: "eu", bytesCopied }] });
   const { client } = await start(closers, "watchBuild", ({ send, request }) => {
     assert.is(request["untilDeployable"], true);
     for (const message of [copied(1), copied(1), copied(2)]) send(message);
@@ -293,13 +294,14 @@ test("a consumer that does not read holds the coordinator back", async ({ closer
   assert.ok(sent < 1_000, `${sent} messages of 16 KiB were taken without being read`);
 });
 
+const progress = (revision: number, value: DeploymentState, bytesDone: number) => ({
+  deployment: { id: "d", revision, state: value },
+  regions: [{ region: "eu", status: { bytesDone } }],
+});
+
 test("a deployment: counts are told, older states are not, the final one once", async ({
   closers,
 }) => {
-  const progress = (revision: number, value: DeploymentState, bytesDone: number) => ({
-    deployment: { id: "d", revision, state: value },
-    regions: [{ region: "eu", status: { bytesDone } }],
-  });
   const scripts: ((open: OpenCall) => void)[] = [
     ({ send, call }) => {
       send(progress(1, DeploymentState.PENDING, 0));

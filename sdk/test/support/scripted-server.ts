@@ -6,6 +6,7 @@ import {
   type sendUnaryData,
   type ServerUnaryCall,
   type ServerWritableStream,
+  type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import * as proto from "@slipway/proto";
 import {
@@ -25,7 +26,7 @@ export interface OpenCall {
   request: Record<string, unknown>;
   call: ServerWritableStream<never, unknown>;
   /** Sends a message, of which what is left out has its default. */
-  send(message: object): boolean;
+  send: (message: object) => boolean;
 }
 /** What it does with a stream. */
 export type Stream = (open: OpenCall) => void | Promise<void>;
@@ -80,7 +81,7 @@ export class ScriptedServer {
       const names = Object.entries(service).map(([name, { responseStream }]) => {
         return [name, responseStream ? this.#stream(name) : this.#unary(name)] as const;
       });
-      server.addService(service, Object.fromEntries(names));
+      server.addService(service, Object.fromEntries(names) as UntypedServiceImplementation);
     }
     this.port = await bind(server, this.port);
     this.#server = server;
@@ -104,12 +105,9 @@ export class ScriptedServer {
       const answer = async (): Promise<unknown> => {
         const scripted = this.script.unary?.[method];
         if (scripted === undefined) throw new Refusal(status.UNIMPLEMENTED, `no script: ${method}`);
-        return scripted(call.request as never, call);
+        return complete(method, await scripted(call.request as never, call));
       };
-      answer().then(
-        (response) => callback(null, complete(method, response)),
-        (error: Error) => callback(error),
-      );
+      void respond(answer, callback);
     };
   }
 
@@ -127,6 +125,17 @@ export class ScriptedServer {
       };
       act().catch((error: Error) => call.emit("error", error));
     };
+  }
+}
+
+async function respond(
+  answer: () => Promise<unknown>,
+  callback: sendUnaryData<unknown>,
+): Promise<void> {
+  try {
+    callback(null, await answer());
+  } catch (error) {
+    callback(error as Refusal);
   }
 }
 

@@ -5,20 +5,23 @@ export interface TestSignal<T> {
 }
 
 export function testSignal<T = void>(what: string, deadlineMs = 10_000): TestSignal<T> {
-  let fire: (value: T) => void = () => undefined;
+  let stop: (() => void) | undefined;
+  let resolveIt: ((value: T) => void) | undefined;
   const promise = new Promise<T>((resolve, reject) => {
-    const timer = setTimeout(
-      () => reject(new Error(`${what} did not happen in ${deadlineMs} ms`)),
-      deadlineMs,
-    );
-    fire = (value) => {
-      clearTimeout(timer);
-      resolve(value);
-    };
+    resolveIt = resolve;
+    const late = (): void => reject(new Error(`${what} did not happen in ${deadlineMs} ms`));
+    const timer = setTimeout(late, deadlineMs);
+    stop = () => clearTimeout(timer);
   });
   // Reported where it is awaited.
   promise.catch(() => undefined);
-  return { promise, fire: (value) => fire(value) };
+  return {
+    promise,
+    fire: (value) => {
+      stop?.();
+      resolveIt?.(value);
+    },
+  };
 }
 
 /** The error that a promise rejects with. */

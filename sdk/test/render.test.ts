@@ -1,0 +1,423 @@
+import {
+  Build,
+  BuildFailureReason,
+  BuildStatus,
+  Deployment,
+  DeploymentFailureReason,
+  DeploymentState,
+  Host,
+  HostFailureReason,
+  HostPhase,
+  LogLine,
+  LogSource,
+  Region,
+  RegionProgress,
+  ReplicationState,
+} from "@slipway/proto";
+import { status } from "@grpc/grpc-js";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { exitCodeOf, UsageError } from "../src/cli/exit-code.js";
+import { messageJson } from "../src/cli/json.js";
+import { buildFacts, buildLine, buildTable, logLine } from "../src/cli/render/build.js";
+import {
+  deploymentChanges,
+  deploymentEnd,
+  deploymentFacts,
+  deploymentFrame,
+  deploymentTable,
+} from "../src/cli/render/deployment.js";
+import { errorJson, errorText } from "../src/cli/render/error.js";
+import { hostTable, regionTable } from "../src/cli/render/fleet.js";
+import { hostBar, regionText, transferText } from "../src/cli/render/region-progress.js";
+import { paint, type Look } from "../src/cli/render/style.js";
+import { table } from "../src/cli/render/table.js";
+import { displayWidth } from "../src/cli/text.js";
+import { SlipwayError, type ErrorCode } from "../src/index.js";
+
+const now = Date.UTC(2026, 0, 1, 12);
+const look: Look = { colour: false, columns: Number.POSITIVE_INFINITY, now };
+const narrow: Look = { ...look, columns: 60 };
+const ago = (seconds: number): Date => new Date(now - seconds * 1000);
+const { RUNNING, STAGING, STAGED, ACTIVATING, FAILED, PENDING, HELD } = HostPhase;
+
+function region(name: string, counts: [HostPhase, number][], more: object = {}): RegionProgress {
+  const hostCount = counts.reduce((sum, [, count]) => sum + count, 0);
+  const phases = counts.map(([phase, count]) => ({ phase, count }));
+  return RegionProgress.fromPartial({ region: name, status: { hostCount, phases, ...more } });
+}
+
+test("colours only where they are wanted", () => {
+  assert.is(paint(look, "red", "x"), "x");
+  assert.is(paint({ ...look, colour: true }, "red", "x"), "\u001b[31mx\u001b[0m");
+  assert.is(paint({ ...look, colour: true }, undefined, "x"), "x");
+});
+
+test("a table lines up, is safe, and is cut at the terminal's edge", () => {
+  const rows = [
+    ["日本", "x", "a long last cell that does not fit at all"],
+    ["\u001b[2J", "", ""],
+  ];
+  const text = table(["A", "LONGER", "C"], rows, { ...look, columns: 40 });
+  assert.equal(text.split("\n"), [
+    "A          LONGER  C",
+    "日本       x       a long last cell tha…",
+    "\\u001b[2J  -       -",
+    "",
+  ]);
+});
+
+for (const [counts, width, expected] of [
+  [[[RUNNING, 12]], 10, "##########"],
+  [[[PENDING, 12]], 10, ".........."],
+  [
+    [
+      [RUNNING, 1],
+      [PENDING, 999],
+    ],
+    10,
+    "#.........",
+  ],
+  [
+    [
+      [RUNNING, 999],
+      [FAILED, 1],
+    ],
+    10,
+    "#########!",
+  ],
+  [
+    [
+      [RUNNING, 3],
+      [ACTIVATING, 2],
+      [STAGED, 2],
+      [STAGING, 2],
+      [HELD, 1],
+    ],
+    10,
+    "###++==--~",
+  ],
+  [
+    [
+      [RUNNING, 1],
+      [STAGING, 1],
+    ],
+    3,
+    "##-",
+  ],
+  [[], 4, "    "],
+] as [[HostPhase, number][], number, string][]) {
+  test(`bar ${expected}`, () => assert.is(hostBar(region("eu", counts), width, look), expected));
+}
+
+test("a bar leaves room for hosts that no phase counts", () => {
+  const progress = region("eu", [[RUNNING, 5]], { hostCount: 10 });
+  assert.is(hostBar(progress, 10, look), "#####     ");
+});
+
+for (const [progress, expected] of [
+  [RegionProgress.fromPartial({ region: "eu" }), "no counts yet"],
+  [RegionProgress.fromPartial({ region: "eu", silent: true }), "silent: no agent answers"],
+  [
+    region("eu", [
+      [RUNNING, 8],
+      [STAGING, 3],
+      [FAILED, 1],
+    ]),
+    "8/12 running, 3 staging, 1 failed",
+  ],
+  [region("eu", [[RUNNING, 1]], { silentCount: 1 }), "1/1 running, 1 silent"],
+  [
+    { ...region("eu", [[RUNNING, 1]]), silent: true, warming: true },
+    "1/1 running, region silent: its agents do not answer, counts incomplete: agent just started",
+  ],
+] as const) {
+  test(`region: ${expected}`, () => assert.is(regionText(progress), expected));
+}
+
+for (const [status, expected] of [
+  [{}, ""],
+  [{ bytesDone: 5, bytesTotal: 1024 ** 2 }, "5 B of 1.0 MiB"],
+  [{ bytesDone: 1024 ** 2, bytesTotal: 1024 ** 2, bytesPerSecond: 9 }, "1.0 MiB"],
+  [
+    { bytesDone: 1024 ** 3, bytesTotal: 4 * 1024 ** 3, bytesPerSecond: 307.2 * 1024 ** 2 },
+    "1.0 GiB of 4.0 GiB, 307 MiB/s, 10 s left",
+  ],
+] as const) {
+  test(`transfer: "${expected}"`, () => {
+    assert.is(transferText(RegionProgress.fromPartial({ status })), expected);
+  });
+}
+
+const deployment = (more: object = {}): Deployment =>
+  Deployment.fromPartial({
+    id: "d1",
+    application: "web",
+    applicationRevision: 2,
+    buildId: "b1",
+    commitSha: "0123456789abcdef0123456789abcdef01234567",
+    state: DeploymentState.RUNNING,
+    createTime: ago(70),
+    startTime: ago(65),
+    ...more,
+  });
+const failing = {
+  failures: [
+    { hostId: "h9", failure: { reason: HostFailureReason.UNHEALTHY, message: "503 \u001b[2J" } },
+  ],
+};
+
+test("a frame fits the terminal", () => {
+  const regions = [
+    region(
+      "eu",
+      [
+        [RUNNING, 3],
+        [STAGING, 1],
+      ],
+      { bytesDone: 10, bytesTotal: 4096, ...failing },
+    ),
+    region("us-west", [[PENDING, 4]]),
+  ];
+  const lines = deploymentFrame({ deployment: deployment(), regions }, narrow);
+  assert.equal(lines, [
+    "web 0123456789ab  RUNNING for 1 min 5 s",
+    "eu       [############---] 3/4 running, 1 staging, 10 B of …",
+    "us-west  [...............] 0/4 running, 4 waiting",
+    "# running  + activating  = staged  - staging  ! failed  ~ h…",
+    "eu h9: unhealthy: 503 \\u001b[2J",
+  ]);
+  for (const columns of [20, 33, 60, 200]) {
+    const coloured = { ...look, colour: true, columns };
+    for (const line of deploymentFrame({ deployment: deployment(), regions }, coloured)) {
+      assert.ok(displayWidth(line) <= Math.max(columns, 30), `${columns}: ${line}`);
+    }
+  }
+});
+
+test("changes: only what is new", () => {
+  const first = {
+    deployment: deployment(),
+    regions: [region("eu", [[STAGING, 4]], { bytesDone: 0, bytesTotal: 100 })],
+  };
+  assert.equal(deploymentChanges(undefined, first, look), [
+    "deployment d1 of web RUNNING",
+    "eu: 0/4 running, 4 staging, 0 B of 100 B",
+  ]);
+  assert.equal(deploymentChanges(first, first, look), []);
+  const little = {
+    ...first,
+    regions: [region("eu", [[STAGING, 4]], { bytesDone: 9, bytesTotal: 100 })],
+  };
+  assert.equal(deploymentChanges(first, little, look), []);
+  const more = {
+    ...first,
+    regions: [region("eu", [[STAGING, 4]], { bytesDone: 10, bytesTotal: 100, ...failing })],
+  };
+  assert.equal(deploymentChanges(little, more, look), [
+    "eu: 0/4 running, 4 staging, 10 B of 100 B",
+    "eu h9: unhealthy: 503 \\u001b[2J",
+  ]);
+  const done = { ...more, deployment: deployment({ state: DeploymentState.SUCCEEDED }) };
+  assert.equal(deploymentChanges(more, done, look), ["deployment d1 of web SUCCEEDED"]);
+});
+
+const end = (more: object): string =>
+  deploymentEnd({ deployment: deployment({ finishTime: ago(5), ...more }), regions: [] }, look);
+
+test("how a deployment ends", () => {
+  assert.is(
+    end({ state: DeploymentState.SUCCEEDED }),
+    "web 0123456789ab runs on every host after 1 min\n",
+  );
+  assert.is(
+    end({ state: DeploymentState.SUPERSEDED, supersededBy: "d2" }),
+    "web 0123456789ab was superseded after 1 min by deployment d2\n",
+  );
+  const failure = { reason: DeploymentFailureReason.HOSTS_FAILED, message: "1 of 4" };
+  assert.is(
+    end({ state: DeploymentState.FAILED, failure }),
+    "web 0123456789ab failed after 1 min: hosts failed: 1 of 4\n" +
+      "Go back with: slipway rollback web\n",
+  );
+});
+
+test("deployments", () => {
+  const one = deployment({ isRollback: true, reason: "errors", creator: "ada" });
+  assert.match(deploymentTable([one], look), /^DEPLOYMENT .*\nd1 .*RUNNING .*roll-back: errors\n$/);
+  const facts = deploymentFacts({ deployment: one, regions: [region("eu", [[RUNNING, 4]])] }, look);
+  for (const line of ["created by   ada", "kind         roll-back", "in eu        4/4 running"]) {
+    assert.ok(facts.includes(`${line}\n`), `${line} in\n${facts}`);
+  }
+});
+
+const build = (more: object = {}): Build =>
+  Build.fromPartial({
+    id: "b1",
+    application: "web",
+    applicationRevision: 2,
+    commitSha: "0123456789abcdef0123456789abcdef01234567",
+    status: BuildStatus.RUNNING,
+    attempt: 1,
+    maxAttempts: 3,
+    builderId: "builder-1",
+    createTime: ago(100),
+    startTime: ago(65),
+    ...more,
+  });
+const artifact = { digest: "sha256:00", sizeBytes: 32 * 1024 ** 2, platform: "linux/x64" };
+
+for (const [more, expected] of [
+  [{ status: BuildStatus.QUEUED }, "build b1 QUEUED"],
+  [{}, "build b1 RUNNING, attempt 1 on builder-1"],
+  [
+    {
+      status: BuildStatus.FAILED,
+      failure: { reason: BuildFailureReason.COMMAND_FAILED, message: "make exited with 2" },
+    },
+    "build b1 FAILED, command failed: make exited with 2",
+  ],
+  [
+    {
+      status: BuildStatus.SUCCEEDED,
+      artifact,
+      replications: [
+        { region: "eu", state: ReplicationState.COMPLETE },
+        { region: "us", state: ReplicationState.COPYING },
+      ],
+    },
+    "build b1 SUCCEEDED, 32 MiB, in 1 of 2 regions",
+  ],
+  [
+    { status: BuildStatus.SUCCEEDED, artifact, deployable: true },
+    "build b1 SUCCEEDED, 32 MiB, deployable",
+  ],
+] as const) {
+  test(expected, () => assert.is(buildLine(build(more), look), expected));
+}
+
+test("builds", () => {
+  assert.match(
+    buildTable([build()], look),
+    /\nb1 .* 0123456789ab .*RUNNING .*1 min 40 s ago .*1 min 5 s .*on builder-1\n$/,
+  );
+  assert.is(buildTable([], look), "BUILD  APPLICATION  COMMIT  STATUS  CREATED  TOOK  DETAIL\n");
+  const replications = [
+    { region: "eu", state: ReplicationState.COPYING, bytesCopied: 1024, sizeBytes: 4096 },
+    { region: "us", state: ReplicationState.FAILED, message: "disk full" },
+  ];
+  const facts = buildFacts(build({ status: BuildStatus.SUCCEEDED, artifact, replications }), look);
+  for (const line of [
+    "size         32 MiB, linux/x64",
+    "in eu        copying, 1.0 KiB of 4.0 KiB",
+    "in us        failed, disk full",
+    "deployable   not yet",
+  ]) {
+    assert.ok(facts.includes(`${line}\n`), `${line} in\n${facts}`);
+  }
+});
+
+test("log lines: raw into files, safe on terminals, Slipway's own marked", () => {
+  const line = LogLine.fromPartial({ sequence: 1, source: LogSource.STDOUT, text: "\u001b[2Jx" });
+  assert.is(logLine(line, look, false), "\u001b[2Jx");
+  assert.is(logLine(line, look, true), "x");
+  const system = LogLine.fromPartial({ source: LogSource.SYSTEM, text: "fetching" });
+  assert.is(logLine(system, look, false), "── fetching");
+});
+
+test("hosts", () => {
+  const hosts = [
+    Host.fromPartial({
+      enrolment: { hostId: "h1", region: "eu" },
+      status: {
+        time: ago(3),
+        applications: [
+          { application: "web", phase: RUNNING, runningCommitSha: "abcdef0123456789" },
+          { application: "api", phase: STAGING, bytesDone: 1024, bytesTotal: 4096 },
+        ],
+      },
+    }),
+    Host.fromPartial({
+      enrolment: { hostId: "h2", region: "eu", labels: { a: "b" } },
+      silent: true,
+    }),
+  ];
+  assert.equal(hostTable(hosts, undefined, look).split("\n"), [
+    "HOST  REGION  APPLICATION  PHASE    RUNS          HEARD    DETAIL",
+    "h1    eu      web          running  abcdef012345  3 s ago  -",
+    "h1    eu      api          staging  -             3 s ago  1.0 KiB of 4.0 KiB",
+    "h2    eu      -            silent   -             -        a=b",
+    "",
+  ]);
+  assert.not.match(hostTable(hosts, "web", look), "api");
+});
+
+for (const [more, expected] of [
+  [{ agents: [{ agentId: "a" }] }, "ok"],
+  [{ silent: true }, "silent: no agent answers"],
+  [{ agents: [{ agentId: "a", warming: true }] }, "warming: an agent just started"],
+  [
+    { agents: [{ agentId: "a", ahead: [{ application: "web", generation: 9 }] }] },
+    "ahead of the database: web at 9",
+  ],
+] as [object, string][]) {
+  test(`region: ${expected}`, () => {
+    const text = regionTable([Region.fromPartial({ name: "eu", ...more })], look);
+    assert.ok(text.endsWith(`  ${expected}\n`), text);
+  });
+}
+
+test("JSON: durations as text, times and enums by name", () => {
+  const failure = { reason: BuildFailureReason.COMMAND_FAILED, message: "no" };
+  const json = messageJson(Build, build({ failure })) as Record<string, unknown>;
+  assert.is(json["status"], "BUILD_STATUS_RUNNING");
+  assert.is(json["startTime"], ago(65).toISOString());
+  assert.equal(json["failure"], { reason: "BUILD_FAILURE_REASON_COMMAND_FAILED", message: "no" });
+  const withDurations = { toJSON: () => ({ timeout: { seconds: 900 }, run: [{ interval: {} }] }) };
+  assert.equal(messageJson(withDurations, undefined), {
+    timeout: "15m",
+    run: [{ interval: "0s" }],
+  });
+});
+
+test("errors say what, where and what to do", () => {
+  const error = new SlipwayError({
+    code: "INVALID_ARGUMENT",
+    reason: "INVALID_REQUEST",
+    message: "the request is\nnot \u001b[2Jvalid",
+    violations: [{ field: "commit_sha", description: "must be 40 digits" }],
+  });
+  assert.is(
+    errorText(error, look),
+    "error: the request is\nnot \\u001b[2Jvalid\n  commit_sha: must be 40 digits\n",
+  );
+  const unreachable = new SlipwayError({
+    code: "UNAVAILABLE",
+    reason: "COORDINATOR_UNREACHABLE",
+    message: "cannot reach it",
+  });
+  assert.match(errorText(unreachable, look), "SLIPWAY_COORDINATOR");
+  assert.is(errorText(new Error("odd"), look), "error: odd\n");
+  assert.equal(errorJson(error), {
+    error: {
+      code: "INVALID_ARGUMENT",
+      reason: "INVALID_REQUEST",
+      message: error.message,
+      violations: error.violations,
+      retryable: false,
+    },
+  });
+});
+
+test("every code has an exit code", () => {
+  const expected: Record<string, number> = { NOT_FOUND: 3, INVALID_ARGUMENT: 4, UNAVAILABLE: 5 };
+  for (const code of Object.keys(status).filter((name) => /^[A-Z]/.test(name) && name !== "OK")) {
+    const exit = exitCodeOf(new SlipwayError({ code: code as ErrorCode, message: "" }));
+    assert.ok([1, 3, 4, 5].includes(exit), `${code}: ${exit}`);
+    if (expected[code] !== undefined) assert.is(exit, expected[code]);
+  }
+  assert.is(exitCodeOf(new UsageError("")), 2);
+  assert.is(exitCodeOf(new Error("")), 1);
+});
+
+test.run();
