@@ -161,7 +161,7 @@ async function syncFile(file: string): Promise<void> {
 /** Also removes folders that the archive made read-only. */
 async function remove(folder: string): Promise<void> {
   try {
-    await rm(folder, { recursive: true, force: true });
+    await rm(folder, { recursive: true, force: true, maxRetries: 3 });
   } catch (error) {
     if (!["EACCES", "EPERM", "ENOTEMPTY"].includes((error as NodeJS.ErrnoException).code ?? ""))
       throw error;

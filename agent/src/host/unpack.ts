@@ -14,6 +14,8 @@ export class UnpackError extends Error {
   override readonly name = "UnpackError";
 }
 
+/** How long a failed archive's last writes are waited for. */
+const DRAIN_MS = 2_000;
 const KINDS = new Set(["File", "OldFile", "ContiguousFile", "Directory", "SymbolicLink", "Link"]);
 
 /**
@@ -31,10 +33,20 @@ export async function unpack(
   const total = { bytes: 0, entries: 0 };
   await new Promise<void>((resolve, reject) => {
     const input = createReadStream(file, { highWaterMark: 1024 * 1024 });
+    let failed = false;
     const fail = (error: Error): void => {
-      input.destroy();
+      if (failed) return;
+      failed = true;
       signal.removeEventListener("abort", abort);
-      reject(error);
+      input.unpipe(output);
+      input.destroy();
+      // Files that are being written must be done with before the caller cleans up.
+      const giveUp = setTimeout(() => reject(error), DRAIN_MS);
+      output.once("close", () => {
+        clearTimeout(giveUp);
+        reject(error);
+      });
+      output.end();
     };
     const abort = (): void => fail(signal.reason as Error);
     const output = extract({
@@ -44,18 +56,19 @@ export async function unpack(
       filter: (name, entry) => {
         const refusal = refuse(name, entry as ReadEntry, total, bounds);
         if (refusal !== undefined) fail(new UnpackError(refusal));
-        return refusal === undefined && !signal.aborted;
+        return !failed;
       },
     });
     signal.addEventListener("abort", abort, { once: true });
-    if (signal.aborted) abort();
     input.on("error", fail);
     output.on("error", (error) => fail(unpackError(error)));
     output.on("close", () => {
+      if (failed) return;
       signal.removeEventListener("abort", abort);
       resolve();
     });
-    input.pipe(output);
+    if (signal.aborted) abort();
+    else input.pipe(output);
   });
   if (total.entries === 0) throw new UnpackError("the tar has no entries");
 }
