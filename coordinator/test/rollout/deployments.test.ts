@@ -49,7 +49,7 @@ test.before(async () => {
   const hosts = REGIONS.flatMap((region) =>
     [1, 2].map((n) => ({ hostId: `${region}-h${n}`, region, cell: "", labels: { tier: "web" } })),
   );
-  await call(clients.fleet, clients.fleet.enrolHosts, { hosts });
+  await call(clients.fleet, "enrolHosts", { hosts });
   fakes = {};
   for (const region of REGIONS) fakes[region] = await FakeRegion.start(world.nats, region);
 });
@@ -74,13 +74,13 @@ function create(
     idempotencyKey: "",
     ...extra,
   };
-  return call(deployments, deployments.createDeployment, request).then(present);
+  return call(deployments, "createDeployment", request).then(present);
 }
 
 function rollBack(application: string, toBuildId = ""): Promise<Deployment> {
   const { deployments } = clients;
   const request = { application, toBuildId, creator: "t", reason: "", idempotencyKey: "" };
-  return call(deployments, deployments.rollBack, request).then(present);
+  return call(deployments, "rollBack", request).then(present);
 }
 
 function present({ deployment }: { deployment?: Deployment | undefined }): Deployment {
@@ -89,7 +89,7 @@ function present({ deployment }: { deployment?: Deployment | undefined }): Deplo
 }
 
 async function read(id: string): Promise<Deployment> {
-  return present(await call(clients.deployments, clients.deployments.getDeployment, { id }));
+  return present(await call(clients.deployments, "getDeployment", { id }));
 }
 
 function reached(id: string, state: DeploymentState): Promise<Deployment> {
@@ -195,7 +195,7 @@ test("a warming region is not judged by", async () => {
   await everywhere(deployment, [[RUNNING, 2]]);
   const { deployments } = clients;
   await until("the region to be warming", async () => {
-    const { regions } = await call(deployments, deployments.getDeployment, { id: deployment.id });
+    const { regions } = await call(deployments, "getDeployment", { id: deployment.id });
     return regions.some(({ region, warming }) => region === "us" && warming);
   });
   assert.is((await read(deployment.id)).state, DeploymentState.RUNNING);
@@ -257,7 +257,7 @@ test("of several made at the same instant one is left, each with its own generat
   const name = freshName();
   const builds = [await deployable(name), await deployable(name, "2"), await deployable(name, "3")];
   const made = await Promise.all(builds.map(({ id }) => create(id)));
-  assert.equal(made.map(({ generation }) => generation).sort(), [1, 2, 3]);
+  assert.equal(new Set(made.map(({ generation }) => generation)), new Set([1, 2, 3]));
   const states = (await Promise.all(made.map(({ id }) => read(id)))).map(({ state }) => state);
   assert.equal(states.filter((state) => state === DeploymentState.RUNNING).length, 1);
   assert.equal(states.filter((state) => state === DeploymentState.SUPERSEDED).length, 2);
@@ -280,9 +280,11 @@ test("an idempotency key names one deployment, and no other request", async () =
     create(other.id, { idempotencyKey: key }),
     create(elsewhere.id, { idempotencyKey: key }),
   ]);
-  const lost = race.find((result) => result.status === "rejected");
+  const lost = race.flatMap((result) =>
+    result.status === "rejected" ? (result.reason as { code: number }).code : [],
+  );
   assert.is(race.filter((result) => result.status === "fulfilled").length, 1);
-  assert.is((lost?.reason as { code: number }).code, status.ALREADY_EXISTS);
+  assert.equal(lost, [status.ALREADY_EXISTS]);
 });
 
 test("asked to wait, it is pending until the last region holds the artifact", async () => {
@@ -387,7 +389,7 @@ test("what cannot be done is refused with its reason and changes nothing", async
   const unknown = "01890000-0000-7000-8000-000000000000";
   const { deployments } = clients;
   const list = (request: object): Promise<unknown> =>
-    call(deployments, deployments.listDeployments, {
+    call(deployments, "listDeployments", {
       application: "",
       pageSize: 0,
       pageToken: "",
@@ -438,7 +440,7 @@ test("deployments are listed newest first, in pages", async () => {
   do {
     const { deployments } = clients;
     const request = { application: name, pageSize: 2, pageToken };
-    const page = await call(deployments, deployments.listDeployments, request);
+    const page = await call(deployments, "listDeployments", request);
     listed.push(...page.deployments.map(({ id }) => id));
     pageToken = page.nextPageToken;
   } while (pageToken !== "");

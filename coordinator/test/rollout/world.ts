@@ -3,7 +3,13 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { credentials, type ServiceError } from "@grpc/grpc-js";
+import {
+  credentials,
+  type CallOptions,
+  type ClientUnaryCall,
+  type Metadata,
+  type ServiceError,
+} from "@grpc/grpc-js";
 import {
   startNats,
   startPostgres,
@@ -55,7 +61,7 @@ export interface World {
 export async function startWorld(): Promise<World> {
   const ends: (() => Promise<unknown>)[] = [];
   const stop = async (): Promise<void> => {
-    for (const end of ends.splice(0).reverse()) await end();
+    for (let end = ends.pop(); end !== undefined; end = ends.pop()) await end();
   };
   try {
     const folder = await mkdtemp(path.join(tmpdir(), "slipway-coordinator-test-"));
@@ -112,13 +118,24 @@ function connectClients(address: string): Clients {
   };
 }
 
+/** Request and response of a client's method. */
+type Unary<Method> = Method extends (
+  request: infer Request,
+  metadata: Metadata,
+  options: Partial<CallOptions>,
+  callback: (error: ServiceError | null, response: infer Response) => void,
+) => ClientUnaryCall
+  ? { request: Request; response: Response }
+  : never;
+
 /** Calls a method with a deadline. */
-export function call<Request, Response>(
-  client: { close(): void },
-  method: UnaryMethod<Request, Response>,
-  request: Request,
-): Promise<Response> {
-  return unary(client, method, request, { timeoutMs: 10_000 });
+export function call<Client extends object, Name extends keyof Client>(
+  client: Client,
+  name: Name,
+  request: Unary<Client[Name]>["request"],
+): Promise<Unary<Client[Name]>["response"]> {
+  type Method = UnaryMethod<Unary<Client[Name]>["request"], Unary<Client[Name]>["response"]>;
+  return unary(client, client[name] as Method, request, { timeoutMs: 10_000 });
 }
 
 /** The error that a promise ends with, with what it says to programs. */
@@ -168,7 +185,7 @@ export async function applyApplication(
     selector,
   });
   const request = { name, spec, expectedRevision: 0 };
-  const { application } = await call(applications, applications.applyApplication, request);
+  const { application } = await call(applications, "applyApplication", request);
   if (application === undefined) throw new Error("no application");
   return application;
 }
@@ -220,6 +237,6 @@ export async function replicate(
 ): Promise<void> {
   for (const region of regions) {
     const request = { region, artifactDigest, state, bytesCopied: 400, message: "" };
-    await call(replication, replication.reportReplication, request);
+    await call(replication, "reportReplication", request);
   }
 }

@@ -1,0 +1,168 @@
+import { status } from "@grpc/grpc-js";
+import {
+  EnrolledHost,
+  HostQuery,
+  HostQueryReply,
+  hostQuerySubject,
+  type ListHostsRequest,
+  type ListHostsResponse,
+} from "@slipway/proto";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { FakeRegion } from "../rollout/fake-region.js";
+import {
+  applyApplication,
+  call,
+  failure,
+  startWorld,
+  until,
+  type Clients,
+  type World,
+} from "../rollout/world.js";
+
+const test = suite("fleet");
+let world: World;
+let clients: Clients;
+
+test.before(async () => {
+  world = await startWorld();
+  ({ clients } = await world.coordinator());
+});
+
+test.after(() => world?.stop());
+
+const host = (hostId: string, region: string, labels: Record<string, string> = {}): EnrolledHost =>
+  EnrolledHost.fromPartial({ hostId, region, cell: "c1", labels });
+
+const enrol = (hosts: EnrolledHost[]): Promise<unknown> =>
+  call(clients.fleet, "enrolHosts", { hosts });
+
+function list(request: Partial<ListHostsRequest> = {}): Promise<ListHostsResponse> {
+  const { fleet } = clients;
+  const whole = { region: "", application: "", pageSize: 0, pageToken: "", ...request };
+  return call(fleet, "listHosts", whole);
+}
+
+/** Answers host queries of a region as its agent would; hosts in `unheard` are left out. */
+function answer(region: string, unheard: readonly string[] = [], time = new Date()): () => void {
+  const subscription = world.nats.subscribe(hostQuerySubject(region), {
+    callback: (_, message) => {
+      const { hostIds } = HostQuery.decode(message.data);
+      const hosts = hostIds
+        .filter((hostId) => !unheard.includes(hostId))
+        .map((hostId) => ({ hostId, region, agentVersion: "1.2.3", time }));
+      message.respond(HostQueryReply.encode(HostQueryReply.fromPartial({ hosts })).finish());
+    },
+  });
+  return () => subscription.unsubscribe();
+}
+
+const rows = (): Promise<{ host_id: string; update_time: Date }[]> =>
+  world.db("hosts").orderBy("host_id");
+
+test("hosts are enrolled once, change when they differ, and come back in pages", async () => {
+  await enrol([host("h2", "eu"), host("h1", "eu", { tier: "web" }), host("h3", "us")]);
+  const before = await rows();
+  await enrol([host("h1", "eu", { tier: "web" }), host("h2", "eu", { tier: "db" })]);
+  const after = await rows();
+  const changed = after.filter((row, n) => row.update_time > (before[n]?.update_time ?? 0));
+  assert.equal(
+    changed.map((row) => row.host_id),
+    ["h2"],
+  );
+
+  const { fleet } = clients;
+  const page = { region: "eu", pageSize: 1, pageToken: "" };
+  const one = await call(fleet, "listEnrolledHosts", page);
+  const two = await call(fleet, "listEnrolledHosts", { ...page, pageToken: one.nextPageToken });
+  assert.equal(
+    [...one.hosts, ...two.hosts],
+    [host("h1", "eu", { tier: "web" }), host("h2", "eu", { tier: "db" })],
+  );
+});
+
+test("hosts are listed with what their region says, and silent regions are named", async () => {
+  const stop = answer("eu", ["h2"]);
+  await world.nats.flush();
+  const { hosts, unreachableRegions } = await list();
+  stop();
+  assert.equal(unreachableRegions, ["us"]);
+  assert.equal(
+    hosts.map(({ enrolment, status: said, silent }) => [
+      enrolment?.hostId,
+      said?.agentVersion,
+      silent,
+    ]),
+    [
+      ["h1", "1.2.3", false],
+      ["h2", undefined, true],
+      ["h3", undefined, false],
+    ],
+  );
+});
+
+test("a host that was last heard of long ago is silent", async () => {
+  const stop = answer("eu", [], new Date(Date.now() - 31_000));
+  await world.nats.flush();
+  const { hosts } = await list({ region: "eu", pageSize: 1 });
+  stop();
+  assert.equal([hosts[0]?.status?.hostId, hosts[0]?.silent], ["h1", true]);
+});
+
+test("hosts of an application are those that its selector takes, in pages", async () => {
+  await applyApplication(clients, "web", ["eu", "us"], { selector: { tier: "web" } });
+  await enrol([host("h4", "us", { tier: "web", rack: "7" }), host("h5", "ap", { tier: "web" })]);
+  const one = await list({ application: "web", pageSize: 1 });
+  const two = await list({ application: "web", pageSize: 1, pageToken: one.nextPageToken });
+  const ids = [...one.hosts, ...two.hosts].map(({ enrolment }) => enrolment?.hostId);
+  assert.equal(ids, ["h1", "h4"]);
+});
+
+test("regions are those of applications, hosts and agents", async () => {
+  await applyApplication(clients, "api", ["sa"]);
+  const agent = await FakeRegion.start(world.nats, "af");
+  const regions = await until("the agent's region", async () => {
+    const { regions } = await call(clients.fleet, "listRegions", {});
+    return regions.some(({ name }) => name === "af") && regions;
+  });
+  agent.stop();
+  assert.equal(
+    regions.map(({ name, enrolledHostCount, silent, agents }) => [
+      name,
+      enrolledHostCount,
+      silent,
+      agents.map(({ agentId }) => agentId),
+    ]),
+    [
+      ["af", 0, false, ["af-1"]],
+      ["ap", 1, true, []],
+      ["eu", 2, true, []],
+      ["sa", 0, true, []],
+      ["us", 2, true, []],
+    ],
+  );
+});
+
+test("bad hosts and tokens are refused by field, and nothing is enrolled", async () => {
+  const before = await world.db("hosts").count();
+  const many = Array.from({ length: 1_001 }, (_, n) => host(`x${n}`, "eu"));
+  const bad = host("Not A Host", "eu", { "": "x" });
+  const cases: [() => Promise<unknown>, RegExp][] = [
+    [() => enrol(many), /^hosts: must be at most 1000/],
+    [() => enrol([host("ok", "eu"), bad]), /hosts\[1\]\.host_id: .*; hosts\[1\]\.labels\[""\]/],
+    [() => enrol([host("ok", "eu"), host("ok", "us")]), /hosts\[1\]\.host_id: is there twice/],
+    [() => list({ pageToken: "nonsense" }), /page_token/],
+    [() => list({ pageSize: 1_001 }), /page_size/],
+    [() => list({ region: "../x" }), /region/],
+  ];
+  for (const [attempt, details] of cases) {
+    const refused = await failure(attempt());
+    assert.is(refused.code, status.INVALID_ARGUMENT);
+    assert.match(refused.details, details);
+    assert.ok((refused.violations ?? []).length > 0);
+  }
+  assert.is((await failure(list({ application: "unknown" }))).code, status.NOT_FOUND);
+  assert.equal(await world.db("hosts").count(), before);
+});
+
+test.run();

@@ -1,0 +1,160 @@
+import { RegionAgentStatus, RegionApplicationStatus } from "@slipway/proto";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { AGENT_SILENT_AFTER_MS, StatusTable } from "../../src/status/status-table.js";
+
+const START = 1_000_000;
+
+/** A table with a clock of its own, and what it said that changed. */
+function create() {
+  let now = START;
+  const changes: (string | undefined)[] = [];
+  const table = new StatusTable(() => now);
+  table.subscribe((application) => changes.push(application));
+  const pass = (ms: number): void => {
+    now += ms;
+    table.sweep();
+  };
+  const beat = (agentId: string, extra: { warming?: boolean; ahead?: number } = {}): void => {
+    const { warming = false, ahead } = extra;
+    const status = RegionAgentStatus.fromPartial({
+      region: "eu",
+      agentId,
+      warming,
+      ahead: ahead === undefined ? [] : [{ application: "web", generation: ahead }],
+    });
+    table.putAgent(status, now);
+  };
+  const count = (agentId: string, generation: number, hostCount: number, at = now): void => {
+    const application = "web";
+    const time = new Date(at);
+    table.putApplication(
+      RegionApplicationStatus.fromPartial({
+        region: "eu",
+        agentId,
+        application,
+        generation,
+        time,
+        hostCount,
+      }),
+    );
+  };
+  const progress = (
+    generation = 1,
+  ): [silent: boolean, warming: boolean, hosts: number | undefined] => {
+    const [region] = table.progress("web", generation, ["eu"]);
+    if (region === undefined) throw new Error("no region");
+    return [region.silent, region.warming, region.status?.hostCount];
+  };
+  return { table, changes, pass, beat, count, progress, now: () => now };
+}
+
+test("a region that was never heard of is silent", () => {
+  assert.equal(create().progress(), [true, false, undefined]);
+});
+
+test("counts of the generation asked for are given, no others", () => {
+  const { beat, count, progress } = create();
+  beat("a");
+  count("a", 3, 10);
+  assert.equal(progress(3), [false, false, 10]);
+  assert.equal(progress(2), [false, false, undefined]);
+  assert.equal(progress(4), [false, false, undefined]);
+});
+
+test("the freshest of two agents counts", () => {
+  const { beat, count, progress, now } = create();
+  beat("a");
+  beat("b");
+  count("a", 1, 10, now() + 5);
+  count("b", 1, 20, now() + 9);
+  assert.equal(progress(), [false, false, 20]);
+  count("a", 1, 30, now() + 12);
+  assert.equal(progress(), [false, false, 30]);
+});
+
+test("a warming agent does not count while another is warm", () => {
+  const { beat, count, progress, now } = create();
+  beat("a");
+  beat("b", { warming: true });
+  count("b", 1, 20, now() + 9);
+  assert.equal(progress(), [false, false, undefined]);
+  count("a", 1, 10);
+  assert.equal(progress(), [false, false, 10]);
+});
+
+test("with warming agents only the region is warming", () => {
+  const { beat, count, progress } = create();
+  beat("a", { warming: true });
+  count("a", 1, 10);
+  assert.equal(progress(), [false, true, 10]);
+});
+
+test("after 15 s without a sign of life the region is silent, and that is a change", () => {
+  const { beat, count, progress, pass, changes } = create();
+  beat("a");
+  count("a", 1, 10);
+  changes.length = 0;
+  pass(AGENT_SILENT_AFTER_MS);
+  assert.equal([progress(), changes], [[false, false, 10], []]);
+  pass(1);
+  assert.equal([progress(), changes], [[true, false, 10], [undefined]]);
+  beat("a");
+  assert.equal([progress(), changes.length], [[false, false, 10], 2]);
+});
+
+test("a living agent takes over from a dead one, whose counts may be newer", () => {
+  const { beat, count, progress, pass, now } = create();
+  beat("a");
+  count("a", 1, 10, now() + 60_000);
+  pass(AGENT_SILENT_AFTER_MS + 1);
+  beat("b");
+  count("b", 1, 20);
+  assert.equal(progress(), [false, false, 20]);
+});
+
+test("what was there before the watch began is as old as it is", () => {
+  const { table, progress } = create();
+  const old = RegionAgentStatus.fromPartial({ region: "eu", agentId: "a" });
+  table.putAgent(old, START - AGENT_SILENT_AFTER_MS - 1);
+  assert.equal(progress(), [true, false, undefined]);
+});
+
+test("counts that come before the agent's sign of life are not judged by", () => {
+  const { count, progress, table } = create();
+  count("a", 1, 10);
+  assert.equal(progress(), [true, false, 10]);
+  assert.equal(table.region("eu"), { agents: [], silent: true });
+});
+
+test("the highest generation is what any agent counts or any host knows", () => {
+  const { beat, count, table } = create();
+  assert.is(table.highestGeneration("web"), 0);
+  beat("a", { ahead: 9 });
+  count("b", 4, 1);
+  assert.is(table.highestGeneration("web"), 9);
+  assert.is(table.highestGeneration("other"), 0);
+});
+
+test("what is removed is forgotten", () => {
+  const { beat, count, progress, table } = create();
+  beat("a");
+  count("a", 1, 10);
+  table.remove("eu", "a", "web");
+  assert.equal(progress(), [false, false, undefined]);
+  table.remove("eu", "a");
+  assert.equal([progress(), table.regions()], [[true, false, undefined], []]);
+});
+
+test("a heartbeat that changes nothing is no change", () => {
+  const { beat, changes, pass } = create();
+  beat("a");
+  changes.length = 0;
+  for (let n = 0; n < 5; n += 1) {
+    pass(2_000);
+    beat("a");
+  }
+  assert.equal(changes, []);
+});
+
+test.run();
