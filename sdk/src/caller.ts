@@ -12,7 +12,7 @@ import { openStream, type OpenStream } from "./stream.js";
  * Which failures of a call may be tried again: all that may pass by themselves, or only those where
  * the request certainly never left.
  */
-export type Safety = "idempotent" | "once";
+type Safety = "idempotent" | "once";
 
 /** A method as the generated service definitions describe it. */
 export interface Method<Request, Response> {

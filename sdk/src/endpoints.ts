@@ -5,7 +5,7 @@ import { isLoopback, type Address } from "./address.js";
 import type { ResolvedOptions, TlsOptions } from "./options.js";
 
 /** One coordinator, over one connection. */
-export interface Endpoint {
+interface Endpoint {
   /** For messages. */
   address: string;
   client: Client;

@@ -50,7 +50,7 @@ export class SlipwayError extends Error {
 }
 
 /** Whether an error of this code may go away by itself. */
-export function isRetryable(code: ErrorCode): boolean {
+function isRetryable(code: ErrorCode): boolean {
   return code === "UNAVAILABLE" || code === "DEADLINE_EXCEEDED" || code === "RESOURCE_EXHAUSTED";
 }
 

@@ -11,7 +11,7 @@ import {
 import { parseDuration } from "./duration-text.js";
 
 /** Something wrong with a file. */
-export interface FileProblem {
+interface FileProblem {
   /** From 1. */
   line: number;
   /** Dots between keys, indexes in brackets; empty for the file as a whole. */
@@ -46,7 +46,7 @@ export interface FileNode {
 }
 
 /** The keys of a map. */
-export interface Fields {
+interface Fields {
   /** Says so if it is missing. */
   required(key: string): FileNode;
   optional<T>(key: string, read: (node: FileNode) => T): T | undefined;

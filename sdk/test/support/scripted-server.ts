@@ -20,7 +20,7 @@ import {
 } from "@slipway/proto";
 
 /** What a test's coordinator answers to a call, or throws. */
-export type Answer = (request: never, call: Call) => unknown;
+type Answer = (request: never, call: Call) => unknown;
 /** A stream that is open. */
 export interface OpenCall {
   request: Record<string, unknown>;
