@@ -54,7 +54,11 @@ async function createContext(
 ): Promise<Context> {
   const signer = await readGoalSigner(config.goalKeyFile);
   const until = { deadline: Date.now() + config.startTimeoutMs, signal, log };
-  const pool = { poolSize: config.databasePoolSize, statementTimeoutMs: config.statementTimeoutMs };
+  const pool = {
+    poolSize: config.databasePoolSize,
+    statementTimeoutMs: config.statementTimeoutMs,
+    log,
+  };
   const db = openDatabase({ ...pool, url: config.databaseUrl, applicationName: "slipway" });
   lifetimes.add("the database", () => db.destroy());
   const replicationDb = openDatabase({

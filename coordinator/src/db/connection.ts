@@ -1,5 +1,6 @@
 import knex, { type Knex } from "knex";
 import { DatabaseError, type Client, type ClientConfig, type QueryResultRow } from "pg";
+import type { Logger } from "pino";
 
 export interface DatabaseOptions {
   url: string;
@@ -9,6 +10,8 @@ export interface DatabaseOptions {
   statementTimeoutMs: number;
   /** Shown in pg_stat_activity. */
   applicationName: string;
+  /** Where connections that fail are logged. Default: nowhere; whoever asked gets the error. */
+  log?: Logger | undefined;
 }
 
 /** Settings of one connection. A transaction left open slows leasing down for all, so it is cut. */
@@ -31,8 +34,18 @@ export function openDatabase(options: DatabaseOptions): Knex {
     client: "pg",
     connection: { ...connectionConfig(options) } as Knex.PgConnectionConfig,
     acquireConnectionTimeout: 5_000,
+    log: knexLogger(options.log),
     pool: { min: 0, max: options.poolSize, idleTimeoutMillis: 30_000 },
   });
+}
+
+/** Knex would write plain lines to the console. */
+function knexLogger(log: Logger | undefined): Knex.Logger {
+  const say =
+    (level: "debug" | "warn") =>
+    (message: unknown): void =>
+      log?.[level]({ database: String(message).split("\n")[0] }, "knex");
+  return { debug: say("debug"), warn: say("warn"), error: say("warn"), deprecate: say("debug") };
 }
 
 /** A statement with a name is parsed and planned once a connection, which doubles short ones. */

@@ -1,0 +1,355 @@
+import { status, type ServiceError } from "@grpc/grpc-js";
+import {
+  BuildFailureReason,
+  BuildStatus,
+  getErrorDetails,
+  LogSource,
+  WorkAccepted_Kind,
+  WorkLost_Reason,
+  type Build,
+  type Lease,
+  type LogLine,
+  type WatchBuildRequest,
+  type WatchBuildResponse,
+} from "@slipway/proto";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import type { Coordinator } from "../../src/index.js";
+import { call, connectTo, startFleet, TestBuilder, type TestFleet } from "../fleet.js";
+import { goodSpec, sha } from "../postgres.js";
+
+const test = suite("builds over gRPC");
+let fleet: TestFleet;
+let coordinator: Coordinator;
+let other: Coordinator;
+let clients: ReturnType<typeof connectTo>;
+let otherClients: ReturnType<typeof connectTo>;
+
+test.before(async () => {
+  fleet = await startFleet();
+  [coordinator, other] = await Promise.all([fleet.start(), fleet.start()]);
+  clients = connectTo(coordinator);
+  otherClients = connectTo(other);
+  const { applications } = clients;
+  for (const name of ["shop", "till"]) {
+    const request = { name, spec: goodSpec(), expectedRevision: 0 };
+    await call(applications, applications.applyApplication, request);
+  }
+});
+test.after(async () => {
+  clients.close();
+  otherClients.close();
+  await fleet.close();
+});
+
+let commits = 0;
+const submit = (change: Record<string, string> = {}) => {
+  commits += 1;
+  const request = {
+    application: "shop",
+    commitSha: sha(commits),
+    idempotencyKey: "",
+    submitter: "ann",
+    ...change,
+  };
+  return call(clients.builds, clients.builds.submitBuild, request);
+};
+const submitted = async (): Promise<Build> => {
+  const { build } = await submit();
+  if (build === undefined) throw new Error("no build was answered");
+  return build;
+};
+const read = async (id: string): Promise<Build> => {
+  const { build } = await call(clients.builds, clients.builds.getBuild, { id });
+  if (build === undefined) throw new Error("no build was answered");
+  return build;
+};
+const failure = async (promise: Promise<unknown>): Promise<ServiceError> => {
+  try {
+    await promise;
+  } catch (error) {
+    return error as ServiceError;
+  }
+  throw new Error("the call succeeded");
+};
+/** Everything that a watch says until it ends. */
+const watched = async (
+  request: Partial<WatchBuildRequest> & { id: string },
+  { builds } = clients,
+): Promise<{ builds: Build[]; lines: LogLine[]; order: string[] }> => {
+  const all = { builds: [] as Build[], lines: [] as LogLine[], order: [] as string[] };
+  const stream = builds.watchBuild(
+    { logs: false, afterLogSequence: 0, untilDeployable: false, ...request },
+    { deadline: Date.now() + 20_000 },
+  );
+  for await (const { event } of stream as AsyncIterable<WatchBuildResponse>) {
+    all.order.push(event?.$case === "build" ? BuildStatus[event.value.status] : "lines");
+    if (event?.$case === "build") all.builds.push(event.value);
+    if (event?.$case === "logs") all.lines.push(...event.value.lines);
+  }
+  return all;
+};
+/** Takes builds away from the other tests. */
+const leased = async (builder: TestBuilder, buildId: string): Promise<Lease> => {
+  const { lease } = await builder.hear("leased");
+  if (lease === undefined) throw new Error("no lease was said");
+  assert.is(lease.buildId, buildId);
+  return lease;
+};
+
+test("submitted, leased, logged, completed; the watch tells all of it and ends", async () => {
+  const builder = new TestBuilder(clients.builders);
+  const build = await submitted();
+  assert.is(build.status, BuildStatus.QUEUED);
+  assert.equal(build.submitters, ["ann"]);
+  // A watcher of the other coordinator learns as much.
+  const watches = [
+    watched({ id: build.id, logs: true }),
+    watched({ id: build.id, logs: true }, otherClients),
+  ];
+  await builder.hello("b1", 1);
+  const { lease, ...work } = await builder.hear("leased");
+  assert.equal(lease, { buildId: build.id, attempt: 1 });
+  if (lease === undefined) throw new Error("no lease was said");
+  assert.is(work.commitSha, build.commitSha);
+  assert.equal(work.build?.command, ["make"]);
+  assert.is(work.source?.trunk, "main");
+  builder.log(lease, 1, "fetching", "building");
+  builder.log(lease, 2, "ein Gruß\u001b[0m", "x".repeat(40_000), "");
+  assert.is((await builder.hear("logsAccepted")).batch, 1);
+  assert.is((await builder.hear("logsAccepted")).batch, 2);
+  // Said again after a lost answer: kept once.
+  builder.log(lease, 2, "ein Gruß\u001b[0m", "x".repeat(40_000), "");
+  await builder.hear("logsAccepted");
+  builder.say({ $case: "heartbeat", value: { leases: [lease] } });
+  assert.is((await builder.hear("accepted")).kind, WorkAccepted_Kind.HEARTBEAT);
+  builder.complete(lease);
+  assert.is((await builder.hear("accepted")).kind, WorkAccepted_Kind.COMPLETE);
+
+  for (const watch of await Promise.all(watches)) {
+    const texts = watch.lines.map(({ text }) => text);
+    const long = ["x".repeat(16_384), "x".repeat(16_384), "x".repeat(40_000 - 32_768)];
+    assert.equal(texts, ["fetching", "building", "ein Gruß\u001b[0m", ...long, ""]);
+    const sequences = watch.lines.map(({ sequence }) => sequence);
+    assert.equal(
+      sequences,
+      [...new Set(sequences)].sort((a, b) => a - b),
+    );
+    assert.ok((sequences[0] ?? 0) > 0);
+    assert.is(watch.order.at(-1), "SUCCEEDED");
+    assert.is(watch.order.filter((event) => event === "SUCCEEDED").length, 1);
+    assert.is(watch.builds[0]?.status, BuildStatus.QUEUED);
+    assert.is(watch.builds.at(-1)?.artifact?.sizeBytes, 1_000);
+  }
+  // Resumed after a line, also when it is over.
+  const all = await watched({ id: build.id, logs: true });
+  assert.is(all.order.length, 2);
+  const resumed = await watched({
+    id: build.id,
+    logs: true,
+    afterLogSequence: all.lines[2]?.sequence ?? 0,
+  });
+  assert.equal(resumed.lines, all.lines.slice(3));
+  // Its own completion is no lost lease.
+  assert.equal(builder.unheard, []);
+  builder.end();
+  assert.is(await builder.ended(), undefined);
+});
+
+test("a failure says why, with its exit code", async () => {
+  const builder = new TestBuilder(clients.builders);
+  const { id } = await submitted();
+  await builder.hello("b1", 1);
+  const lease = await leased(builder, id);
+  const reason = BuildFailureReason.COMMAND_FAILED;
+  const message = `make: exit 2\0${"!".repeat(20_000)}`;
+  builder.say({
+    $case: "fail",
+    value: { lease, failure: { reason, message, exitCode: 2 }, retry: false },
+  });
+  assert.is((await builder.hear("accepted")).kind, WorkAccepted_Kind.FAIL);
+  const { failure, status: state } = await read(id);
+  assert.is(state, BuildStatus.FAILED);
+  assert.equal([failure?.reason, failure?.exitCode], [reason, 2]);
+  assert.ok((failure?.message.length ?? 0) < 9_000);
+  builder.cut();
+});
+
+test("joined, detached, and cancelled by the last: the builder is told at once", async () => {
+  // The builder is at the other coordinator.
+  const builder = new TestBuilder(otherClients.builders);
+  const first = await submit();
+  const id = first.build?.id ?? "";
+  const second = await submit({ commitSha: sha(commits), submitter: "bob" });
+  assert.equal([second.build?.id, second.merged, first.merged], [id, true, false]);
+  assert.equal(second.build?.submitters, ["ann", "bob"]);
+  await builder.hello("b1", 1);
+  const lease = await leased(builder, id);
+  const { builds } = clients;
+  const watch = watched({ id });
+  const one = { id, submissionId: first.submissionId };
+  const detached = await call(builds, builds.cancelBuild, one);
+  assert.is(detached.build?.status, BuildStatus.RUNNING);
+  assert.equal(detached.build?.submitters, ["bob"]);
+  const last = { id, submissionId: second.submissionId };
+  const cancelled = await call(builds, builds.cancelBuild, last);
+  assert.is(cancelled.build?.failure?.reason, BuildFailureReason.CANCELLED);
+  const lost = await builder.hear("lost", 3_000);
+  assert.equal(lost, { lease, reason: WorkLost_Reason.CANCELLED });
+  assert.is((await watch).order.at(-1), "FAILED");
+  builder.complete(lease);
+  assert.is((await builder.hear("lost")).reason, WorkLost_Reason.CANCELLED);
+  const again = await failure(call(builds, builds.cancelBuild, last));
+  assert.is(again.code, status.FAILED_PRECONDITION);
+  builder.cut();
+});
+
+test("an idempotency key", async () => {
+  const first = await submit({ idempotencyKey: "release-7" });
+  const again = await submit({ idempotencyKey: "release-7", commitSha: sha(commits) });
+  assert.equal([again.submissionId, again.merged], [first.submissionId, true]);
+  const reused = await failure(submit({ idempotencyKey: "release-7" }));
+  assert.is(reused.code, status.ALREADY_EXISTS);
+  assert.is(getErrorDetails(reused.metadata)?.reason, "IDEMPOTENCY_KEY_REUSED");
+  const { builds } = clients;
+  await call(builds, builds.cancelBuild, { id: first.build?.id ?? "", submissionId: "" });
+});
+
+test("a lease goes on over another stream of the same builder, and the older stream ends", async () => {
+  const old = new TestBuilder(clients.builders);
+  const { id } = await submitted();
+  await old.hello("b1", 1);
+  const lease = await leased(old, id);
+  const builder = new TestBuilder(clients.builders);
+  await builder.hello("b1", 0);
+  assert.is(((await old.ended()) as ServiceError).code, status.ABORTED);
+  builder.say({ $case: "heartbeat", value: { leases: [lease] } });
+  assert.equal((await builder.hear("accepted")).leases, [lease]);
+  const stranger = new TestBuilder(otherClients.builders);
+  await stranger.hello("b2", 0);
+  stranger.complete(lease, "f");
+  assert.is((await stranger.hear("lost")).reason, WorkLost_Reason.UNKNOWN);
+  stranger.log(lease, 1, "not mine");
+  assert.is((await stranger.hear("lost")).reason, WorkLost_Reason.UNKNOWN);
+  builder.complete(lease);
+  assert.is((await builder.hear("accepted")).kind, WorkAccepted_Kind.COMPLETE);
+  // Its answer was lost, so it says it again on yet another stream.
+  const third = new TestBuilder(otherClients.builders);
+  await third.hello("b1", 0);
+  third.complete(lease);
+  assert.is((await third.hear("accepted")).kind, WorkAccepted_Kind.COMPLETE);
+  for (const one of [builder, stranger, third]) one.cut();
+});
+
+test("bad input has its code, its fields and no effect", async () => {
+  const { builds } = clients;
+  const id = "00000000-0000-7000-8000-000000000000";
+  const list = { application: "", status: 0, commitSha: "", pageSize: 0, pageToken: "" };
+  const table: [() => Promise<unknown>, status, string][] = [
+    [() => submit({ application: "none" }), status.NOT_FOUND, ""],
+    [() => submit({ application: "No/ne" }), status.INVALID_ARGUMENT, "application"],
+    [() => submit({ commitSha: "" }), status.INVALID_ARGUMENT, "commit_sha"],
+    [() => submit({ commitSha: "abc123" }), status.INVALID_ARGUMENT, "commit_sha"],
+    [() => submit({ commitSha: "--upload-pack=x" }), status.INVALID_ARGUMENT, "commit_sha"],
+    [() => submit({ commitSha: "a".repeat(1_000_000) }), status.INVALID_ARGUMENT, "commit_sha"],
+    [() => submit({ idempotencyKey: "k".repeat(256) }), status.INVALID_ARGUMENT, "idempotency_key"],
+    [() => submit({ submitter: "a\0b" }), status.INVALID_ARGUMENT, "submitter"],
+    [() => call(builds, builds.getBuild, { id }), status.NOT_FOUND, ""],
+    [() => call(builds, builds.getBuild, { id: "7" }), status.INVALID_ARGUMENT, "id"],
+    [() => call(builds, builds.cancelBuild, { id, submissionId: "" }), status.NOT_FOUND, ""],
+    [() => call(builds, builds.cancelBuild, { id, submissionId: "x" }), 3, "submission_id"],
+    [() => call(builds, builds.listBuilds, { ...list, pageSize: 1_001 }), 3, "page_size"],
+    [() => call(builds, builds.listBuilds, { ...list, pageToken: "x" }), 3, "page_token"],
+    [() => call(builds, builds.listBuilds, { ...list, status: 99 }), 3, "status"],
+    [() => call(builds, builds.listBuilds, { ...list, commitSha: "ab" }), 3, "commit_sha"],
+    [() => watched({ id }), status.NOT_FOUND, ""],
+    [() => watched({ id: "" }), status.INVALID_ARGUMENT, "id"],
+  ];
+  const before = await call(builds, builds.listBuilds, list);
+  for (const [attempt, code, field] of table) {
+    const error = await failure(attempt());
+    assert.is(error.code, code, `${field}: ${error.details}`);
+    const [violation] = getErrorDetails(error.metadata)?.violations ?? [];
+    assert.is(violation?.field ?? "", field);
+  }
+  const huge = await failure(submit({ submitter: "a".repeat(5 * 1024 * 1024) }));
+  assert.is(huge.code, status.RESOURCE_EXHAUSTED);
+  assert.equal(await call(builds, builds.listBuilds, list), before);
+});
+
+test("a builder that does not keep to the protocol loses its stream alone", async () => {
+  const lease = { buildId: "00000000-0000-7000-8000-000000000000", attempt: 1 };
+  const hello = { $case: "hello", value: { builderId: "b7", platform: "linux/x64" } } as const;
+  const ready = (freeSlots: number) => ({ $case: "ready", value: { freeSlots } }) as const;
+  const complete = { $case: "complete", value: { lease, artifact: undefined } } as const;
+  const table: Parameters<TestBuilder["say"]>[0][][] = [
+    [ready(1)],
+    [hello, hello],
+    [{ $case: "hello", value: { builderId: "../b7", platform: "linux/x64" } }],
+    [{ $case: "hello", value: { builderId: "b7", platform: "" } }],
+    [hello, ready(1_000_000)],
+    [hello, { $case: "heartbeat", value: { leases: [{ buildId: "x", attempt: 1 }] } }],
+    [hello, { $case: "heartbeat", value: { leases: [{ ...lease, attempt: 0 }] } }],
+    [hello, { $case: "logs", value: { lease, lines: [], batch: 0 } }],
+    [hello, { $case: "logs", value: { lease: undefined, lines: [], batch: 1 } }],
+    [hello, complete],
+    [hello, { $case: "fail", value: { lease, failure: undefined, retry: false } }],
+  ];
+  for (const [index, messages] of table.entries()) {
+    const builder = new TestBuilder(clients.builders);
+    for (const message of messages) builder.say(message);
+    const error = (await builder.ended()) as ServiceError | undefined;
+    assert.is(error?.code, status.INVALID_ARGUMENT, `row ${index}: ${error?.message}`);
+  }
+});
+
+test("lists newest first, page by page, by application, status and commit", async () => {
+  const { builds } = clients;
+  const mine: string[] = [];
+  for (let number = 0; number < 5; number += 1) {
+    const { build } = await submit({ application: "till" });
+    mine.unshift(build?.id ?? "");
+  }
+  const seen: string[] = [];
+  let pageToken = "";
+  do {
+    const request = { application: "till", status: 1, commitSha: "", pageSize: 2, pageToken };
+    const page = await call(builds, builds.listBuilds, request);
+    seen.push(...page.builds.map(({ id }) => id));
+    pageToken = page.nextPageToken;
+  } while (pageToken !== "");
+  assert.equal(seen, mine);
+  const one = { application: "", status: 0, commitSha: sha(commits), pageSize: 0, pageToken: "" };
+  const byCommit = await call(builds, builds.listBuilds, one);
+  assert.equal(
+    byCommit.builds.map(({ id }) => id),
+    [mine[0]],
+  );
+  for (const id of mine) await call(builds, builds.cancelBuild, { id, submissionId: "" });
+});
+
+test("a batch of many lines is kept whole and in order", async () => {
+  const builder = new TestBuilder(clients.builders);
+  const { id } = await submitted();
+  await builder.hello("b1", 1);
+  const lease = await leased(builder, id);
+  const watch = watched({ id, logs: true });
+  const source = LogSource.STDERR;
+  const lines = Array.from({ length: 3_000 }, (_, number) => ({
+    time: undefined,
+    source,
+    text: `line ${number}`,
+  }));
+  builder.say({ $case: "logs", value: { lease, batch: 1, lines } });
+  await builder.hear("logsAccepted");
+  builder.complete(lease);
+  const { lines: kept } = await watch;
+  assert.equal(
+    kept.map(({ text }) => text),
+    lines.map(({ text }) => text),
+  );
+  assert.ok(kept.every(({ attempt, source: from }) => attempt === 1 && from === source));
+  builder.cut();
+});
+
+test.run();
