@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import {
   GOAL_DIGEST_KEY,
@@ -15,7 +16,7 @@ import type { NatsLink } from "../nats/link.js";
 const RETRY = { baseMs: 500, maxMs: 30_000 };
 const POLL_MIN_MS = 30_000;
 const POLL_SPREAD_MS = 30_000;
-const REQUEST_TIMEOUT_MS = 5_000;
+const REQUEST_TIMEOUT_MS = 2_000;
 const NOT_FOUND = 404;
 
 interface GoalFollowerOptions {
@@ -91,6 +92,10 @@ export class GoalFollower {
       log,
       pollMs = () => POLL_MIN_MS + Math.random() * POLL_SPREAD_MS,
     } = this.#options;
+    const aborted = once(signal, "abort").then(() => Promise.reject(new Error("stopped")));
+    aborted.catch(() => {
+      // Only looked at during a poll.
+    });
     let attempt = 0;
     while (!signal.aborted) {
       const woken = new Promise<void>((resolve) => {
@@ -100,7 +105,8 @@ export class GoalFollower {
       let waitMs = pollMs();
       if (connection !== undefined) {
         try {
-          await this.#poll(connection);
+          // NATS cannot take a request back, and whoever stops this must not wait for its end.
+          await Promise.race([this.#poll(connection), aborted]);
           attempt = 0;
         } catch (error) {
           waitMs = Math.min(waitMs, backOffMs(attempt, RETRY));

@@ -101,16 +101,24 @@ export class NatsLink {
     }
     this.#connection = connection;
     this.#restored(connection, true);
+    // The library does not end this when the connection is closed, so nobody waits for it.
+    this.#followStatus(connection).catch((error: unknown) => {
+      log.error({ error }, "nats connection's status cannot be followed");
+    });
+    const error = await connection.closed();
+    this.#up = false;
+    if (error !== undefined) log.error({ error }, "nats connection closed");
+  }
+
+  async #followStatus(connection: NatsConnection): Promise<void> {
     for await (const status of connection.status()) {
       if (status.type === Events.Disconnect) {
         this.#up = false;
-        log.warn({ server: status.data }, "nats connection lost");
+        this.#options.log.warn({ server: status.data }, "nats connection lost");
       } else if (status.type === Events.Reconnect) {
         this.#restored(connection, false);
       }
     }
-    this.#up = false;
-    await connection.close();
   }
 
   #restored(connection: NatsConnection, first: boolean): void {

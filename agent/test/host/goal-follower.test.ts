@@ -1,0 +1,140 @@
+import { GOAL_DIGEST_KEY, goalSubject, regionGoalsBucket, type GoalVersion } from "@slipway/proto";
+import { startNats, type NatsServer } from "@slipway/examples/servers";
+import { connect, StorageType, type KV, type NatsConnection } from "nats";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { GoalFollower } from "../../src/host/goal-follower.js";
+import { compareGoalOrder, goalOrder } from "../../src/host/goal-order.js";
+import { NatsLink } from "../../src/nats/link.js";
+import { encodeDigest } from "../../src/region/plan-goals.js";
+import { eventually, GoalSigner, log, makeGoal } from "./fixtures.js";
+
+const artifact = { digest: `sha256:${"0".repeat(64)}`, size: 1 };
+const test = suite("following goals");
+const signer = new GoalSigner();
+let nats: NatsServer;
+let connection: NatsConnection;
+
+test.before(async () => {
+  nats = await startNats();
+  connection = await connect({ servers: nats.url });
+});
+test.after(async () => {
+  await connection.close();
+  await nats.stop();
+});
+
+function bucket(region: string, republish: boolean): Promise<KV> {
+  const name = regionGoalsBucket(region);
+  return connection.jetstream().views.kv(name, {
+    storage: StorageType.File,
+    allow_direct: true,
+    ...(republish ? { republish: { src: `$KV.${name}.>`, dest: goalSubject(region, ">") } } : {}),
+  });
+}
+
+/** A follower that remembers what it saw, as a host does. */
+function follow(region: string, pollMs: number) {
+  const seen = new Map<string, GoalVersion>();
+  const heard: string[] = [];
+  const link = new NatsLink({ servers: [nats.url], name: "test", log });
+  const follower = new GoalFollower({
+    link,
+    region,
+    log,
+    pollMs: () => pollMs,
+    wants: (version) => {
+      const known = seen.get(version.application);
+      const news =
+        known === undefined || compareGoalOrder(goalOrder(version), goalOrder(known)) > 0;
+      if (news) seen.set(version.application, version);
+      return news;
+    },
+    onGoal: (application, signed) => heard.push(`${application}:${signed.length}`),
+  });
+  follower.start();
+  link.start();
+  return {
+    heard,
+    link,
+    stop: async () => {
+      await follower.stop();
+      await link.stop();
+    },
+  };
+}
+
+test("hears what is republished, before there is a bucket and with hours between polls", async () => {
+  const { heard, link, stop } = follow("eu", 3_600_000);
+  await eventually("a connection", () => link.connection !== undefined);
+  await link.connection?.flush();
+  const kv = await bucket("eu", true);
+  const bytes = signer.bytes(makeGoal(1, artifact));
+  await kv.put("web", bytes);
+  await eventually("the goal", () => heard.includes(`web:${bytes.length}`));
+  await kv.delete("web");
+  await kv.put("web2", bytes);
+  await eventually("the next goal", () => heard.includes(`web2:${bytes.length}`));
+  assert.is(heard.length, 2);
+  await stop();
+});
+
+test("reads what it missed, and only what changed", async () => {
+  const kv = await bucket("us", false);
+  const goal = makeGoal(1, artifact, { region: "us" });
+  const bytes = signer.bytes(goal);
+  await kv.put("web", bytes);
+  await kv.put(GOAL_DIGEST_KEY, encodeDigest([goal]));
+  const { heard, stop } = follow("us", 50);
+  await eventually("the first goal", () => heard.length === 1);
+  const next = makeGoal(2, artifact, { region: "us" });
+  await kv.put("web", signer.bytes(next));
+  await kv.put(GOAL_DIGEST_KEY, encodeDigest([next]));
+  await eventually("the goal that nobody republished", () => heard.length === 2);
+  await kv.put(GOAL_DIGEST_KEY, Buffer.from([0xff]));
+  await kv.put("api", bytes);
+  await kv.put(GOAL_DIGEST_KEY, encodeDigest([next, { ...next, application: "api" }]));
+  await eventually("the other application", () => heard.length === 3);
+  assert.equal(
+    heard.map((line) => line.split(":")[0]),
+    ["web", "web", "api"],
+  );
+  await stop();
+  await stop();
+});
+
+test("reads again as soon as the server is back", async () => {
+  const first = await startNats();
+  const { dir, port } = first;
+  const link = new NatsLink({ servers: [first.url], name: "test", log });
+  const heard: string[] = [];
+  const follower = new GoalFollower({
+    link,
+    region: "ap",
+    log,
+    pollMs: () => 3_600_000,
+    wants: () => true,
+    onGoal: (application) => heard.push(application),
+  });
+  follower.start();
+  link.start();
+  await eventually("a connection", () => link.connection !== undefined);
+  await first.stop();
+  await eventually("the loss to be seen", () => link.connection === undefined);
+  assert.not(link.publish("x", new Uint8Array()));
+  const second = await startNats({ port });
+  const other = await connect({ servers: second.url });
+  const name = regionGoalsBucket("ap");
+  const kv = await other.jetstream().views.kv(name, { allow_direct: true });
+  const goal = makeGoal(1, artifact, { region: "ap" });
+  await kv.put("web", signer.bytes(goal));
+  await kv.put(GOAL_DIGEST_KEY, encodeDigest([goal]));
+  await eventually("the goal after the reconnect", () => heard.length > 0);
+  await follower.stop();
+  await link.stop();
+  await other.close();
+  await second.stop();
+  assert.ok(dir !== second.dir);
+});
+
+test.run();
