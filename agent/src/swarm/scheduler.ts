@@ -51,6 +51,7 @@ export class Scheduler {
   }
 
   addPeer(id: string, seeder: boolean): void {
+    this.removePeer(id);
     this.#peers.set(id, { id, seeder, requests: new PeerRequests() });
   }
 

@@ -4,11 +4,12 @@ import path from "node:path";
 import { freePort } from "@slipway/examples/servers";
 import { pino } from "pino";
 import { openArtifactStore } from "../../src/store/artifact-store.js";
-import { type Manifest, encodeManifest } from "../../src/store/manifest.js";
+import type { Manifest } from "../../src/store/manifest.js";
 import type { ArtifactStore } from "../../src/store/types.js";
 import {
   type ArtifactSource,
   type FetchProgress,
+  type Identity,
   type Swarm,
   type SwarmOptions,
   createIdentity,
@@ -16,12 +17,11 @@ import {
 } from "../../src/swarm/index.js";
 import { chunkOf, makeArtifact, temporaryDirectory } from "../store/fixtures.js";
 
-export { encodeManifest };
-
 export const log = pino({ level: process.env["TEST_LOG"] ?? "silent" });
 
 export interface Member {
   id: string;
+  identity: Identity;
   swarm: Swarm;
   store: ArtifactStore;
   dir: string;
@@ -31,6 +31,8 @@ export interface Member {
 /** A region on loopback: region agents first, then hosts; all closed and removed by one call. */
 export class Region {
   readonly membership = generateKeyPairSync("ed25519");
+  /** Of the region agent that joined last. */
+  seederKey: Buffer = Buffer.alloc(0);
   readonly bootstrap: { host: string; port: number }[] = [];
   readonly #cleanUp: (() => Promise<void>)[] = [];
   #count = 0;
@@ -54,8 +56,10 @@ export class Region {
     const store = await openArtifactStore(dir);
     const listen = options.listen ?? { host: "127.0.0.1", port: await freePort() };
     if (role === "region") this.bootstrap.push(listen);
+    const identity = options.identity ?? this.identity(id, role);
+    if (role === "region") this.seederKey = identity.publicKey;
     const swarm = await join({
-      identity: this.identity(id, role),
+      identity,
       membershipPublicKey: this.membership.publicKey,
       cell: "c1",
       listen,
@@ -66,7 +70,7 @@ export class Region {
       ...options,
     });
     this.#cleanUp.push(() => swarm.close());
-    return { id, swarm, store, dir, listen };
+    return { id, identity, swarm, store, dir, listen };
   }
 
   async close(): Promise<void> {

@@ -1,0 +1,266 @@
+import { randomBytes, randomInt } from "node:crypto";
+import {
+  CONTROL_FRAME_MAX_BYTES,
+  ControlMessage,
+  ChunkRefusal_Reason as Reason,
+} from "@slipway/proto";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import {
+  type DataRequestFrame,
+  RequestReader,
+  type ResponseHandler,
+  ResponseReader,
+  encodeCancel,
+  encodeRefusal,
+  encodeRequest,
+  writeChunkHeader,
+} from "../../src/swarm/data-frames.js";
+import {
+  type Control,
+  ControlDecoder,
+  ProtocolError,
+  encodeControl,
+} from "../../src/swarm/frames.js";
+
+const artifact = Buffer.alloc(32, 0xaa);
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
+const AA = "aa".repeat(32);
+
+const MESSAGES: [Control, string][] = [
+  [
+    {
+      $case: "hello",
+      value: {
+        protocolVersion: 1,
+        certificate: { payload: Buffer.from("p"), signature: Buffer.from("s") },
+        processNonce: Buffer.from("n"),
+        cell: "c1",
+      },
+    },
+    "000000130a11080112060a01701201731a016e22026331",
+  ],
+  [{ $case: "interest", value: { artifact, interested: true } }, `0000002612240a20${AA}1001`],
+  [
+    { $case: "availability", value: { artifact, bitfield: Buffer.from([0x80]), complete: false } },
+    `000000271a250a20${AA}120180`,
+  ],
+  [{ $case: "have", value: { artifact, chunks: [1, 300] } }, `0000002922270a20${AA}120301ac02`],
+  [{ $case: "manifestRequest", value: { artifact, offset: 7 } }, `000000262a240a20${AA}1007`],
+  [
+    {
+      $case: "manifestPart",
+      value: { artifact, offset: 7, totalBytes: 9, data: Buffer.from("ab") },
+    },
+    `0000002c322a0a20${AA}1007180922026162`,
+  ],
+  [
+    {
+      $case: "dataOffer",
+      value: { host: "10.0.0.1", port: 7, identity: Buffer.from("i"), key: Buffer.from("k") },
+    },
+    "000000143a120a0831302e302e302e3110071a016922016b",
+  ],
+  [{ $case: "dataRequest", value: {} }, "000000024200"],
+  [
+    {
+      $case: "peerList",
+      value: { peers: [{ publicKey: Buffer.from("p"), host: "h", port: 7 }] },
+    },
+    "0000000c4a0a0a080a01701201681807",
+  ],
+  [{ $case: "badChunk", value: { artifact, chunk: 3 } }, `0000002652240a20${AA}1003`],
+  [
+    { $case: "chunkRequest", value: { requestId: 1, artifact, chunk: 3 } },
+    `000000285a2608011220${AA}1803`,
+  ],
+  [
+    { $case: "chunkPart", value: { requestId: 1, offset: 2, data: Buffer.from("x") } },
+    "000000096207080110021a0178",
+  ],
+  [{ $case: "chunkRefusal", value: { requestId: 1, reason: Reason.BUSY } }, "000000066a0408011002"],
+  [{ $case: "chunkCancel", value: { requestId: 1 } }, "0000000472020801"],
+];
+
+for (const [message, golden] of MESSAGES) {
+  test(`${message.$case} has these bytes on the control stream`, () => {
+    assert.is(hex(encodeControl(message)), golden);
+    assert.equal([...new ControlDecoder().push(Buffer.from(golden, "hex"))], [message]);
+  });
+}
+
+test("control messages come through however the stream is cut", () => {
+  const all = Buffer.concat(MESSAGES.map(([message]) => encodeControl(message)));
+  for (let round = 0; round < 100; round++) {
+    const decoder = new ControlDecoder();
+    const messages: Control[] = [];
+    for (const piece of cut(all, 1 + (round % 60))) messages.push(...decoder.push(piece));
+    assert.equal(
+      messages,
+      MESSAGES.map(([message]) => message),
+    );
+  }
+});
+
+for (const [what, bytes] of Object.entries({
+  "a length beyond the bound": lengthOf(CONTROL_FRAME_MAX_BYTES + 1),
+  "a length of 4 GiB": lengthOf(0xffff_ffff),
+  "no message": lengthOf(0),
+  "an unknown message": Buffer.concat([lengthOf(3), Buffer.from("fa0700", "hex")]),
+  "a message that is cut": Buffer.concat([lengthOf(3), Buffer.from("0a0f08", "hex")]),
+})) {
+  test(`${what} breaks the control stream`, () => {
+    assert.throws(
+      () => [...new ControlDecoder().push(bytes)],
+      (e: unknown) => e instanceof ProtocolError,
+    );
+  });
+}
+
+test("too long a message is not sent", () => {
+  const data = Buffer.alloc(CONTROL_FRAME_MAX_BYTES);
+  const message: Control = { $case: "chunkPart", value: { requestId: 1, offset: 0, data } };
+  assert.throws(
+    () => encodeControl(message),
+    (error: unknown) => error instanceof RangeError,
+  );
+});
+
+test("random bytes on the control stream are messages or a broken protocol, nothing else", () => {
+  for (let round = 0; round < 5_000; round++) {
+    const body = randomBytes(randomInt(0, 60));
+    const frame = Buffer.concat([lengthOf(round % 3 === 0 ? randomInt(0, 80) : body.length), body]);
+    try {
+      for (const message of new ControlDecoder().push(frame)) {
+        assert.ok(ControlMessage.encode({ message }).finish().length >= 0);
+      }
+    } catch (error) {
+      assert.instance(error, ProtocolError);
+    }
+  }
+});
+
+test("the data connection's headers have these bytes", () => {
+  assert.is(hex(encodeRequest(0x01020304, artifact, 5)), `0101020304${AA}00000005`);
+  assert.is(hex(encodeCancel(7)), "0200000007");
+  assert.is(hex(encodeRefusal(7, Reason.READ_FAILED)), "020000000703");
+  const header = Buffer.alloc(9);
+  writeChunkHeader(header, 7, 0x100000);
+  assert.is(hex(header), "010000000700100000");
+});
+
+test("requests come through however the stream is cut", () => {
+  const frames: DataRequestFrame[] = [
+    { kind: "request", requestId: 1, artifact, chunk: 9 },
+    { kind: "cancel", requestId: 1 },
+    { kind: "cancel", requestId: 2 },
+    { kind: "request", requestId: 0xffff_ffff, artifact, chunk: 0xffff_ffff },
+  ];
+  const bytes = Buffer.concat(
+    frames.map((frame) =>
+      frame.kind === "cancel"
+        ? encodeCancel(frame.requestId)
+        : encodeRequest(frame.requestId, frame.artifact, frame.chunk),
+    ),
+  );
+  for (let size = 1; size <= bytes.length; size++) {
+    const reader = new RequestReader();
+    assert.equal(
+      cut(bytes, size).flatMap((piece) => [...reader.push(piece)]),
+      frames,
+    );
+  }
+  assert.throws(() => [...new RequestReader().push(Buffer.from([3]))], /type 3/);
+});
+
+test("chunks land in their buffers however the stream is cut, and the unwanted are skipped", () => {
+  const wanted = randomBytes(300);
+  const stream = Buffer.concat([
+    chunk(1, wanted),
+    encodeRefusal(2, Reason.BUSY),
+    chunk(3, randomBytes(200_000)),
+    chunk(4, Buffer.from("z")),
+  ]);
+  for (const size of [1, 2, 5, 9, 10, 299, 1_000, 100_000, stream.length]) {
+    const seen: unknown[] = [];
+    const reader = new ResponseReader({
+      begin: (id, bytes) => (id === 3 ? undefined : Buffer.alloc(bytes)),
+      chunk: (id, bytes) => seen.push([id, hex(bytes)]),
+      refusal: (id, reason) => seen.push([id, reason]),
+    });
+    for (const piece of cut(stream, size)) feed(reader, piece);
+    assert.equal(seen, [
+      [1, hex(wanted)],
+      [2, Reason.BUSY],
+      [4, "7a"],
+    ]);
+    assert.is(reader.unfinished, undefined);
+  }
+});
+
+test("a sender's nonsense breaks the protocol, at no cost", () => {
+  const handler: ResponseHandler = {
+    begin: () => {
+      throw new ProtocolError("never asked for");
+    },
+    chunk: () => assert.unreachable(),
+    refusal: () => {},
+  };
+  for (const bytes of [
+    "03",
+    "010000000100000000",
+    "010000000101000001",
+    "0100000001ffffffff",
+    "010000000100000001",
+  ]) {
+    const stream = Buffer.concat([Buffer.from(bytes, "hex"), Buffer.alloc(9)]);
+    assert.throws(
+      () => feed(new ResponseReader(handler), stream),
+      (e: unknown) => e instanceof ProtocolError,
+    );
+  }
+  for (let round = 0; round < 5_000; round++) {
+    try {
+      feed(new ResponseReader(handler), randomBytes(randomInt(1, 100)));
+    } catch (error) {
+      assert.instance(error, ProtocolError);
+    }
+    try {
+      for (const frame of new RequestReader().push(randomBytes(randomInt(1, 200))))
+        assert.ok(frame.kind);
+    } catch (error) {
+      assert.instance(error, ProtocolError);
+    }
+  }
+});
+
+function chunk(id: number, bytes: Buffer): Buffer {
+  const header = Buffer.alloc(9);
+  writeChunkHeader(header, id, bytes.length);
+  return Buffer.concat([header, bytes]);
+}
+
+/** As a socket with `onread` does. */
+function feed(reader: ResponseReader, bytes: Buffer): void {
+  for (let at = 0; at < bytes.length;) {
+    const target = reader.target();
+    assert.ok(target.length > 0, "a socket that is given an empty buffer fails");
+    const copied = bytes.copy(target, 0, at);
+    reader.advance(copied);
+    at += copied;
+  }
+}
+
+function cut(bytes: Buffer, size: number): Buffer[] {
+  const pieces: Buffer[] = [];
+  for (let at = 0; at < bytes.length; at += size) pieces.push(bytes.subarray(at, at + size));
+  return pieces;
+}
+
+function lengthOf(length: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32BE(length);
+  return bytes;
+}
+
+test.run();

@@ -1,0 +1,288 @@
+import { ChunkRefusal_Reason as Reason } from "@slipway/proto";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { Bitfield } from "../../src/store/bitfield.js";
+import type { ChunkSizes } from "../../src/swarm/download.js";
+import { LIMITS } from "../../src/swarm/requests.js";
+import { type Ask, Scheduler } from "../../src/swarm/scheduler.js";
+
+const MiB = 1024 * 1024;
+const D = "artifact";
+
+const sized = (chunks: number, bytes = MiB): ChunkSizes => ({
+  chunkCount: chunks,
+  sizeBytes: chunks * bytes,
+  sizeOf: () => bytes,
+});
+
+/** A number generator that starts at a seed, so that a failure can be repeated. */
+function seeded(seed: number): () => number {
+  let state = seed;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}
+
+function bits(size: number, set: readonly number[]): Bitfield {
+  const field = new Bitfield(size);
+  for (const index of set) field.set(index);
+  return field;
+}
+
+function setUp(
+  chunks: number,
+  peers: Record<string, readonly number[] | "seeder" | "all">,
+  bytes = MiB,
+) {
+  const scheduler = new Scheduler("self", seeded(1));
+  scheduler.addDownload(D, sized(chunks, bytes), new Bitfield(chunks));
+  for (const [id, holds] of Object.entries(peers)) {
+    scheduler.addPeer(id, holds === "seeder");
+    const holding = typeof holds === "string" ? "all" : bits(chunks, holds);
+    scheduler.setHolding(id, D, holding);
+  }
+  return scheduler;
+}
+
+const chunksOf = (asks: readonly Ask[], peer?: string): number[] =>
+  asks.filter((ask) => peer === undefined || ask.peer === peer).map((ask) => ask.request.chunk);
+
+/** Lets a chunk arrive and be stored. */
+function deliver(scheduler: Scheduler, ask: Ask, now: number) {
+  const arrived = scheduler.arrived(ask.peer, ask.request.id, now);
+  if (arrived !== undefined) scheduler.stored(arrived.request);
+  return arrived;
+}
+
+test("asks for each chunk once, of somebody who has it, and knows when it is done", () => {
+  const scheduler = setUp(6, { a: [0, 1, 2], b: [2, 3, 4, 5] });
+  const got = new Set<number>();
+  for (let now = 0; !scheduler.isDone(D); now += 10) {
+    const asks = scheduler.next(now);
+    assert.ok(asks.length > 0);
+    for (const ask of asks) {
+      assert.not(got.has(ask.request.chunk));
+      got.add(ask.request.chunk);
+      assert.ok(ask.peer === "a" ? ask.request.chunk <= 2 : ask.request.chunk >= 2);
+      deliver(scheduler, ask, now + 5);
+    }
+  }
+  assert.is(got.size, 6);
+});
+
+test("the rarest chunks first", () => {
+  const all = [0, 1, 2, 3, 4, 5, 6, 7];
+  const scheduler = setUp(8, { a: all, b: all.slice(2), c: all.slice(2), d: all.slice(2) });
+  const asked = chunksOf(scheduler.next(0), "a");
+  assert.equal(
+    asked.sort((x, y) => x - y),
+    [0, 1],
+  );
+});
+
+test("a window bounds what is asked of one, a budget what is asked of all", () => {
+  const scheduler = setUp(1_000, { a: "all" });
+  assert.is(scheduler.next(0).length, 2, "two chunks until its speed is known");
+  const many = setUp(
+    100,
+    Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`p${i}`, "all" as const])),
+    8 * MiB,
+  );
+  const asked = many.next(0).reduce((sum, ask) => sum + ask.request.size, 0);
+  assert.is(asked, LIMITS.budgetBytes);
+  assert.equal(many.next(1), []);
+});
+
+test("a fast neighbour gets a larger window, a slow one does not", () => {
+  const scheduler = setUp(1_000, { fast: "all", slow: "all" });
+  let now = 0;
+  for (let round = 0; round < 20; round++) {
+    const asks = scheduler.next(now);
+    now += 10;
+    for (const ask of asks) if (ask.peer === "fast" || round === 19) deliver(scheduler, ask, now);
+  }
+  const asks = scheduler.next(now + 1);
+  assert.ok(chunksOf(asks, "fast").length > 8);
+  assert.ok(chunksOf(asks, "slow").length <= 2);
+});
+
+test("one who stalls is given up, and left alone while somebody else can help", () => {
+  const scheduler = setUp(2, { staller: "all" });
+  const first = scheduler.next(0);
+  assert.is(first.length, 2);
+  assert.equal(scheduler.expire(LIMITS.stallMs - 1), []);
+  const withdrawn = scheduler.expire(LIMITS.stallMs);
+  assert.equal(
+    withdrawn.map(({ requestId }) => requestId),
+    first.map(({ request }) => request.id),
+  );
+  assert.is(scheduler.counters.timeouts, 2);
+  assert.is(scheduler.next(LIMITS.stallMs + 1).length, 1, "nobody else: one chunk, to see");
+  scheduler.addPeer("other", false);
+  scheduler.setHolding("other", D, "all");
+  const again = scheduler.next(LIMITS.stallMs + 2);
+  assert.equal(
+    again.map(({ peer }) => peer),
+    ["other"],
+  );
+});
+
+test("bytes that trickle in keep a request alive only until its deadline", () => {
+  const scheduler = setUp(1, { a: "all" });
+  const [ask] = scheduler.next(0);
+  assert.ok(ask);
+  for (let now = 0; now < ask.request.deadline; now += 1_000) {
+    scheduler.progress("a", now);
+    assert.equal(scheduler.expire(now), []);
+  }
+  scheduler.progress("a", ask.request.deadline);
+  assert.is(scheduler.expire(ask.request.deadline).length, 1);
+});
+
+test("refusals: busy is asked again later, not held is not asked again", () => {
+  const scheduler = setUp(1, { a: "all" });
+  const [first] = scheduler.next(0);
+  assert.ok(first);
+  scheduler.refused("a", first.request.id, Reason.BUSY, 0);
+  assert.equal(scheduler.next(1), []);
+  const [second] = scheduler.next(LIMITS.busyMs);
+  assert.ok(second);
+  scheduler.refused("a", second.request.id, Reason.NOT_HELD, 600);
+  assert.equal(scheduler.next(60_000), []);
+  scheduler.addHave("a", D, [0], 60_000);
+  assert.is(scheduler.next(60_001).length, 1);
+});
+
+test("who leaves owes nothing more", () => {
+  const scheduler = setUp(2, { a: "all" });
+  assert.is(scheduler.next(0).length, 2);
+  scheduler.removePeer("a");
+  assert.equal(scheduler.next(1), []);
+  scheduler.addPeer("b", false);
+  scheduler.setHolding("b", D, "all");
+  assert.is(scheduler.next(2).length, 2);
+});
+
+test("at the end the last chunks are asked of a second neighbour, and the first answer counts", () => {
+  const scheduler = setUp(1, { slow: "all" });
+  const [first] = scheduler.next(0);
+  assert.ok(first);
+  scheduler.addPeer("other", false);
+  scheduler.setHolding("other", D, "all");
+  assert.equal(scheduler.next(100), [], "not at once");
+  const [second] = scheduler.next(2_100);
+  assert.is(second?.peer, "other");
+  assert.is(scheduler.counters.hedges, 1);
+  assert.equal(scheduler.next(9_000), [], "but not of a third");
+  const arrived = second && deliver(scheduler, second, 9_100);
+  assert.equal(arrived?.withdraw, [{ peer: "slow", requestId: first.request.id }]);
+  assert.ok(scheduler.isDone(D));
+  assert.is(scheduler.lookUp("slow", first.request.id), "old");
+  assert.is(scheduler.arrived("slow", first.request.id, 9_200), undefined);
+  assert.is(scheduler.lookUp("slow", 99), undefined);
+});
+
+test("wrong bytes make a chunk wanted again", () => {
+  const scheduler = setUp(1, { liar: "all", b: "all" });
+  const [ask] = scheduler.next(0);
+  assert.ok(ask);
+  const arrived = scheduler.arrived(ask.peer, ask.request.id, 5);
+  assert.ok(arrived);
+  assert.not(scheduler.isDone(D));
+  scheduler.spoiled(arrived.request);
+  scheduler.removePeer(ask.peer);
+  const [again] = scheduler.next(6);
+  assert.ok(again && again.peer !== ask.peer);
+  deliver(scheduler, again, 9);
+  assert.ok(scheduler.isDone(D));
+});
+
+test("of a seeder: one's own share, and what others have only if they are slow", () => {
+  const scheduler = new Scheduler("m", seeded(3));
+  scheduler.addPeer("seeder", true);
+  for (const id of ["a", "z"]) scheduler.addPeer(id, false);
+  scheduler.addDownload(D, sized(30), new Bitfield(30));
+  scheduler.setHolding("seeder", D, "all");
+  for (const id of ["a", "z"]) scheduler.setFetching(id, D, true);
+  const asked: number[] = [];
+  for (let now = 0; now < 100; now++) {
+    for (const ask of scheduler.next(now)) {
+      asked.push(ask.request.chunk);
+      deliver(scheduler, ask, now + 1);
+    }
+  }
+  // Second of a, m, z: every third chunk, from 1 on.
+  assert.equal(
+    asked.sort((x, y) => x - y),
+    [1, 4, 7, 10, 13, 16, 19, 22, 25, 28],
+  );
+  // The others come by nothing: after a while this one helps itself.
+  assert.ok(scheduler.next(1_000).length > 0);
+});
+
+test("removing a download takes back what was asked for it, and nothing else", () => {
+  const scheduler = setUp(1, { a: "all" });
+  const [ask] = scheduler.next(0);
+  scheduler.addDownload("other", sized(1), new Bitfield(1));
+  scheduler.setHolding("a", "other", "all");
+  const [kept] = scheduler.next(1);
+  assert.equal(scheduler.removeDownload(D), [{ peer: "a", requestId: ask?.request.id }]);
+  assert.ok(scheduler.active);
+  assert.type(scheduler.lookUp("a", kept?.request.id ?? 0), "object");
+  assert.equal(scheduler.removeDownload(D), []);
+});
+
+test("holdings that don't fit are refused", () => {
+  const scheduler = setUp(3, { a: "all" });
+  assert.throws(() => scheduler.setHolding("a", D, new Bitfield(4)), /3 chunks/);
+  scheduler.setHolding("a", D, bits(3, [0]));
+  assert.throws(() => scheduler.addHave("a", D, [3], 0), /no bit/);
+});
+
+test("whatever happens, every chunk comes in the end and nothing is owed for ever", () => {
+  for (let seed = 1; seed <= 30; seed++) {
+    const random = seeded(seed);
+    const scheduler = new Scheduler("self", random);
+    const chunks = 1 + Math.floor(random() * 60);
+    scheduler.addDownload(
+      D,
+      sized(chunks, 1 + Math.floor(random() * 3 * MiB)),
+      new Bitfield(chunks),
+    );
+    scheduler.addPeer("seeder", true);
+    scheduler.setHolding("seeder", D, "all");
+    let open: Ask[] = [];
+    let now = 0;
+    for (; !scheduler.isDone(D) && now < 3_600_000; now += 50 + random() * 100) {
+      const id = `p${Math.floor(random() * 5)}`;
+      if (random() < 0.1) {
+        scheduler.addPeer(id, false);
+        open = open.filter((ask) => ask.peer !== id);
+        scheduler.setHolding(id, D, bits(chunks, [Math.floor(random() * chunks)]));
+        scheduler.setFetching(id, D, true);
+      } else if (random() < 0.05) {
+        scheduler.removePeer(id);
+        open = open.filter((ask) => ask.peer !== id);
+      }
+      open.push(...scheduler.next(now));
+      const late = scheduler.expire(now);
+      open = open.filter(
+        (ask) => !late.some((l) => l.peer === ask.peer && l.requestId === ask.request.id),
+      );
+      open = open.filter((ask) => {
+        const fate = random();
+        if (fate < 0.3) {
+          const arrived = scheduler.arrived(ask.peer, ask.request.id, now);
+          if (arrived !== undefined && random() < 0.1) scheduler.spoiled(arrived.request);
+          else if (arrived !== undefined) scheduler.stored(arrived.request);
+        } else if (fate < 0.4) scheduler.refused(ask.peer, ask.request.id, Reason.BUSY, now);
+        else return true;
+        return false;
+      });
+    }
+    assert.ok(scheduler.isDone(D), `seed ${seed} is stuck after ${now} ms`);
+  }
+});
+
+test.run();
