@@ -276,7 +276,7 @@ regions: [eu]
   const bad = good.replace("[eu]", "[]");
   const refused = await slipway(server, ["app", "apply", "-f", "-"], { input: bad });
   assert.is(refused.code, 4);
-  assert.match(refused.stderr, "error: the application is not valid");
+  assert.match(refused.stderr, "error: the coordinator refused standard input");
   assert.match(refused.stderr, "standard input:3 build.artifact: must be relative");
   assert.match(refused.stderr, "standard input:5 regions: must name one");
   const calls = server.calls.length;

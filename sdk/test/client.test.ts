@@ -1,11 +1,12 @@
 import { createServer, type Server } from "node:net";
 import { once } from "node:events";
-import { status } from "@grpc/grpc-js";
+import { ServerCredentials, status } from "@grpc/grpc-js";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { createClient, SlipwayError, type Client, type ClientOptions } from "../src/index.js";
 import { Refusal, ScriptedServer, type Script } from "./support/scripted-server.js";
 import { collect, rejection, testSignal } from "./support/signal.js";
+import { TEST_CERTIFICATE, TEST_KEY } from "./support/test-certificate.js";
 
 const fast = { retry: { attempts: 4, initialDelayMs: 5, maxDelayMs: 20 } };
 const test = suite<{ closers: (() => unknown)[] }>("client", { closers: [] });
@@ -306,6 +307,29 @@ test("a token function that fails or hangs fails the call", async ({ closers }) 
   });
   closers.push(() => hanging.close());
   assert.match(((await rejection(hanging.builds.get("b"))) as Error).message, "no token within");
+});
+
+test("speaks TLS, and only with whom it trusts", async ({ closers }) => {
+  const server = await new ScriptedServer(
+    { unary: { getBuild: () => ({ build }) } },
+    ServerCredentials.createSsl(null, [{ private_key: TEST_KEY, cert_chain: TEST_CERTIFICATE }]),
+  ).start();
+  closers.push(() => server.kill());
+  const connect = (options: ClientOptions): Client => {
+    const client = createClient({ retry: { attempts: 1 }, ...options });
+    closers.push(() => client.close());
+    return client;
+  };
+  const trusted = { rootCertificates: TEST_CERTIFICATE };
+  const byName = connect({ coordinator: `localhost:${server.port}`, tls: trusted });
+  assert.is((await byName.builds.get("b1")).id, "b1");
+  const tls = { ...trusted, serverName: "coordinator.test" };
+  assert.is((await connect({ coordinator: server.address, tls }).builds.get("b1")).id, "b1");
+  for (const wrong of [true, trusted, false]) {
+    const client = connect({ coordinator: server.address, tls: wrong });
+    const error = (await rejection(client.builds.get("b1"))) as SlipwayError;
+    assert.is(error.code, "UNAVAILABLE", `${JSON.stringify(wrong)}: ${error.message}`);
+  }
 });
 
 test("refuses an answer without what the protocol promises", async ({ closers }) => {

@@ -391,6 +391,15 @@ test("errors say what, where and what to do", () => {
     errorText(error, look),
     "error: the request is\nnot \\u001b[2Jvalid\n  commit_sha: must be 40 digits\n",
   );
+  const repeating = new SlipwayError({
+    code: "INVALID_ARGUMENT",
+    message: "commit_sha: must be 40 digits",
+    violations: error.violations,
+  });
+  assert.is(
+    errorText(repeating, look),
+    "error: the coordinator refused the request\n  commit_sha: must be 40 digits\n",
+  );
   const unreachable = new SlipwayError({
     code: "UNAVAILABLE",
     reason: "COORDINATOR_UNREACHABLE",

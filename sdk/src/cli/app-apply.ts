@@ -70,12 +70,15 @@ export const addAppApply: AddCommand = (group, run) => {
 /** The coordinator's violations, by the lines and keys of the file. */
 function inFile(error: unknown, file: ApplicationFile, fileName: string): unknown {
   if (!(error instanceof SlipwayError) || error.violations.length === 0) return error;
-  const violations = error.violations.map(({ field, description }) => {
-    const line = file.lineOf(field);
-    const at = line === undefined ? fileName : `${fileName}:${line}`;
-    return { field: `${at} ${filePath(field)}`, description };
-  });
-  const { code, message, reason, retryable } = error;
+  const violations = error.violations
+    .map(({ field, description }) => ({ field, description, line: file.lineOf(field) }))
+    .sort((one, other) => (one.line ?? 0) - (other.line ?? 0))
+    .map(({ field, description, line }) => {
+      const at = line === undefined ? fileName : `${fileName}:${line}`;
+      return { field: `${at} ${filePath(field)}`, description };
+    });
+  const { code, reason, retryable } = error;
+  const message = `the coordinator refused ${fileName}`;
   return new SlipwayError({ code, message, reason, retryable, violations, cause: error });
 }
 

@@ -60,8 +60,11 @@ export class ScriptedServer {
   port = 0;
   #server: Server | undefined;
 
-  constructor(script: Script) {
+  readonly #credentials: ServerCredentials;
+
+  constructor(script: Script, credentials = ServerCredentials.createInsecure()) {
     this.script = script;
+    this.#credentials = credentials;
   }
 
   get address(): string {
@@ -83,7 +86,7 @@ export class ScriptedServer {
       });
       server.addService(service, Object.fromEntries(names) as UntypedServiceImplementation);
     }
-    this.port = await bind(server, this.port);
+    this.port = await bind(server, this.port, this.#credentials);
     this.#server = server;
     return this;
   }
@@ -139,9 +142,8 @@ async function respond(
   }
 }
 
-function bind(server: Server, port: number): Promise<number> {
+function bind(server: Server, port: number, credentials: ServerCredentials): Promise<number> {
   return new Promise((resolve, reject) => {
-    const credentials = ServerCredentials.createInsecure();
     server.bindAsync(`127.0.0.1:${port}`, credentials, (error, bound) =>
       error === null ? resolve(bound) : reject(error),
     );

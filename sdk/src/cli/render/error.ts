@@ -9,12 +9,18 @@ export function errorText(error: unknown, look: Look): string {
     const message = error instanceof Error ? error.message : String(error);
     return `${label} ${plainLines(message)}\n`;
   }
-  const fields = error.violations.map(
-    ({ field, description }) => `  ${plain(field)}: ${plain(description)}\n`,
-  );
+  const { violations } = error;
+  const fields = violations.map(({ field, description }) => {
+    return `  ${plain(field)}: ${plain(description)}\n`;
+  });
+  // A message that only strings its violations together is not said twice.
+  const repeats =
+    violations.length > 0 &&
+    violations.every(({ description }) => error.message.includes(description));
+  const message = repeats ? "the coordinator refused the request" : plainLines(error.message);
   const advice = hint(error);
   return (
-    `${label} ${plainLines(error.message)}\n${fields.join("")}` +
+    `${label} ${message}\n${fields.join("")}` +
     (advice === undefined ? "" : `${paint(look, "dim", advice)}\n`)
   );
 }

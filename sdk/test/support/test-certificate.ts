@@ -1,0 +1,23 @@
+/**
+ * A self-signed certificate for coordinator.test and localhost that tests on loopback use, and its key:
+ * published here, and so worth nothing anywhere else. Valid for 100 years.
+ */
+export const TEST_CERTIFICATE = Buffer.from(`-----BEGIN CERTIFICATE-----
+MIIBtTCCAVugAwIBAgIUHef5N7vj+tHAG65YISGmZpmFkN8wCgYIKoZIzj0EAwIw
+GzEZMBcGA1UEAwwQY29vcmRpbmF0b3IudGVzdDAgFw0yNjExMjMwMDU2NTJaGA8y
+MTI2MTAzMDAwNTY1MlowGzEZMBcGA1UEAwwQY29vcmRpbmF0b3IudGVzdDBZMBMG
+ByqGSM49AgEGCCqGSM49AwEHA0IABEgKnV46lwhVBmri+QAUsmpsb/F/ykPqYVdN
+X/eZnz22dQNPZjMz9T/xFNhaeNfhdRKRRbv4HpAUgf71GywkF8ijezB5MB0GA1Ud
+DgQWBBQHfgh03S0QcPhWgUcXKnOYLFVCwjAfBgNVHSMEGDAWgBQHfgh03S0QcPhW
+gUcXKnOYLFVCwjAPBgNVHRMBAf8EBTADAQH/MCYGA1UdEQQfMB2CEGNvb3JkaW5h
+dG9yLnRlc3SCCWxvY2FsaG9zdDAKBggqhkjOPQQDAgNIADBFAiEA+5WUlQckuvqG
+YtxypKjZVSzQveZKC3EuXOl7sjN/mRwCIDe9JJhmnQ+ZG47SMZN+ow+GGzrMOYhn
+rrAvIKDzOVNW
+-----END CERTIFICATE-----
+`);
+export const TEST_KEY = Buffer.from(`-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgINDOWbK3zVvkmVgW
+2xoQ7drS/n4s0tIH4S+LuoaupGGhRANCAARICp1eOpcIVQZq4vkAFLJqbG/xf8pD
+6mFXTV/3mZ89tnUDT2YzM/U/8RTYWnjX4XUSkUW7+B6QFIH+9RssJBfI
+-----END PRIVATE KEY-----
+`);
