@@ -1,5 +1,5 @@
 import { createHash, createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -10,12 +10,7 @@ import {
   type Metadata,
   type ServiceError,
 } from "@grpc/grpc-js";
-import {
-  startNats,
-  startPostgres,
-  type NatsServer,
-  type PostgresServer,
-} from "@slipway/examples/servers";
+import { startNats, startPostgres } from "@slipway/examples/servers";
 import {
   ApplicationServiceClient,
   ApplicationSpec,
@@ -49,13 +44,41 @@ export interface World {
   db: Knex;
   replicationDb: Knex;
   nats: NatsConnection;
-  natsServer: NatsServer;
+  postgres: Outage;
+  natsServer: Outage;
   goalPublicKey: KeyObject;
   /** What coordinators logged, newest last. */
   logs: Record<string, unknown>[];
   /** Starts one more coordinator on the same servers. */
   coordinator(options?: Partial<CoordinatorOptions>): Promise<Coordinator & { clients: Clients }>;
   stop(): Promise<void>;
+}
+
+/** A server that can be away for a while. What it keeps is there again afterwards. */
+export interface Outage {
+  stop(): Promise<void>;
+  start(): Promise<void>;
+}
+
+/** A server whose data are kept over a stop; started again at the same address. */
+async function startServer<Server extends { port: number; stop(): Promise<void> }>(
+  start: (options: { dir: string; port?: number }) => Promise<Server>,
+  dir: string,
+): Promise<{ server: Server; outage: Outage }> {
+  const server = await start({ dir });
+  let present: Server | undefined = server;
+  return {
+    server,
+    outage: {
+      async stop() {
+        await present?.stop();
+        present = undefined;
+      },
+      async start() {
+        present ??= await start({ dir, port: server.port });
+      },
+    },
+  };
 }
 
 export async function startWorld(): Promise<World> {
@@ -66,11 +89,23 @@ export async function startWorld(): Promise<World> {
   try {
     const folder = await mkdtemp(path.join(tmpdir(), "slipway-coordinator-test-"));
     ends.push(() => rm(folder, { recursive: true, force: true }));
-    const postgres: PostgresServer = await startPostgres();
-    ends.push(() => postgres.stop());
-    const natsServer = await startNats();
-    ends.push(() => natsServer.stop());
-    const nats = await connect({ servers: natsServer.url, maxReconnectAttempts: -1 });
+    // Run by root, Postgres has another user, who passes through.
+    await chmod(folder, 0o711);
+    const { server: postgres, outage: postgresOutage } = await startServer(
+      startPostgres,
+      path.join(folder, "postgres"),
+    );
+    ends.push(() => postgresOutage.stop());
+    const { server: natsServer, outage: natsOutage } = await startServer(
+      startNats,
+      path.join(folder, "nats"),
+    );
+    ends.push(() => natsOutage.stop());
+    const nats = await connect({
+      servers: natsServer.url,
+      maxReconnectAttempts: -1,
+      reconnectTimeWait: 100,
+    });
     ends.push(() => nats.close());
     const databaseUrl = await postgres.createDatabase("main");
     const replicationDatabaseUrl = await postgres.createDatabase("replication");
@@ -81,7 +116,9 @@ export async function startWorld(): Promise<World> {
     };
     const goalKeyFile = path.join(folder, "goal.pem");
     const { privateKey } = generateKeyPairSync("ed25519");
-    await writeFile(goalKeyFile, privateKey.export({ type: "pkcs8", format: "pem" }));
+    await writeFile(goalKeyFile, privateKey.export({ type: "pkcs8", format: "pem" }), {
+      mode: 0o600,
+    });
     const logs: Record<string, unknown>[] = [];
     const log = pino({ level: "debug" }, { write: (line) => void logs.push(JSON.parse(line)) });
     const base = { databaseUrl, replicationDatabaseUrl, natsUrls: [natsServer.url], goalKeyFile };
@@ -89,7 +126,8 @@ export async function startWorld(): Promise<World> {
       db: open(databaseUrl),
       replicationDb: open(replicationDatabaseUrl),
       nats,
-      natsServer,
+      postgres: postgresOutage,
+      natsServer: natsOutage,
       goalPublicKey: createPublicKey(privateKey),
       logs,
       async coordinator(options = {}) {

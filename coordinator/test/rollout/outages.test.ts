@@ -1,0 +1,103 @@
+import {
+  ApplicationGoal,
+  DeploymentState,
+  GLOBAL_GOALS_BUCKET,
+  HostPhase,
+  type Deployment,
+  type WatchDeploymentResponse,
+} from "@slipway/proto";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { FakeRegion } from "./fake-region.js";
+import {
+  applyApplication,
+  call,
+  insertBuild,
+  replicate,
+  startWorld,
+  until,
+  type Clients,
+  type World,
+} from "./world.js";
+
+const test = suite("outages");
+let world: World;
+let clients: Clients;
+let region: FakeRegion;
+let names = 0;
+
+test.before(async () => {
+  world = await startWorld();
+  ({ clients } = await world.coordinator({ pollIntervalMs: 300, reconcileIntervalMs: 1_000 }));
+  region = await FakeRegion.start(world.nats, "eu");
+  const host = { hostId: "eu-h1", region: "eu", cell: "", labels: {} };
+  await call(clients.fleet, "enrolHosts", { hosts: [host] });
+});
+
+test.after(async () => {
+  region?.stop();
+  await world?.stop();
+});
+
+async function deploy(): Promise<Deployment> {
+  const application = await applyApplication(clients, `app-${++names}`, ["eu"]);
+  const build = await insertBuild(world.db, application);
+  await replicate(clients, build.digest, ["eu"]);
+  const { deployment } = await call(clients.deployments, "createDeployment", {
+    buildId: build.id,
+    waitForReplication: false,
+    creator: "",
+    reason: "",
+    idempotencyKey: "",
+  });
+  if (deployment === undefined) throw new Error("no deployment");
+  return deployment;
+}
+
+const arrive = ({ application, generation }: Deployment): Promise<void> =>
+  region.report({ application, generation, phases: [[HostPhase.RUNNING, 1]] });
+
+async function goalOf({ application }: Deployment): Promise<ApplicationGoal | undefined> {
+  // A request that is made while the connection is away only ends by its time-out.
+  const views = world.nats.jetstream({ timeout: 500 }).views;
+  const bucket = await views.kv(GLOBAL_GOALS_BUCKET, { bindOnly: true, timeout: 500 });
+  const entry = await bucket.get(application);
+  return entry === null ? undefined : ApplicationGoal.decode(entry.value);
+}
+
+/** Follows a deployment to the end of its stream. */
+async function finalState(id: string): Promise<DeploymentState | undefined> {
+  const stream = clients.deployments.watchDeployment({ id });
+  let last: DeploymentState | undefined;
+  for await (const { deployment } of stream as AsyncIterable<WatchDeploymentResponse>) {
+    last = deployment?.state;
+  }
+  return last;
+}
+
+test("a deployment made while NATS is away goes out when it is back", async () => {
+  await world.natsServer.stop();
+  const deployment = await deploy();
+  assert.is(deployment.state, DeploymentState.RUNNING);
+  const ended = finalState(deployment.id);
+  await world.natsServer.start();
+  const written = await until("the goal", () => goalOf(deployment).catch(() => undefined));
+  assert.is(written.deploymentId, deployment.id);
+  await region.beat();
+  await arrive(deployment);
+  assert.is(await ended, DeploymentState.SUCCEEDED);
+});
+
+test("a watch and a deployment outlive a restart of Postgres", async () => {
+  const deployment = await deploy();
+  const ended = finalState(deployment.id);
+  await world.postgres.stop();
+  await world.postgres.start();
+  await arrive(deployment);
+  assert.is(await ended, DeploymentState.SUCCEEDED);
+  const next = await deploy();
+  await arrive(next);
+  assert.is(await finalState(next.id), DeploymentState.SUCCEEDED);
+});
+
+test.run();
