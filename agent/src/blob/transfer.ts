@@ -155,7 +155,10 @@ async function put(
     onProgress?.({ bytesDone: write.bytesDone, bytesTotal: manifest.sizeBytes });
   // The first range that fails for good ends the others.
   const ending = new AbortController();
-  const ended = signal === undefined ? ending.signal : AbortSignal.any([signal, ending.signal]);
+  const ended = ending.signal;
+  const abort = (): void => ending.abort(signal?.reason);
+  signal?.addEventListener("abort", abort, { once: true });
+  if (signal?.aborted === true) abort();
   try {
     progress();
     const ranges = missingRanges(write);
@@ -173,9 +176,10 @@ async function put(
     const results = await Promise.allSettled(workers);
     signal?.throwIfAborted();
     const failed = results.find((result) => result.status === "rejected");
-    if (failed !== undefined) throw ending.signal.reason;
+    if (failed !== undefined) throw ended.reason;
     await retry(ended, () => write.commit());
   } finally {
+    signal?.removeEventListener("abort", abort);
     await write.close();
   }
 }

@@ -12,7 +12,7 @@ import { openDirectoryBlobStore } from "../blob/index.js";
 import type { Logger } from "../log.js";
 import { resolveConfig, type BuilderConfig, type ResolvedConfig } from "./config.js";
 import { DataDirectory } from "./data-directory.js";
-import type { BuildContext } from "./execute-build.js";
+import { DIRECTORY_VARIABLE, type BuildContext } from "./execute-build.js";
 import { BuildError, BuilderStoppingError, LeaseLostError, toFailure } from "./failure.js";
 import { Git } from "./git/git.js";
 import { TrunkHistories } from "./git/trunk-history.js";
@@ -54,7 +54,7 @@ export async function startBuilder(config: BuilderConfig): Promise<Builder> {
   const data = await DataDirectory.lock(resolved.dataDir);
   try {
     const records = new GroupRecords(data.groups);
-    const killed = await records.killLeftovers();
+    const killed = await records.killLeftovers(`${DIRECTORY_VARIABLE}=${data.work}/`);
     const removed = await data.clearWork();
     if (killed + removed > 0) log.warn({ killed, removed }, "cleaned up after a killed builder");
     const git = new Git({
@@ -140,6 +140,7 @@ class LeasingBuilder implements Builder {
       this.#log.warn({ leases: [...this.#jobs.keys()] }, "stopped with results not accepted");
     }
     clearInterval(this.#ticker);
+    clearInterval(this.#heartbeat);
     await this.#stream.stop();
     clearInterval(this.#heartbeat);
     await this.#data.unlock();

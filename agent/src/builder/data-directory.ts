@@ -51,25 +51,29 @@ export class DataDirectory {
     return path.join(this.#root, "groups");
   }
 
+  get work(): string {
+    return path.join(this.#root, "work");
+  }
+
   get histories(): string {
     return path.join(this.#root, "histories");
   }
 
   /** Removes the checkouts of a former process. */
   async clearWork(): Promise<number> {
-    const names = await readdir(this.#work).catch((error: unknown) => {
+    const names = await readdir(this.work).catch((error: unknown) => {
       if (errorCode(error) !== "ENOENT") throw error;
       return [];
     });
-    for (const name of names) await removeTree(path.join(this.#work, name));
-    await mkdir(this.#work, { recursive: true });
+    for (const name of names) await removeTree(path.join(this.work, name));
+    await mkdir(this.work, { recursive: true });
     return names.length;
   }
 
   /** A new directory for one attempt to build. */
   async createWork(buildId: string, attempt: number): Promise<string> {
     const name = buildId.replaceAll(/[^A-Za-z0-9-]/g, "_").slice(0, 64);
-    return mkdtemp(path.join(this.#work, `${name}-${attempt}-`));
+    return mkdtemp(path.join(this.work, `${name}-${attempt}-`));
   }
 
   /** Lets another builder have the directory. */
@@ -77,10 +81,6 @@ export class DataDirectory {
     const lock = path.join(this.#root, "lock");
     const text = await readFile(lock, "utf8").catch(() => "");
     if (text === this.#lockText) await rm(lock, { force: true });
-  }
-
-  get #work(): string {
-    return path.join(this.#root, "work");
   }
 }
 
@@ -112,12 +112,21 @@ async function linkNew(from: string, to: string): Promise<boolean> {
   }
 }
 
+/** A power cut may have left an empty lock, which is nobody's. */
+function parseOwner(text: string): ProcessIdentity | undefined {
+  try {
+    return JSON.parse(text) as ProcessIdentity;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Removes the lock of a process that has ended; throws if it has not. */
 async function removeStale(lock: string, root: string, random: string): Promise<void> {
   const text = await readFile(lock, "utf8").catch(() => undefined);
   if (text === undefined) return;
-  const owner = JSON.parse(text) as ProcessIdentity;
-  if (await isAlive(owner)) {
+  const owner = parseOwner(text);
+  if (owner !== undefined && (await isAlive(owner))) {
     throw new DataDirectoryInUseError(
       `the data directory ${root} is in use by the builder with process ${owner.pid}; ` +
         "give each builder a directory of its own",

@@ -25,6 +25,9 @@ import type { OutputSource } from "./log/output-log.js";
 import type { GroupRecords } from "./process/group-records.js";
 import { StartError, runGroup, type GroupExit } from "./process/run-group.js";
 
+/** In the environment of whatever a build starts: by it, what outlives the build is found. */
+export const DIRECTORY_VARIABLE = "SLIPWAY_BUILD_DIRECTORY";
+
 const DEFAULT_TIMEOUT_MS = 15 * 60_000;
 const MAX_TIMEOUT_MS = 24 * 60 * 60_000;
 
@@ -104,14 +107,14 @@ async function runCommand(
         SLIPWAY_COMMIT_SHA: leased.commitSha,
         SLIPWAY_BUILD_ID: buildId,
         ...build.environment,
-        SLIPWAY_BUILD_DIRECTORY: directory,
+        [DIRECTORY_VARIABLE]: directory,
       },
       timeoutMs,
       graceMs: config.killGraceMs,
       signal,
       abortsGently: (reason) => reason instanceof BuilderStoppingError,
       records,
-      variable: `SLIPWAY_BUILD_DIRECTORY=${directory}`,
+      variable: `${DIRECTORY_VARIABLE}=${directory}`,
       onOutput: (source, chunk) =>
         log.output(source === "stdout" ? LogSource.STDOUT : LogSource.STDERR, chunk),
     });

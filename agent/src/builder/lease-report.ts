@@ -14,8 +14,11 @@ const BATCH_DELAY_MS = 100;
 const WINDOW = 8;
 /** From so many bytes on, the build's output is held back. */
 const FULL_BYTES = WINDOW * BATCH_BYTES;
-/** What is not answered by then, in ms, is said again. */
-const REPEAT_MS = 5000;
+/** A coordinator takes no more lines in one message. */
+const BATCH_LINES = 5000;
+/** What is not answered by then, in ms, is said again. A coordinator tries 15 s to keep a batch. */
+const REPEAT_LOG_MS = 20_000;
+const REPEAT_RESULT_MS = 10_000;
 const LINE_COST = 16;
 
 export type LeaseResult =
@@ -87,13 +90,13 @@ export class LeaseReport {
     this.#cutBatches(now);
     const messages: WorkRequest[] = [];
     for (const batch of this.#batches) {
-      if (!isDue(batch.sentAt, now)) continue;
+      if (!isDue(batch.sentAt, now, REPEAT_LOG_MS)) continue;
       batch.sentAt = now;
       const value = { lease: this.#lease, lines: batch.lines, batch: batch.number };
       messages.push({ message: { $case: "logs", value } });
     }
     const ready = this.finished && (!this.#hasLog || this.isLogLate(now));
-    if (ready && isDue(this.#resultSentAt, now)) {
+    if (ready && isDue(this.#resultSentAt, now, REPEAT_RESULT_MS)) {
       this.#resultSentAt = now;
       messages.push(this.#resultMessage());
     }
@@ -133,6 +136,7 @@ export class LeaseReport {
       let bytes = 0;
       let count = 0;
       for (const line of this.#lines) {
+        if (count === BATCH_LINES) break;
         if (count > 0 && bytes + line.bytes > BATCH_BYTES) break;
         bytes += line.bytes;
         count += 1;
@@ -176,6 +180,6 @@ function deferred(): Deferred {
   return { promise, resolve: () => made.resolve?.() };
 }
 
-function isDue(sentAt: number | undefined, now: number): boolean {
-  return sentAt === undefined || now - sentAt >= REPEAT_MS;
+function isDue(sentAt: number | undefined, now: number, repeatMs: number): boolean {
+  return sentAt === undefined || now - sentAt >= repeatMs;
 }

@@ -54,9 +54,8 @@ export class WorkStream {
 
   /** False if there is no stream now: say it again after the next welcome. */
   send(message: WorkRequest): boolean {
-    if (!this.#welcomed || this.#call === undefined) return false;
-    this.#call.write(message);
-    return true;
+    if (!this.#welcomed || this.#stopping.signal.aborted) return false;
+    return this.#call?.write(message) !== undefined;
   }
 
   /** Gives this stream up for another. */

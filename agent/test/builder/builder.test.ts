@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { access, mkdtemp, readFile, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import process from "node:process";
@@ -88,6 +88,17 @@ function texts({ lines }: Observed, source?: LogSource): string[] {
 function printed(observed: Observed, word: string): number | undefined {
   const line = texts(observed).find((text) => text.startsWith(`${word} `));
   return line === undefined ? undefined : Number(line.slice(word.length + 1));
+}
+
+/** Shell code that starts other shell code out of the group, and prints its number. */
+function detached(code: string): string {
+  const program = [
+    `const options = { detached: true, stdio: "inherit" };`,
+    `const child = require("child_process").spawn("sh", ["-c", "${code}"], options);`,
+    `console.log("detached", child.pid);`,
+    `child.unref();`,
+  ];
+  return `${process.execPath} -e '${program.join(" ")}'`;
 }
 
 /** A module of the agent, as a string literal. */
@@ -212,7 +223,7 @@ withBuilder("says what is wrong with an artifact", async ({ start, build, root }
 });
 
 withBuilder("takes 100 MB of output in its stride", async ({ start, build }) => {
-  await start({ logHeadBytes: 1024 * 1024 });
+  await start();
   const script =
     "head -c 100000000 /dev/zero | tr '\\0' x | fold -w 99; echo; echo the end; echo x > out";
   const since = Date.now();
@@ -241,18 +252,19 @@ withBuilder(
   },
 );
 
-withBuilder(
-  "kills what a command leaves behind, and waits for nothing",
-  async ({ start, build }) => {
-    await start();
-    const since = Date.now();
-    const observed = await result(await build("sleep 60 & echo child $!; echo x > out"));
-    assert.ok(observed.artifact, observed.failure?.message);
-    assert.ok(Date.now() - since < 5000);
-    assert.ok(texts(observed).some((text) => /left processes behind/.test(text)));
-    await until(() => !isRunning(printed(observed, "child")), "the child to be gone");
-  },
-);
+withBuilder("kills what a command leaves behind, and waits for nothing", async (setup) => {
+  const { start, build } = setup;
+  await start();
+  const since = Date.now();
+  const script = `sleep 60 & echo child $!; ${detached("exec sleep 60")}; echo x > out`;
+  const observed = await result(await build(script));
+  assert.ok(observed.artifact, observed.failure?.message);
+  assert.ok(Date.now() - since < 5000);
+  assert.ok(texts(observed).some((text) => /left processes behind/.test(text)));
+  for (const name of ["child", "detached"]) {
+    await until(() => !isRunning(printed(observed, name)), `the ${name} process to be gone`);
+  }
+});
 
 withBuilder("stops at once when the lease is lost, and says no more of it", async (setup) => {
   const { start, build, coordinator, root } = setup;
@@ -360,27 +372,14 @@ withBuilder("cleans up what a killed builder left behind", async (setup) => {
   const child = spawn(process.execPath, ["--import", "tsx", program], { stdio: "inherit" });
   const exited = once(child, "exit");
   try {
-    const orphan = path.join(root, "orphan");
-    const script = `sh -c 'echo $$ > ${orphan}; while :; do sleep 0.1; done' & echo pid $$; sleep 60`;
-    const observed = await build(script);
+    const observed = await build(`${detached("sleep 60; true")}; echo pid $$; sleep 60`);
     await until(() => printed(observed, "pid") !== undefined, "the command", 20_000);
-    await until(
-      () =>
-        access(orphan).then(
-          () => true,
-          () => false,
-        ),
-      "its child",
-    );
     child.kill("SIGKILL");
     await exited;
-    const leader = printed(observed, "pid") ?? 0;
-    assert.ok(isRunning(leader), "the command outlives the builder");
-    // The group goes on without its leader, as it does when that one dies of its closed pipes.
-    process.kill(leader, "SIGKILL");
+    const pids = [printed(observed, "pid"), printed(observed, "detached")];
+    assert.equal(pids.map(isRunning), [true, true], "they outlive the builder");
     const builder = await start();
-    const orphanPid = Number(await readFile(orphan, "utf8"));
-    await until(() => !isRunning(orphanPid), "the orphan to be gone");
+    await until(() => !pids.some(isRunning), "both to be gone");
     assert.equal(await readdir(path.join(root, "data", "work")), []);
     assert.equal(await readdir(path.join(root, "data", "groups")), []);
     await until(() => builder.stats.connected, "the new builder");

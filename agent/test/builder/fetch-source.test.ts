@@ -32,7 +32,7 @@ function withRepository(title: string, run: (setup: Setup) => Promise<void>): vo
     try {
       const repository = await createRepository(path.join(root, "repository"));
       const records = new GroupRecords(path.join(root, "groups"));
-      await records.killLeftovers();
+      await records.killLeftovers("NONE=1");
       let count = 0;
       await run({
         root,

@@ -47,6 +47,18 @@ test("sends a full batch at once", () => {
   assert.equal(brief(report.take(100)).length, 1);
 });
 
+test("bounds the lines of a batch", () => {
+  const report = new LeaseReport(LEASE);
+  report.add(
+    Array.from({ length: 12_000 }, () => line("")),
+    0,
+  );
+  const counts = report
+    .take(100)
+    .map(({ message }) => (message?.$case === "logs" ? message.value.lines.length : 0));
+  assert.equal(counts, [5000, 5000, 2000]);
+});
+
 test("sends the result after the log is acknowledged, until told to stop", () => {
   const report = new LeaseReport(LEASE);
   report.add([line("a")], 0);
@@ -60,7 +72,7 @@ test("sends the result after the log is acknowledged, until told to stop", () =>
   report.acknowledge(1);
   assert.equal(brief(report.take(30)), ["complete"]);
   assert.equal(brief(report.take(40)), []);
-  assert.equal(brief(report.take(5030)), ["complete"], "repeated if nothing is heard");
+  assert.equal(brief(report.take(10_030)), ["complete"], "repeated if nothing is heard");
 });
 
 test("a new stream hears everything that was not answered, in order", () => {

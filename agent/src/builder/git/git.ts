@@ -94,7 +94,7 @@ export class Git {
       signal,
       abortsGently: (reason) => reason instanceof BuilderStoppingError,
       records: this.options.records,
-      variable: "",
+      variable: undefined,
       onOutput: (source, chunk) => {
         if (source === "stdout") stdout = (stdout + chunk.toString("utf8")).slice(0, STDOUT_MAX);
         else stderr = (stderr + chunk.toString("utf8")).slice(-STDERR_TAIL);

@@ -1,18 +1,9 @@
 import { mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import process from "node:process";
-import { isAlive, processStartTime } from "../../process/identity.js";
+import { isAlive, processStartTime, type ProcessIdentity } from "../../process/identity.js";
 import { errorCode } from "../../store/errors.js";
-import { groupHasVariable } from "./group-members.js";
-
-interface GroupRecord {
-  /** Of the leader, and so of the group. */
-  pid: number;
-  /** Empty if it had ended before it could be read. */
-  startTime: string;
-  /** `NAME=VALUE` in the environment of the group's processes; empty for none. */
-  variable: string;
-}
+import { killStrays } from "./strays.js";
 
 /** Sends a signal to a process group. False if there is none any more. */
 export function killGroup(group: number, signal: NodeJS.Signals | 0): boolean {
@@ -36,48 +27,45 @@ export class GroupRecords {
   }
 
   /** Notes a group that has just been started. Returns what forgets it again. */
-  async add(pid: number, variable: string): Promise<() => Promise<void>> {
-    const startTime = (await processStartTime(pid)) ?? "";
-    const record: GroupRecord = { pid, startTime, variable };
+  async add(pid: number): Promise<() => Promise<void>> {
+    const startTime = await processStartTime(pid);
+    if (startTime === undefined) return () => Promise.resolve();
+    const leader: ProcessIdentity = { pid, startTime };
     const file = path.join(this.#directory, `${pid}.json`);
-    await writeFile(file, JSON.stringify(record));
+    await writeFile(file, JSON.stringify(leader));
     return () => rm(file, { force: true });
   }
 
   /**
-   * Kills the groups that a former process left running, and forgets them. A number that another
-   * process has got since is left alone. Returns how many were killed.
+   * Kills what a former process left running: the groups whose leaders still live, and all else
+   * that has this in its environment (see killStrays). A number that another process has got since
+   * is left alone. Returns how many groups and processes were killed.
    */
-  async killLeftovers(): Promise<number> {
+  async killLeftovers(variable: string): Promise<number> {
     await mkdir(this.#directory, { recursive: true });
     let killed = 0;
     for (const name of await readdir(this.#directory)) {
       const file = path.join(this.#directory, name);
-      const record = parse(await readFile(file, "utf8"));
-      if (record !== undefined && (await isOurs(record)) && killGroup(record.pid, "SIGKILL")) {
+      const leader = parse(await readFile(file, "utf8"));
+      if (leader !== undefined && (await isAlive(leader)) && killGroup(leader.pid, "SIGKILL")) {
         killed += 1;
       }
       await rm(file, { force: true });
     }
-    return killed;
+    return killed + (await killStrays(variable));
   }
 }
 
-async function isOurs({ pid, startTime, variable }: GroupRecord): Promise<boolean> {
-  if (startTime !== "" && (await isAlive({ pid, startTime }))) return true;
-  return variable !== "" && groupHasVariable(pid, variable);
-}
-
 /** A record that was cut off while it was written is none. */
-function parse(text: string): GroupRecord | undefined {
+function parse(text: string): ProcessIdentity | undefined {
   let value: unknown;
   try {
     value = JSON.parse(text);
   } catch {
     return undefined;
   }
-  const { pid, startTime, variable } = value as Partial<Record<keyof GroupRecord, unknown>>;
+  const { pid, startTime } = value as Partial<Record<keyof ProcessIdentity, unknown>>;
   return typeof pid === "number" && pid > 1 && typeof startTime === "string"
-    ? { pid, startTime, variable: typeof variable === "string" ? variable : "" }
+    ? { pid, startTime }
     : undefined;
 }

@@ -2,6 +2,7 @@ import { spawn, type ChildProcessByStdio } from "node:child_process";
 import type { Readable } from "node:stream";
 import { errorCode } from "../../store/errors.js";
 import { killGroup, type GroupRecords } from "./group-records.js";
+import { killStrays } from "./strays.js";
 
 /** How long the pipes of an ended group are waited for. */
 const DRAIN_MS = 500;
@@ -21,8 +22,11 @@ export interface GroupOptions {
   /** True if an abort for this reason leaves the group its grace; else it is killed at once. */
   abortsGently: (reason: unknown) => boolean;
   records: GroupRecords;
-  /** `NAME=VALUE` of the environment, by which the group's processes are known. */
-  variable: string;
+  /**
+   * `NAME=VALUE` of the environment, by which also those processes are known that left the group;
+   * they end with it. Undefined if nobody would.
+   */
+  variable: string | undefined;
   /** Takes output. A promise holds the group's output back until it resolves. */
   onOutput: (source: "stdout" | "stderr", chunk: Buffer) => Promise<void> | undefined;
 }
@@ -32,7 +36,7 @@ export interface GroupExit {
   exitCode: number | null;
   signal: NodeJS.Signals | null;
   timedOut: boolean;
-  /** The leader left processes behind, which were killed. */
+  /** The leader left processes behind, in its group or out of it, which were killed. */
   leftBehind: boolean;
 }
 
@@ -91,10 +95,11 @@ export async function runGroup(options: GroupOptions): Promise<GroupExit> {
   else options.signal.addEventListener("abort", abort, { once: true });
   let forget: (() => Promise<void>) | undefined;
   try {
-    forget = await options.records.add(group, options.variable);
+    forget = await options.records.add(group);
     const exit = await Promise.race([ended, unkillable]);
-    const leftBehind = killGroup(group, 0);
-    killGroup(group, "SIGKILL");
+    const leftGroup = killGroup(group, "SIGKILL");
+    const strays = options.variable === undefined ? 0 : await killStrays(options.variable);
+    const leftBehind = leftGroup || strays > 0;
     // Nobody can be held back any more, and what is still in the pipes is little.
     resume();
     const drained = new Promise<void>((resolve) => timers.push(setTimeout(resolve, DRAIN_MS)));

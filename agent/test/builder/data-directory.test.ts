@@ -1,0 +1,98 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmod, mkdir, mkdtemp, readFile, readdir, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import process from "node:process";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { DataDirectory, DataDirectoryInUseError } from "../../src/builder/data-directory.js";
+import { GroupRecords } from "../../src/builder/process/group-records.js";
+import { isAlive, ownIdentity, processStartTime } from "../../src/process/identity.js";
+import { remove } from "./repository.js";
+
+const test = suite("data directory");
+
+function withDirectory(title: string, run: (directory: string) => Promise<void>): void {
+  test(title, async () => {
+    const directory = await mkdtemp(path.join(tmpdir(), "slipway-data-"));
+    try {
+      await run(directory);
+    } finally {
+      await remove(directory);
+    }
+  });
+}
+
+withDirectory("is one builder's at a time", async (directory) => {
+  const first = await DataDirectory.lock(directory);
+  const refused = await DataDirectory.lock(directory).catch((error: unknown) => error);
+  assert.instance(refused, DataDirectoryInUseError);
+  await first.unlock();
+  const second = await DataDirectory.lock(directory);
+  await first.unlock();
+  assert.equal(await readdir(directory), ["lock"], "an old holder does not unlock a new one");
+  await second.unlock();
+  assert.equal(await readdir(directory), []);
+});
+
+withDirectory("is taken over from a process that has ended", async (directory) => {
+  const own = await ownIdentity();
+  const recycled = JSON.stringify({ ...own, startTime: "another" });
+  for (const left of ["", "{", recycled, JSON.stringify({ pid: 2 ** 22 + 1, startTime: "x" })]) {
+    await writeFile(path.join(directory, "lock"), left);
+    const starters = Array.from({ length: 4 }, () =>
+      DataDirectory.lock(directory).catch((error: unknown) => error),
+    );
+    const locks = (await Promise.all(starters)).filter((each) => each instanceof DataDirectory);
+    assert.is(locks.length, 1, `one of several takes over from ${left}`);
+    assert.is(JSON.parse(await readFile(path.join(directory, "lock"), "utf8")).pid, process.pid);
+    await locks[0]?.unlock();
+  }
+});
+
+withDirectory("clears checkouts, also write-protected ones", async (directory) => {
+  const data = await DataDirectory.lock(directory);
+  assert.is(await data.clearWork(), 0);
+  const work = await data.createWork("../../x", 3);
+  assert.is(path.dirname(work), data.work);
+  await mkdir(path.join(work, "a", "b"), { recursive: true });
+  await writeFile(path.join(work, "a", "b", "c"), "");
+  await chmod(path.join(work, "a", "b"), 0o500);
+  await chmod(path.join(work, "a"), 0o500);
+  assert.is(await data.clearWork(), 1);
+  assert.equal(await readdir(data.work), []);
+  await data.unlock();
+});
+
+withDirectory("kills recorded groups, but nobody who got their number since", async (directory) => {
+  const children = [0, 1].map(() => spawn("sleep", ["60"], { detached: true, stdio: "ignore" }));
+  const exits = children.map((child) => once(child, "exit"));
+  const [ours = 0, other = 0] = children.map((child) => child.pid ?? 0);
+  try {
+    const records = new GroupRecords(directory);
+    await records.add(ours);
+    await records.add(other);
+    const record = { pid: other, startTime: "another" };
+    await writeFile(path.join(directory, `${other}.json`), JSON.stringify(record));
+    await writeFile(path.join(directory, "9.json"), '{"pid":');
+    const next = new GroupRecords(directory);
+    assert.is(await next.killLeftovers("NOBODY_HAS_THIS=1"), 1);
+    await exits[0];
+    assert.is(await processStartTime(ours), undefined);
+    assert.ok((await processStartTime(other)) !== undefined);
+    assert.equal(await readdir(directory), []);
+  } finally {
+    for (const child of children) child.kill("SIGKILL");
+    await Promise.all(exits);
+  }
+});
+
+test("tells processes apart by when they started", async () => {
+  const own = await ownIdentity();
+  assert.ok(await isAlive(own));
+  assert.not(await isAlive({ ...own, startTime: `${own.startTime}0` }));
+  assert.not(await isAlive({ pid: 2 ** 22 + 1, startTime: own.startTime }));
+});
+
+test.run();
