@@ -65,39 +65,44 @@ async function goalOf({ application }: Deployment): Promise<ApplicationGoal | un
   return entry === null ? undefined : ApplicationGoal.decode(entry.value);
 }
 
-/** Follows a deployment to the end of its stream. */
-async function finalState(id: string): Promise<DeploymentState | undefined> {
+/** Follows a deployment to the end of its stream, once that has begun. */
+async function follow(id: string): Promise<{ final: Promise<DeploymentState | undefined> }> {
   const stream = clients.deployments.watchDeployment({ id });
   let last: DeploymentState | undefined;
-  for await (const { deployment } of stream as AsyncIterable<WatchDeploymentResponse>) {
-    last = deployment?.state;
-  }
-  return last;
+  stream.on("data", ({ deployment }: WatchDeploymentResponse) => (last = deployment?.state));
+  const final = new Promise<DeploymentState | undefined>((resolve, reject) => {
+    stream.on("end", () => resolve(last));
+    stream.on("error", reject);
+  });
+  final.catch(() => undefined);
+  await until("the present state", () => last !== undefined);
+  return { final };
 }
 
 test("a deployment made while NATS is away goes out when it is back", async () => {
   await world.natsServer.stop();
   const deployment = await deploy();
   assert.is(deployment.state, DeploymentState.RUNNING);
-  const ended = finalState(deployment.id);
+  const { final } = await follow(deployment.id);
   await world.natsServer.start();
   const written = await until("the goal", () => goalOf(deployment).catch(() => undefined));
   assert.is(written.deploymentId, deployment.id);
   await region.beat();
   await arrive(deployment);
-  assert.is(await ended, DeploymentState.SUCCEEDED);
+  assert.is(await final, DeploymentState.SUCCEEDED);
 });
 
 test("a watch and a deployment outlive a restart of Postgres", async () => {
   const deployment = await deploy();
-  const ended = finalState(deployment.id);
+  const { final } = await follow(deployment.id);
   await world.postgres.stop();
   await world.postgres.start();
   await arrive(deployment);
-  assert.is(await ended, DeploymentState.SUCCEEDED);
+  assert.is(await final, DeploymentState.SUCCEEDED);
   const next = await deploy();
   await arrive(next);
-  assert.is(await finalState(next.id), DeploymentState.SUCCEEDED);
+  const { final: nextFinal } = await follow(next.id);
+  assert.is(await nextFinal, DeploymentState.SUCCEEDED);
 });
 
 test.run();
