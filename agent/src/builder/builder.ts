@@ -24,7 +24,7 @@ import { WorkStream } from "./work-stream.js";
 const TICK_MS = 50;
 
 /** Counts since the builder started, and what it does now. */
-export interface BuilderStats {
+interface BuilderStats {
   connected: boolean;
   running: number;
   succeeded: number;

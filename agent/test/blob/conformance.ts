@@ -57,7 +57,7 @@ export async function putSample(
   await write.close();
 }
 
-export async function readAll(
+async function readAll(
   store: BlobStore,
   digest: string,
   offset: number,
@@ -68,7 +68,7 @@ export async function readAll(
   return Buffer.concat(parts);
 }
 
-export async function listAll(store: BlobStore): Promise<string[]> {
+async function listAll(store: BlobStore): Promise<string[]> {
   const digests: string[] = [];
   for await (const digest of store.list()) digests.push(digest);
   return digests.sort();
