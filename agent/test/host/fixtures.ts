@@ -12,6 +12,7 @@ import {
   RunSpec,
   SignedGoal,
   type HostApplicationStatus,
+  type HostPhase,
 } from "@slipway/proto";
 import { pino } from "pino";
 import { HostApplications } from "../../src/host/host-applications.js";
@@ -213,7 +214,7 @@ export class TestHost {
   }
 
   /** Waits for a phase at a generation. */
-  async reaches(generation: number, phase: number): Promise<HostApplicationStatus> {
+  async reaches(generation: number, phase: HostPhase): Promise<HostApplicationStatus> {
     return eventually(`phase ${phase} at generation ${generation}`, () => {
       const status = this.status();
       return status.generation === generation && status.phase === phase && status;
