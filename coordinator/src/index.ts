@@ -68,10 +68,10 @@ async function createContext(
   });
   lifetimes.add("the replication database", () => replicationDb.destroy());
   await retryUntil("migrating the database", until, () =>
-    migrate(db, config.databaseUrl, migrations, { timeoutMs: config.startTimeoutMs, log }),
+    migrate(config.databaseUrl, migrations, { timeoutMs: config.startTimeoutMs, log }),
   );
   await retryUntil("migrating the replication database", until, () =>
-    migrate(replicationDb, config.replicationDatabaseUrl, replicationMigrations, {
+    migrate(config.replicationDatabaseUrl, replicationMigrations, {
       timeoutMs: config.startTimeoutMs,
       log,
     }),

@@ -23,7 +23,7 @@ export async function openTestDatabase(): Promise<TestDatabase> {
   const server = await startPostgres();
   const url = await server.createDatabase("main");
   const db = openPool(url);
-  await migrate(db, url, migrations, { timeoutMs: 10_000, log: silent });
+  await migrate(url, migrations, { timeoutMs: 10_000, log: silent });
   const close = async (): Promise<void> => {
     await db.destroy();
     await server.stop();

@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Knex } from "knex";
 import { Client } from "pg";
 import type { Logger } from "pino";
-import { connectionConfig } from "./connection.js";
+import { connectionConfig, openDatabase } from "./connection.js";
 
 /** One step of a schema. Never changed once released; there is no way back. */
 export interface Migration {
@@ -12,6 +12,7 @@ export interface Migration {
 
 /** Any number that nothing else uses: whoever holds this lock migrates. */
 const LOCK_KEY = 7_216_840_331;
+const STEP_TIMEOUT_MS = 3_600_000;
 
 /**
  * Brings a database to the newest schema. Several may do so at once: a session's advisory lock lets
@@ -19,7 +20,6 @@ const LOCK_KEY = 7_216_840_331;
  * @throws Error if the lock can't be had within timeoutMs.
  */
 export async function migrate(
-  db: Knex,
   url: string,
   migrations: readonly Migration[],
   { timeoutMs, log }: { timeoutMs: number; log: Logger },
@@ -29,6 +29,14 @@ export async function migrate(
   );
   lock.on("error", (error) => log.warn({ err: error }, "the migration lock's connection broke"));
   await lock.connect();
+  // A step over a large table may take its time.
+  const db = openDatabase({
+    url,
+    poolSize: 2,
+    statementTimeoutMs: STEP_TIMEOUT_MS,
+    applicationName: "slipway migrate",
+    log,
+  });
   try {
     await acquire(lock, timeoutMs);
     const config: Knex.MigratorConfig = {
@@ -41,6 +49,7 @@ export async function migrate(
     const [, done] = (await db.migrate.latest(config)) as [number, string[]];
     if (done.length > 0) log.info({ migrations: done }, "database migrated");
   } finally {
+    await db.destroy();
     await lock.end();
   }
 }

@@ -1,0 +1,172 @@
+import { LogSource, type LogLine } from "@slipway/proto";
+import { NatsError } from "nats";
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { LogTail } from "../../src/logs/log-tail.js";
+import { LogWriter } from "../../src/logs/log-writer.js";
+import { afterMessage, firstMessageAfter, lineSequence } from "../../src/logs/sequence.js";
+import { MESSAGE_MAX_BYTES, packLines, splitText } from "../../src/logs/split-lines.js";
+import { silent } from "../postgres.js";
+
+const { signal } = new AbortController();
+const line = (text: string): LogLine => ({
+  sequence: 0,
+  time: new Date(0),
+  attempt: 1,
+  source: LogSource.STDOUT,
+  text,
+});
+const unreachable = (): Promise<never> => Promise.reject(new NatsError("timeout", "TIMEOUT"));
+
+test("long texts are cut between characters", () => {
+  const table: [string, number, string[]][] = [
+    ["", 4, [""]],
+    ["abc", 4, ["abc"]],
+    ["abcdef", 4, ["abcd", "ef"]],
+    ["aé€😀b", 4, ["aé", "€", "😀", "b"]],
+    ["😀😀", 4, ["😀", "😀"]],
+  ];
+  for (const [text, bytes, pieces] of table) assert.equal(splitText(text, bytes), pieces);
+});
+
+test("lines are packed in order, within a message's bounds", () => {
+  const many = Array.from({ length: 2_500 }, (_, number) => line(`${number}`));
+  const packed = packLines(many);
+  assert.equal(
+    packed.map(({ length }) => length),
+    [1_000, 1_000, 500],
+  );
+  assert.equal(packed.flat(), many);
+  const big = packLines(Array.from({ length: 100 }, () => line("x".repeat(16_000))));
+  assert.ok(big.length >= 3);
+  for (const message of big) {
+    assert.ok(message.reduce((sum, { text }) => sum + text.length, 0) <= MESSAGE_MAX_BYTES);
+  }
+  assert.equal(packLines([]), []);
+});
+
+test("sequences rise within a message and from one to the next", () => {
+  assert.is(firstMessageAfter(0), 1);
+  assert.is(firstMessageAfter(lineSequence(7, 0)), 7);
+  assert.is(firstMessageAfter(lineSequence(7, 999)), 7);
+  assert.is(firstMessageAfter(afterMessage(7)), 8);
+  assert.ok(lineSequence(7, 999) < afterMessage(7));
+  assert.ok(afterMessage(7) < lineSequence(8, 0));
+  assert.ok(lineSequence(1, 0) > 0);
+});
+
+test("a batch is tried again until it is kept", async () => {
+  const kept: string[] = [];
+  let failures = 2;
+  const logs = {
+    append: (_: string, name: string) => {
+      failures -= 1;
+      if (failures >= 0) return unreachable();
+      kept.push(name);
+      return Promise.resolve();
+    },
+  };
+  const writer = new LogWriter({ logs, log: silent });
+  await writer.write({ buildId: "x", attempt: 1, batch: 1, lines: [line("a")] }, signal);
+  assert.equal(kept, ["1/1"]);
+});
+
+test("what can't be kept in time is dropped, and the log says so afterwards", async () => {
+  const kept: [string, string][] = [];
+  let isDown = true;
+  const logs = {
+    append: (_: string, name: string, lines: readonly LogLine[]) => {
+      if (isDown) return unreachable();
+      for (const { text } of lines) kept.push([name, text]);
+      return Promise.resolve();
+    },
+  };
+  const writer = new LogWriter({ logs, log: silent, retryMs: 1, maxWaiting: 2 });
+  const batch = (number: number) => ({
+    buildId: "x",
+    attempt: 1,
+    batch: number,
+    lines: [line(`a${number}`), line(`b${number}`)],
+  });
+  await Promise.all([1, 2, 3].map((number) => writer.write(batch(number), signal)));
+  isDown = false;
+  await writer.write(batch(4), signal);
+  assert.equal(kept, [
+    ["1/before 4", "6 log lines are missing here: they could not be kept"],
+    ["1/4", "a4"],
+    ["1/4", "b4"],
+  ]);
+});
+
+test("more than is kept of an attempt ends its log with a word", async () => {
+  const kept: string[] = [];
+  const logs = {
+    append: (_: string, __: string, lines: readonly LogLine[]) => {
+      kept.push(...lines.map(({ text }) => text));
+      return Promise.resolve();
+    },
+  };
+  const writer = new LogWriter({ logs, log: silent, maxBytesPerAttempt: 1_048_576 });
+  for (let number = 1; number <= 5; number += 1) {
+    const lines = [line("x".repeat(500_000))];
+    await writer.write({ buildId: "x", attempt: 1, batch: number, lines }, signal);
+  }
+  assert.is(kept.length, 3);
+  assert.is(kept[2], "the log ends here: more than 1 MiB is not kept");
+  await writer.write({ buildId: "x", attempt: 2, batch: 1, lines: [line("again")] }, signal);
+  assert.is(kept[3], "again");
+});
+
+test("a tail says once that logs are not readable, and goes on when they are", async () => {
+  let isDown = true;
+  let now = 0;
+  const asked: number[] = [];
+  const logs = {
+    read: (_: string, after: number) => {
+      asked.push(after);
+      if (isDown) return unreachable();
+      const sequence = lineSequence(5, 0);
+      return Promise.resolve({
+        lines: after < sequence ? [{ ...line("a"), sequence }] : [],
+        position: afterMessage(5),
+        more: false,
+      });
+    },
+  };
+  const tail = new LogTail({ logs, buildId: "x", after: 2_050, log: silent, now: () => now });
+  const { lines } = await tail.read();
+  assert.equal(
+    lines.map(({ sequence, source }) => [sequence, source]),
+    [[2_050, LogSource.SYSTEM]],
+  );
+  // Left alone for a while: each try waits for a time-out.
+  assert.equal((await tail.read()).lines, []);
+  assert.equal(asked, [2_050]);
+  now = 20_000;
+  assert.equal((await tail.read()).lines, []);
+  isDown = false;
+  now = 40_000;
+  assert.equal(
+    (await tail.read()).lines.map(({ text }) => text),
+    ["a"],
+  );
+  assert.equal((await tail.read()).lines, []);
+  assert.is(asked.at(-1), afterMessage(5));
+});
+
+test("the rest of a log that can't be read ends in bounded tries", async () => {
+  let tries = 0;
+  const logs = {
+    read: () => {
+      tries += 1;
+      return unreachable();
+    },
+  };
+  const tail = new LogTail({ logs, buildId: "x", after: 0, log: silent, now: () => 0 });
+  const texts: string[] = [];
+  for await (const lines of tail.rest()) texts.push(...lines.map(({ text }) => text));
+  assert.is(tries, 3);
+  assert.equal(texts, ["the rest of the log is not available: its storage does not answer"]);
+});
+
+test.run();
