@@ -2,20 +2,19 @@ import type { Logger } from "pino";
 import { Bitfield } from "../store/bitfield.js";
 import { ManifestError, digestFromBytes, digestHex, digestToBytes } from "../store/manifest.js";
 import type { ArtifactWrite } from "../store/types.js";
-import { Announcer } from "./announcer.js";
 import type { BufferPool } from "./buffers.js";
 import { type Control, ProtocolError } from "./frames.js";
 import type { Library } from "./library.js";
-import { MANIFEST_PART_BYTES, ManifestFetcher } from "./manifest-fetcher.js";
+import { ManifestFetcher } from "./manifest-fetcher.js";
 import type { Peer, PeerEvents } from "./peer.js";
 import type { Request } from "./requests.js";
 import { Scheduler, type Withdraw } from "./scheduler.js";
+import { Sharing } from "./sharing.js";
 import type { StatsBook } from "./stats.js";
 import { Transfer } from "./transfer.js";
 import type { FetchOptions, FetchProgress } from "./types.js";
 
 const TICK_MS = 100;
-const PROGRESS_MS = 250;
 
 export interface ExchangeOptions {
   selfId: string;
@@ -34,11 +33,9 @@ export class Exchange {
   readonly #options: ExchangeOptions;
   readonly #peers = new Map<string, Peer>();
   readonly #scheduler: Scheduler;
-  readonly #announcer: Announcer;
+  readonly #sharing: Sharing;
   readonly #manifests: ManifestFetcher;
   readonly #transfers = new Map<string, Transfer>();
-  /** Peers whose BadChunk is being looked into. */
-  readonly #rechecking = new Set<string>();
   #timer: NodeJS.Timeout | undefined;
   #scheduled = false;
   #closed = false;
@@ -46,9 +43,11 @@ export class Exchange {
   constructor(options: ExchangeOptions) {
     this.#options = options;
     this.#scheduler = new Scheduler(options.selfId);
-    this.#announcer = new Announcer(options.library, (id, message) =>
-      this.#peers.get(id)?.neighbour.send(message),
-    );
+    this.#sharing = new Sharing({
+      library: options.library,
+      log: options.log,
+      send: (id, message) => this.#peers.get(id)?.neighbour.send(message),
+    });
     this.#manifests = new ManifestFetcher((peer, error) => options.ban(peer, error.message));
   }
 
@@ -89,14 +88,13 @@ export class Exchange {
     if (this.#peers.get(peer.id) !== peer) return;
     this.#peers.delete(peer.id);
     this.#scheduler.removePeer(peer.id);
-    this.#announcer.removePeer(peer.id);
+    this.#sharing.removePeer(peer.id);
     this.#manifests.removePeer(peer);
     this.#schedule();
   }
 
   announce(digest: string): void {
-    this.#options.library.release(digest);
-    void this.#announcer.announce(digest).catch(this.#logFailure("announcing"));
+    this.#sharing.announce(digest);
   }
 
   async *fetch(digest: string, options: FetchOptions): AsyncGenerator<FetchProgress, void, void> {
@@ -111,12 +109,7 @@ export class Exchange {
     const transfer = this.#transfers.get(digest) ?? this.#begin(digest, store);
     transfer.users++;
     try {
-      while (transfer.ended === undefined) {
-        await beat(transfer, PROGRESS_MS, signal);
-        if (transfer.ended === undefined) yield { ...transfer.progress };
-      }
-      await transfer.done;
-      yield { ...transfer.progress };
+      yield* transfer.watch(signal);
     } finally {
       if (--transfer.users === 0) {
         transfer.stop(new Error("nobody wants it any more"));
@@ -141,16 +134,14 @@ export class Exchange {
         break;
       case "manifestRequest": {
         const { artifact, offset } = message.value;
-        void this.#sendManifest(peer, digestOf(artifact), offset).catch(
-          this.#logFailure("sharing"),
-        );
+        this.#sharing.sendManifest(peer.id, digestOf(artifact), offset);
         break;
       }
       case "manifestPart":
         this.#manifests.accept(peer, digestOf(message.value.artifact), message.value);
         break;
       case "badChunk":
-        void this.#recheck(peer, digestOf(message.value.artifact), message.value.chunk);
+        this.#sharing.recheck(peer.id, digestOf(message.value.artifact), message.value.chunk);
         break;
       case "chunkRequest":
         peer.serve(message, digestOf(message.value.artifact));
@@ -180,7 +171,7 @@ export class Exchange {
     const transfers = [...this.#transfers.values()];
     for (const transfer of transfers) transfer.stop(new Error("the swarm is closed"));
     await Promise.allSettled(transfers.map((transfer) => transfer.done));
-    this.#announcer.close();
+    this.#sharing.close();
   }
 
   #begin(digest: string, store: FetchOptions["store"]): Transfer {
@@ -205,13 +196,12 @@ export class Exchange {
 
   #beginChunks(transfer: Transfer, write: ArtifactWrite): void {
     const { digest, manifest, have } = write;
-    this.#options.library.release(digest);
     this.#options.library.addWrite(write);
     this.#scheduler.addDownload(digest, manifest, have);
-    for (const id of this.#announcer.interested(digest)) {
+    for (const id of this.#sharing.interested(digest)) {
       this.#scheduler.setFetching(id, digest, true);
     }
-    void this.#announcer.announce(digest).catch(this.#logFailure("announcing"));
+    this.#sharing.announce(digest);
     // Asked again where it was asked for the manifest: now the answers can be understood.
     for (const peer of this.#peers.values()) this.#askAbout(peer, transfer.digest);
     this.#timer ??= setInterval(() => this.#tick(), TICK_MS);
@@ -236,10 +226,7 @@ export class Exchange {
 
   #onInterest(peer: Peer, digest: string, interested: boolean): void {
     this.#scheduler.setFetching(peer.id, digest, interested);
-    if (!interested) this.#announcer.removeInterest(peer.id, digest);
-    else {
-      void this.#announcer.addInterest(peer.id, digest).catch(this.#logFailure("sharing"));
-    }
+    this.#sharing.setInterest(peer.id, digest, interested);
   }
 
   #onAvailability(peer: Peer, digest: string, what: Buffer | "all"): void {
@@ -267,14 +254,6 @@ export class Exchange {
       throw error;
     }
     this.#schedule();
-  }
-
-  async #sendManifest(peer: Peer, digest: string, offset: number): Promise<void> {
-    const artifact = digestToBytes(digest);
-    const bytes = await this.#options.library.use(digest, ({ manifest }) => manifest.bytes);
-    const data = bytes?.subarray(offset, offset + MANIFEST_PART_BYTES) ?? Buffer.alloc(0);
-    const value = { artifact, offset, totalBytes: bytes?.length ?? 0, data };
-    peer.neighbour.send({ $case: "manifestPart", value });
   }
 
   #onChunk(peer: Peer, requestId: number, bytes: Buffer, fallback: boolean): void {
@@ -307,7 +286,7 @@ export class Exchange {
       this.#scheduler.stored(request);
       transfer.count(request.size, peer.seeder);
       stats.received(request.size, peer.seeder, fallback);
-      this.#announcer.have(digest, chunk);
+      this.#sharing.have(digest, chunk);
       if (this.#scheduler.isDone(digest)) transfer.finish();
     } catch (error) {
       this.#scheduler.spoiled(request);
@@ -315,29 +294,6 @@ export class Exchange {
     } finally {
       buffers.give(bytes);
       this.#schedule();
-    }
-  }
-
-  /** Somebody says that this peer's copy of a chunk is wrong. */
-  async #recheck(peer: Peer, digest: string, chunk: number): Promise<void> {
-    if (this.#rechecking.has(peer.id)) return;
-    this.#rechecking.add(peer.id);
-    const { library, log } = this.#options;
-    try {
-      const right = await library.use(digest, async (shared) => {
-        const { manifest } = shared;
-        if (chunk >= manifest.chunkCount || !shared.has(chunk)) return true;
-        const bytes = Buffer.allocUnsafe(manifest.sizeOf(chunk));
-        await shared.read(chunk, bytes);
-        return manifest.verify(chunk, bytes);
-      });
-      if (right !== false) return;
-      library.withhold(digest);
-      log.error({ digest, chunk }, "the copy on this disk is damaged: not shared any more");
-    } catch (error) {
-      log.error({ err: error, digest, chunk }, "checking a chunk again failed");
-    } finally {
-      this.#rechecking.delete(peer.id);
     }
   }
 
@@ -368,10 +324,6 @@ export class Exchange {
   #withdraw(withdrawn: readonly Withdraw[]): void {
     for (const { peer, requestId } of withdrawn) this.#peers.get(peer)?.withdraw(requestId);
   }
-
-  #logFailure(what: string): (error: unknown) => void {
-    return (error) => this.#options.log.error({ err: error }, `${what} an artifact failed`);
-  }
 }
 
 function digestOf(artifact: Buffer): string {
@@ -381,23 +333,4 @@ function digestOf(artifact: Buffer): string {
     if (error instanceof ManifestError) throw new ProtocolError(error.message, { cause: error });
     throw error;
   }
-}
-
-/** Waits until the transfer ended or is aborted, at most `ms`. */
-async function beat(transfer: Transfer, ms: number, signal: AbortSignal): Promise<void> {
-  const cleanUp: (() => void)[] = [];
-  await new Promise<void>((resolve) => {
-    const wake = (): void => resolve();
-    const timer = setTimeout(wake, ms);
-    signal.addEventListener("abort", wake);
-    transfer.wakers.add(wake);
-    cleanUp.push(
-      () => clearTimeout(timer),
-      () => signal.removeEventListener("abort", wake),
-      () => transfer.wakers.delete(wake),
-    );
-    if (transfer.ended !== undefined || signal.aborted) wake();
-  });
-  for (const undo of cleanUp) undo();
-  signal.throwIfAborted();
 }

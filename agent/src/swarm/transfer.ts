@@ -1,6 +1,8 @@
 import type { ArtifactStore, ArtifactWrite } from "../store/types.js";
 import type { FetchProgress } from "./types.js";
 
+const PROGRESS_MS = 250;
+
 export interface TransferSteps {
   /** Bytes of the manifest, from the swarm. */
   fetchManifest: (digest: string, signal: AbortSignal) => Promise<Buffer>;
@@ -26,10 +28,9 @@ export class Transfer {
   /** Settles when it is complete or given up, and everything is closed. */
   readonly done: Promise<void>;
   users = 0;
-  /** Once `done` has settled. */
-  ended: true | undefined;
-  /** Called then. */
-  readonly wakers = new Set<() => void>();
+  #ended = false;
+  /** Called when `done` has settled. */
+  readonly #wakers = new Set<() => void>();
   #write: ArtifactWrite | undefined;
   readonly #store: ArtifactStore;
   readonly #steps: TransferSteps;
@@ -44,8 +45,8 @@ export class Transfer {
     this.done = this.#run();
     // Those who fetch it hear of a failure; nobody may be left who does.
     const end = (): void => {
-      this.ended = true;
-      for (const wake of this.wakers) wake();
+      this.#ended = true;
+      for (const wake of this.#wakers) wake();
     };
     this.done.then(end, end);
   }
@@ -57,6 +58,16 @@ export class Transfer {
   get write(): ArtifactWrite {
     if (this.#write === undefined) throw new Error("the transfer has no manifest yet");
     return this.#write;
+  }
+
+  /** Progress now and then, the last when it is complete. Throws the signal's reason, or its own. */
+  async *watch(signal: AbortSignal): AsyncGenerator<FetchProgress, void, void> {
+    while (!this.#ended) {
+      await this.#beat(signal);
+      if (!this.#ended) yield { ...this.progress };
+    }
+    await this.done;
+    yield { ...this.progress };
   }
 
   /** All chunks are here. */
@@ -78,6 +89,25 @@ export class Transfer {
     this.progress.bytesDone += bytes;
     if (seeder) this.progress.fromSeeders += bytes;
     else this.progress.fromPeers += bytes;
+  }
+
+  /** Waits until it ended or the signal is aborted, at most PROGRESS_MS. */
+  async #beat(signal: AbortSignal): Promise<void> {
+    const cleanUp: (() => void)[] = [];
+    await new Promise<void>((resolve) => {
+      const wake = (): void => resolve();
+      const timer = setTimeout(wake, PROGRESS_MS);
+      signal.addEventListener("abort", wake);
+      this.#wakers.add(wake);
+      cleanUp.push(
+        () => clearTimeout(timer),
+        () => signal.removeEventListener("abort", wake),
+        () => this.#wakers.delete(wake),
+      );
+      if (this.#ended || signal.aborted) wake();
+    });
+    for (const undo of cleanUp) undo();
+    signal.throwIfAborted();
   }
 
   async #run(): Promise<void> {
