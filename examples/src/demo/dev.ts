@@ -2,7 +2,7 @@ import path from "node:path";
 import type { LocalFleet } from "../local-fleet/fleet.js";
 import type { Display } from "./display.js";
 import { sampleApplication, SAMPLE_APPLICATION } from "./sample-application.js";
-import { createSampleRepository } from "./sample-repository.js";
+import { createSampleRepository, type SampleRepository } from "./sample-repository.js";
 
 /** Prints where everything is and what to try, and waits until the fleet's signal aborts. */
 export async function runDev(fleet: LocalFleet, display: Display): Promise<never> {
@@ -21,19 +21,24 @@ export async function runDev(fleet: LocalFleet, display: Display): Promise<never
   for (const { id, url } of fleet.hosts) display.line(`${id.padEnd(13)} ${url}/version`);
 
   display.heading("In another terminal, in this folder");
-  for (const command of commands(fleet.coordinator, repository.head)) display.line(command);
+  for (const command of commands(fleet, repository)) display.line(command);
   display.heading("Ctrl-C ends the fleet and removes its directory.");
   return untilAborted(signal);
 }
 
-function commands(coordinator: string, commit: string): string[] {
+function commands(fleet: LocalFleet, { path: folder, head }: SampleRepository): string[] {
   return [
-    `export SLIPWAY_COORDINATOR=${coordinator}`,
+    `export SLIPWAY_COORDINATOR=${fleet.coordinator} REPOSITORY=${folder}`,
     "npx slipway hosts",
-    `npx slipway build submit ${SAMPLE_APPLICATION} ${commit} --watch`,
-    `npx slipway deploy ${SAMPLE_APPLICATION} --commit ${commit} --watch`,
+    `npx slipway build submit ${SAMPLE_APPLICATION} ${head} --wait-deployable`,
+    "npx slipway deploy BUILD          # the id that it printed",
     `npx slipway status ${SAMPLE_APPLICATION}`,
-    "npx slipway --help",
+    `curl ${fleet.hosts[0]?.url}/version`,
+    "",
+    'git -C $REPOSITORY commit --allow-empty --message "Another"',
+    `npx slipway build submit ${SAMPLE_APPLICATION} $(git -C $REPOSITORY rev-parse HEAD) --wait-deployable`,
+    "npx slipway deploy BUILD",
+    `npx slipway rollback ${SAMPLE_APPLICATION}`,
   ];
 }
 

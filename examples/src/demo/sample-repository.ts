@@ -48,21 +48,19 @@ export async function createSampleRepository(
     },
   };
   await git("init", "--quiet", "--initial-branch=main");
+  // For whoever goes on working in it.
+  await git("config", "user.name", "Slipway demo");
+  await git("config", "user.email", "demo@slipway.invalid");
   await commit(message);
   return repository;
 }
 
-/** Nothing of the user's own git settings: no signing, no hooks, no name needed. */
+/** Nothing of the user's own git settings: no signing, no hooks. */
 function environment(): NodeJS.ProcessEnv {
-  const author = { NAME: "Slipway demo", EMAIL: "demo@slipway.invalid" };
   return {
     PATH: process.env["PATH"],
     HOME: "/",
     GIT_CONFIG_NOSYSTEM: "1",
     GIT_CONFIG_GLOBAL: "/dev/null",
-    GIT_AUTHOR_NAME: author.NAME,
-    GIT_AUTHOR_EMAIL: author.EMAIL,
-    GIT_COMMITTER_NAME: author.NAME,
-    GIT_COMMITTER_EMAIL: author.EMAIL,
   };
 }
