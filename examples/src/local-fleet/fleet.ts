@@ -27,7 +27,10 @@ export interface FleetHost {
   url: string;
 }
 
-/** A whole fleet of real processes on this machine. It ends with this process at the latest. */
+/**
+ * A whole fleet of real processes on this machine. It ends with this process at the latest, and does
+ * not keep it alive.
+ */
 export interface LocalFleet {
   dir: string;
   /** HOST:PORT of the coordinator's gRPC. */

@@ -26,9 +26,8 @@ fleets("runs real processes, says which one ended, and leaves nothing", async ()
     await fleet.process("eu-1").start();
     assert.not(fleet.broken.aborted);
 
-    const broke = once(fleet.broken, "abort");
     process.kill(fleet.process("builder-1").pid as number, "SIGKILL");
-    await broke;
+    await waitFor(() => fleet.broken.aborted, 10_000, "the fleet says that it is broken");
     const reason = fleet.broken.reason as FleetError;
     assert.instance(reason, FleetError);
     assert.is(reason.message, "builder-1 ended: SIGKILL");
