@@ -6,7 +6,7 @@ import {
   ApplicationGoal,
   FleetServiceService,
   GLOBAL_GOALS_BUCKET,
-  Goal,
+  type Goal,
   HostPhase,
   HostQuery,
   HostQueryReply,
@@ -47,6 +47,10 @@ import {
   temporaryFolder,
 } from "../host/fixtures.js";
 
+function refuse(_call: unknown, answer: (error: object) => void): void {
+  answer({ code: status.UNIMPLEMENTED });
+}
+
 /** The parts of a coordinator that a region agent calls. */
 class FakeCoordinator {
   readonly enrolled = new Map<string, EnrolledHost>();
@@ -58,8 +62,6 @@ class FakeCoordinator {
   readonly #server = new Server();
 
   async start(port: number): Promise<void> {
-    const refuse = (_call: unknown, answer: (error: object) => void): void =>
-      answer({ code: status.UNIMPLEMENTED });
     const fleet: FleetServiceServer = {
       listRegions: refuse,
       listHosts: refuse,
@@ -156,7 +158,7 @@ test.before(async (context) => {
 });
 
 test.after(async ({ remove }) => {
-  for (const agent of agents.reverse()) await agent.stop();
+  for (const agent of agents.toReversed()) await agent.stop();
   coordinator.stop();
   await connection.close();
   await nats.stop();

@@ -1,0 +1,265 @@
+import { CommanderError } from "commander";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { createProgram, type Commands } from "../../src/command-line.js";
+import {
+  baseEnvironment,
+  parseAddress,
+  parseAddresses,
+  parseBytes,
+  parseInteger,
+  parseLabels,
+  parseList,
+  parseName,
+  parseVariables,
+} from "../../src/config.js";
+
+const parsing = suite("options");
+
+const BAD = Symbol("bad");
+
+function result(parse: () => unknown): unknown {
+  try {
+    return parse();
+  } catch (error) {
+    assert.is((error as Error).name, "ConfigError");
+    return BAD;
+  }
+}
+
+parsing("are parsed or refused", () => {
+  const cases: [(text: string) => unknown, string, unknown][] = [
+    [parseAddress, "127.0.0.1:80", { host: "127.0.0.1", port: 80 }],
+    [parseAddress, "node-1.example:65535", { host: "node-1.example", port: 65_535 }],
+    [parseAddress, "[::1]:80", { host: "::1", port: 80 }],
+    [parseAddress, "::1:80", BAD],
+    [parseAddress, "host", BAD],
+    [parseAddress, "host:0", BAD],
+    [parseAddress, "host:65536", BAD],
+    [parseAddress, ":80", BAD],
+    [parseAddress, "http://host:80", BAD],
+    [parseAddress, "a b:80", BAD],
+    [
+      parseAddresses,
+      "a:1,b:2",
+      [
+        { host: "a", port: 1 },
+        { host: "b", port: 2 },
+      ],
+    ],
+    [parseAddresses, "a:1,", BAD],
+    [parseList, "a, b", ["a", "b"]],
+    [parseList, "", BAD],
+    [parseName, "eu-1", "eu-1"],
+    [parseName, "EU", BAD],
+    [parseName, "-a", BAD],
+    [parseName, "a".repeat(64), BAD],
+    [(text) => parseLabels(text, { a: "0" }), "b=1,c=x=y", { a: "0", b: "1", c: "x=y" }],
+    [(text) => parseLabels(text, {}), "tier=", { tier: "" }],
+    [(text) => parseLabels(text, {}), "tier", BAD],
+    [(text) => parseLabels(text, {}), "=x", BAD],
+    [(text) => parseLabels(text, {}), "Tier=x", BAD],
+    [(text) => parseLabels(text, {}), `a=${"x".repeat(256)}`, BAD],
+    [(text) => parseVariables(text, { A: "0" }), "B=1,2\nC=", { A: "0", B: "1,2", C: "" }],
+    [(text) => parseVariables(text, {}), "1A=x", BAD],
+    [(text) => parseVariables(text, {}), "A", BAD],
+    [(text) => parseInteger(text, 1, 10), "10", 10],
+    [(text) => parseInteger(text, 1, 10), "11", BAD],
+    [(text) => parseInteger(text, 1, 10), "1.5", BAD],
+    [(text) => parseInteger(text, 0, 10), "", BAD],
+    [parseBytes, "512", 512],
+    [parseBytes, "20GiB", 20 * 1024 ** 3],
+    [parseBytes, "1MB", BAD],
+    [parseBytes, "999999999TiB", BAD],
+  ];
+  for (const [parse, text, expected] of cases)
+    assert.equal(
+      result(() => parse(text)),
+      expected,
+      text,
+    );
+});
+
+parsing("releases inherit little", () => {
+  assert.equal(
+    baseEnvironment({ PATH: "/p", HOME: "/h", LANG: "C", SECRET: "x" }, { PATH: "/q", A: "1" }),
+    {
+      PATH: "/q",
+      HOME: "/h",
+      LANG: "C",
+      A: "1",
+    },
+  );
+});
+
+parsing.run();
+
+const lines = suite("command lines");
+
+/** Runs a command line; gives what it would start. */
+async function parse(...args: string[]): Promise<[string, unknown]> {
+  let started: [string, unknown] | undefined;
+  const note = (name: string) => (config: unknown) => {
+    started = [name, config];
+    return Promise.resolve();
+  };
+  const commands: Commands = {
+    builder: note("builder"),
+    region: note("region"),
+    host: note("host"),
+    identity: note("identity"),
+  };
+  const program = createProgram(commands, { PATH: "/p" });
+  for (const one of [program, ...program.commands]) {
+    one.exitOverride().configureOutput({ writeErr: () => {}, writeOut: () => {} });
+  }
+  await program.parseAsync(["node", "slipway-agent", ...args]);
+  assert.ok(started);
+  return started as [string, unknown];
+}
+
+const host = [
+  ["--id", "h1"],
+  ["--region", "eu"],
+  ["--region-nats", "nats://a,nats://b"],
+  ["--data-dir", "/data"],
+  ["--identity", "id.json"],
+  ["--membership-public-key", "m.pub"],
+  ["--goal-public-key", "g1.pub,g2.pub"],
+  ["--listen", "10.0.0.1:7777"],
+  ["--bootstrap", "10.0.0.2:7777,10.0.0.3:7777"],
+];
+
+lines("start a host", async () => {
+  const [name, config] = await parse(
+    "host",
+    ...host.flat(),
+    "--label",
+    "a=1",
+    "--label",
+    "b=2",
+    "--env",
+    "X=1",
+    "--store-max-bytes",
+    "1GiB",
+  );
+  assert.is(name, "host");
+  assert.equal(config, {
+    id: "h1",
+    region: "eu",
+    cell: "default",
+    labels: { a: "1", b: "2" },
+    regionNats: ["nats://a", "nats://b"],
+    dataDir: "/data",
+    identityFile: "id.json",
+    membershipPublicKeyFile: "m.pub",
+    goalPublicKeyFiles: ["g1.pub", "g2.pub"],
+    listen: { host: "10.0.0.1", port: 7777 },
+    bootstrap: [
+      { host: "10.0.0.2", port: 7777 },
+      { host: "10.0.0.3", port: 7777 },
+    ],
+    environment: { PATH: "/p", HOME: "/", LANG: "C.UTF-8", X: "1" },
+    storeMaxBytes: 1024 ** 3,
+    stopReleasesOnExit: false,
+    logLevel: "info",
+  });
+});
+
+lines("take options from the environment too", async () => {
+  process.env["SLIPWAY_LABEL"] = "a=1,b=2";
+  process.env["SLIPWAY_STOP_RELEASES_ON_EXIT"] = "1";
+  try {
+    const [, config] = await parse("host", ...host.flat());
+    const { labels, stopReleasesOnExit } = config as {
+      labels: unknown;
+      stopReleasesOnExit: unknown;
+    };
+    assert.equal(labels, { a: "1", b: "2" });
+    assert.is(stopReleasesOnExit, true);
+  } finally {
+    delete process.env["SLIPWAY_LABEL"];
+    delete process.env["SLIPWAY_STOP_RELEASES_ON_EXIT"];
+  }
+});
+
+lines("start a region agent, a builder and an identity", async () => {
+  const common = ["--coordinator", "c:7700", "--blob-store", "/blobs", "--data-dir", "/d"];
+  const region = [
+    "--nats",
+    "n",
+    "--main-blob-store",
+    "/main",
+    "--recheck-seconds",
+    "60",
+    ...host.slice(0, 3).flat(),
+    ...host.slice(4, 6).flat(),
+    ...host.slice(7).flat(),
+  ];
+  const [, config] = await parse("region", ...common, ...region);
+  const { recheckMs, cells, nats } = config as {
+    recheckMs: number;
+    cells: string[];
+    nats: string[];
+  };
+  assert.equal({ recheckMs, cells, nats }, { recheckMs: 60_000, cells: [], nats: ["n"] });
+  const [, builder] = await parse("builder", "--id", "b1", ...common);
+  assert.equal(builder, {
+    id: "b1",
+    coordinator: "c:7700",
+    blobStore: "/blobs",
+    dataDir: "/d",
+    slots: 1,
+    logLevel: "info",
+  });
+  const [, identity] = await parse(
+    "identity",
+    "--id",
+    "h1",
+    "--region",
+    "eu",
+    "--role",
+    "host",
+    "--membership-key",
+    "k",
+    "--out",
+    "o",
+  );
+  assert.equal(identity, {
+    id: "h1",
+    region: "eu",
+    role: "host",
+    membershipKeyFile: "k",
+    out: "o",
+    days: 365,
+  });
+});
+
+lines("refuse what is missing or bad", async () => {
+  for (const args of [
+    ["host", ...host.slice(1).flat()],
+    ["host", ...host.flat(), "--id", "H"],
+    ["host", ...host.flat(), "--bogus"],
+    [
+      "identity",
+      "--id",
+      "h1",
+      "--region",
+      "eu",
+      "--role",
+      "boss",
+      "--membership-key",
+      "k",
+      "--out",
+      "o",
+    ],
+    ["builder", "--id", "b1", "--coordinator", "nowhere", "--blob-store", "/b", "--data-dir", "/d"],
+    ["bogus"],
+  ]) {
+    const error: unknown = await parse(...args).catch((reason: unknown) => reason);
+    assert.instance(error, CommanderError);
+    assert.is.not((error as CommanderError).exitCode, 0);
+  }
+});
+
+lines.run();
