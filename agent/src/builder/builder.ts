@@ -4,7 +4,7 @@ import {
   BuildFailureReason,
   type Lease,
   WorkAccepted_Kind,
-  type WorkLeased,
+  WorkLeased,
   type WorkResponse,
   workLost_ReasonToJSON,
 } from "@slipway/proto";
@@ -55,8 +55,10 @@ export async function startBuilder(config: BuilderConfig): Promise<Builder> {
   try {
     const records = new GroupRecords(data.groups);
     const killed = await records.killLeftovers(`${DIRECTORY_VARIABLE}=${data.work}/`);
-    const removed = await data.clearWork();
-    if (killed + removed > 0) log.warn({ killed, removed }, "cleaned up after a killed builder");
+    const abandoned = await data.clearWork();
+    if (killed + abandoned.length > 0) {
+      log.warn({ killed, leases: abandoned }, "cleaned up after a killed builder");
+    }
     const git = new Git({
       environment,
       timeoutMs: resolved.gitTimeoutMs,
@@ -73,6 +75,7 @@ export async function startBuilder(config: BuilderConfig): Promise<Builder> {
     return new LeasingBuilder(
       { config: resolved, blobStore: store, git, histories, records },
       data,
+      abandoned,
     );
   } catch (error) {
     await data.unlock();
@@ -99,7 +102,7 @@ class LeasingBuilder implements Builder {
   #draining = false;
   #stopping: Promise<void> | undefined;
 
-  constructor(context: BuildContext, data: DataDirectory) {
+  constructor(context: BuildContext, data: DataDirectory, abandoned: readonly Lease[]) {
     this.#context = context;
     this.#config = context.config;
     this.#data = data;
@@ -115,6 +118,12 @@ class LeasingBuilder implements Builder {
       onDisconnect: () => this.#disconnected(),
     });
     this.#ticker = setInterval(() => this.#sendReports(), TICK_MS);
+    // Sooner than the leases run out.
+    for (const lease of abandoned) {
+      const job = new Job(WorkLeased.fromPartial({ lease }));
+      this.#jobs.set(job.key, job);
+      this.#giveBack(job, "the builder was killed");
+    }
     this.#stream.start();
   }
 
@@ -128,7 +137,7 @@ class LeasingBuilder implements Builder {
     const { drainTimeoutMs, reportTimeoutMs, id } = this.#config;
     this.#log.info({ running: this.stats.running }, "builder stops");
     this.#sendReady();
-    for (const job of this.#waiting.splice(0)) this.#giveBack(job);
+    for (const job of this.#waiting.splice(0)) this.#giveBack(job, "the builder stops");
     await withTimeout(Promise.all(this.#runs), drainTimeoutMs);
     const reason = new BuilderStoppingError(`the builder ${id} was stopped`);
     for (const job of this.#jobs.values()) job.interrupt(reason);
@@ -197,7 +206,7 @@ class LeasingBuilder implements Builder {
     this.#jobs.set(job.key, job);
     this.#log.info({ lease: job.lease, application: leased.application }, "leased");
     if (this.#draining || this.#waiting.length >= this.#config.slots) {
-      this.#giveBack(job);
+      this.#giveBack(job, "the builder had no free slot");
     } else {
       this.#waiting.push(job);
       this.#startWaiting();
@@ -227,9 +236,9 @@ class LeasingBuilder implements Builder {
     this.#sendReady();
   }
 
-  #giveBack(job: Job): void {
+  #giveBack(job: Job, reason: string): void {
     const { BUILDER_ERROR } = BuildFailureReason;
-    const error = new BuildError(BUILDER_ERROR, "the builder had no free slot", { retry: true });
+    const error = new BuildError(BUILDER_ERROR, reason, { retry: true });
     job.report.finish(toFailure(error), Date.now(), 0);
     this.#sendReports();
   }

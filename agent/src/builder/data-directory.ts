@@ -11,6 +11,7 @@ import {
   writeFile,
 } from "node:fs/promises";
 import path from "node:path";
+import type { Lease } from "@slipway/proto";
 import { isAlive, ownIdentity, type ProcessIdentity } from "../process/identity.js";
 import { errorCode } from "../store/errors.js";
 
@@ -59,15 +60,18 @@ export class DataDirectory {
     return path.join(this.#root, "histories");
   }
 
-  /** Removes the checkouts of a former process. */
-  async clearWork(): Promise<number> {
+  /** Removes the checkouts of a former process. Returns the leases that it built there. */
+  async clearWork(): Promise<Lease[]> {
     const names = await readdir(this.work).catch((error: unknown) => {
       if (errorCode(error) !== "ENOENT") throw error;
       return [];
     });
     for (const name of names) await removeTree(path.join(this.work, name));
     await mkdir(this.work, { recursive: true });
-    return names.length;
+    return names.flatMap((name) => {
+      const [, buildId, attempt] = /^(.+)-(\d+)-[^-]+$/.exec(name) ?? [];
+      return buildId === undefined ? [] : { buildId, attempt: Number(attempt) };
+    });
   }
 
   /** A new directory for one attempt to build. */

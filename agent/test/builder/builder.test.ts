@@ -382,7 +382,10 @@ withBuilder("cleans up what a killed builder left behind", async (setup) => {
     await until(() => !pids.some(isRunning), "both to be gone");
     assert.equal(await readdir(path.join(root, "data", "work")), []);
     assert.equal(await readdir(path.join(root, "data", "groups")), []);
-    await until(() => builder.stats.connected, "the new builder");
+    await result(observed);
+    assert.ok(observed.retry, "the lease is handed back at once");
+    assert.match(observed.failure?.message ?? "", /was killed/);
+    assert.ok(builder.stats.connected);
     assert.ok((await result(await build("echo x > out"))).artifact);
   } finally {
     child.kill("SIGKILL");

@@ -53,14 +53,14 @@ withDirectory("is taken over from a process that has ended", async (directory) =
 
 withDirectory("clears checkouts, also write-protected ones", async (directory) => {
   const data = await DataDirectory.lock(directory);
-  assert.is(await data.clearWork(), 0);
+  assert.equal(await data.clearWork(), []);
   const work = await data.createWork("../../x", 3);
   assert.is(path.dirname(work), data.work);
   await mkdir(path.join(work, "a", "b"), { recursive: true });
   await writeFile(path.join(work, "a", "b", "c"), "");
   await chmod(path.join(work, "a", "b"), 0o500);
   await chmod(path.join(work, "a"), 0o500);
-  assert.is(await data.clearWork(), 1);
+  assert.equal(await data.clearWork(), [{ buildId: "______x", attempt: 3 }]);
   assert.equal(await readdir(data.work), []);
   await data.unlock();
 });
