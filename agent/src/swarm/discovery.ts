@@ -1,14 +1,14 @@
 import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import DHT from "hyperdht";
-import Hyperswarm, { type Discovery as TopicDiscovery, type NoiseStream } from "hyperswarm";
+import DHT, { type FoundPeer } from "hyperdht";
+import Hyperswarm, { type NoiseStream } from "hyperswarm";
 import type { Logger } from "pino";
 import type { Address } from "./types.js";
 
 /** Milliseconds. */
 const PROBE_MS = 400;
 const REPROBE_MS = 15_000;
-const REFRESH_FIRST_MS = 100;
+const REFRESH_FIRST_MS = 50;
 const REFRESH_LAST_MS = 5_000;
 const REFRESH_IDLE_MS = 30_000;
 const CLOSE_MS = 1_000;
@@ -38,7 +38,9 @@ export class Discovery {
   readonly #options: DiscoveryOptions;
   readonly #dht: DHT;
   readonly #swarm: Hyperswarm;
-  readonly #topics = new Map<string, TopicDiscovery>();
+  readonly #topics = new Set<string>();
+  /** Announcements that are not answered yet: one a topic and node. */
+  readonly #announcing = new Set<string>();
   readonly #closing = new AbortController();
   readonly #bans = new Map<string, NodeJS.Timeout>();
   #closed: Promise<void> | undefined;
@@ -79,16 +81,14 @@ export class Discovery {
   join(topic: Buffer): void {
     const key = topic.toString("hex");
     if (this.#topics.has(key) || this.#closed !== undefined) return;
-    const discovery = this.#swarm.join(topic);
-    this.#topics.set(key, discovery);
-    void this.#refresh(discovery);
+    this.#topics.add(key);
+    this.#swarm.join(topic);
+    void this.#refresh(topic);
   }
 
   /** A neighbour told of this peer. */
   hint(publicKey: Buffer, address: Address, topic: Buffer): void {
-    if (this.#closed !== undefined) return;
-    // oxlint-disable-next-line no-underscore-dangle -- it has no other way to say an address too
-    this.#swarm._handlePeer({ publicKey, relayAddresses: [address] }, topic);
+    this.#found({ publicKey, relayAddresses: [address] }, topic);
   }
 
   /** No connections with this peer for so long. */
@@ -158,19 +158,42 @@ export class Discovery {
   }
 
   /** Looks again soon while there are too few neighbours, and now and then in any case. */
-  async #refresh(discovery: TopicDiscovery): Promise<void> {
+  async #refresh(topic: Buffer): Promise<void> {
     let wait = REFRESH_FIRST_MS;
-    for (;;) {
+    do {
+      for (const node of this.#dht.bootstrapNodes) void this.#announce(topic, node);
       const enough = this.#options.neighbours() >= this.#options.maxPeers;
-      if (!(await this.#sleep(enough ? REFRESH_IDLE_MS : wait))) return;
-      wait = Math.min(wait * 2, REFRESH_LAST_MS);
-      try {
-        await discovery.refresh();
-      } catch (error) {
-        if (this.#closing.signal.aborted) return;
-        this.#options.log.debug({ err: error }, "look-up failed");
+      wait = enough ? REFRESH_IDLE_MS : Math.min(wait * 2, REFRESH_LAST_MS);
+    } while (await this.#sleep(wait));
+  }
+
+  /**
+   * Tells one bootstrap node of this peer, and hears of others. Each is asked by itself: one query
+   * for all, as Hyperswarm makes it, ends only when the dead nodes it was told of have timed out.
+   */
+  async #announce(topic: Buffer, node: Address): Promise<void> {
+    const key = `${topic.toString("hex")} ${node.host}:${node.port}`;
+    if (this.#announcing.has(key)) return;
+    this.#announcing.add(key);
+    const { keyPair, listen } = this.#options;
+    const only = { closestNodes: [node], onlyClosestNodes: true };
+    try {
+      for await (const { peers } of this.#dht.announce(topic, keyPair, [listen], only)) {
+        for (const peer of peers) this.#found(peer, topic);
       }
+    } catch (error) {
+      if (this.#closed === undefined) {
+        this.#options.log.debug({ err: error, node }, "bootstrap node does not answer");
+      }
+    } finally {
+      this.#announcing.delete(key);
     }
+  }
+
+  #found(peer: FoundPeer, topic: Buffer): void {
+    if (this.#closed !== undefined) return;
+    // oxlint-disable-next-line no-underscore-dangle -- it has no other way to say an address too
+    this.#swarm._handlePeer(peer, topic);
   }
 
   /** With jitter; false once it closes. */

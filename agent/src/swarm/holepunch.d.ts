@@ -17,12 +17,23 @@ declare module "hyperdht" {
     anyPort?: boolean;
   }
 
+  export interface FoundPeer {
+    publicKey: Buffer;
+    relayAddresses: Node[];
+  }
+
   export default class DHT extends EventEmitter {
     constructor(options: Options);
     static bootstrapper(port: number, host: string, options: Options): DHT;
     bootstrapNodes: Node[];
     bind(): Promise<void>;
     ping(node: Node, options: { retry: boolean }): Promise<unknown>;
+    announce(
+      topic: Buffer,
+      keyPair: { publicKey: Buffer; secretKey: Buffer },
+      relayAddresses: Node[],
+      options: { closestNodes: Node[]; onlyClosestNodes: boolean },
+    ): AsyncIterable<{ peers: FoundPeer[] }>;
     destroy(options?: { force?: boolean }): Promise<void>;
   }
 }
@@ -31,6 +42,7 @@ declare module "hyperswarm" {
   import type { EventEmitter } from "node:events";
   import type { Duplex } from "node:stream";
   import type DHT from "hyperdht";
+  import type { FoundPeer } from "hyperdht";
 
   export interface NoiseStream extends Duplex {
     remotePublicKey: Buffer;
@@ -44,11 +56,6 @@ declare module "hyperswarm" {
     ban(banned: boolean): void;
   }
 
-  export interface Discovery {
-    refresh(): Promise<boolean>;
-    destroy(): Promise<void>;
-  }
-
   export interface Options {
     dht: DHT;
     keyPair: { publicKey: Buffer; secretKey: Buffer };
@@ -60,7 +67,7 @@ declare module "hyperswarm" {
   export default class Hyperswarm extends EventEmitter<{ connection: [NoiseStream, PeerInfo] }> {
     constructor(options: Options);
     readonly peers: Map<string, PeerInfo>;
-    join(topic: Buffer): Discovery;
+    join(topic: Buffer): unknown;
     destroy(options?: { force?: boolean }): Promise<void>;
     /** What a look-up calls for each peer that it finds. */
     _handlePeer(

@@ -55,7 +55,7 @@ export class Region {
     if (own !== undefined) this.#cleanUp.push(own.remove);
     const store = await openArtifactStore(dir);
     const listen = options.listen ?? { host: "127.0.0.1", port: await freePort() };
-    if (role === "region") this.bootstrap.push(listen);
+    if (role === "region" && !this.bootstrap.includes(listen)) this.bootstrap.push(listen);
     const identity = options.identity ?? this.identity(id, role);
     if (role === "region") this.seederKey = identity.publicKey;
     const swarm = await join({
