@@ -25,6 +25,12 @@ export class GoalBucket {
     this.#log = log;
   }
 
+  /** Makes the bucket if it is missing, for those who wait for it. @throws NatsError if NATS is away. */
+  async prepare(): Promise<void> {
+    this.#kv = undefined;
+    await this.#open();
+  }
+
   /** Reads a key; undefined if it was never written. @throws NatsError if NATS is away. */
   async get(application: string): Promise<GoalEntry | undefined> {
     const kv = await this.#open();

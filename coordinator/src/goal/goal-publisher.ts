@@ -45,6 +45,11 @@ export class GoalPublisher {
     throw new Error(`the goal of ${application} was changed by others at every attempt`);
   }
 
+  /** Makes the bucket if it is missing. @throws NatsError if NATS is away. */
+  async prepare(): Promise<void> {
+    await this.#options.bucket.prepare();
+  }
+
   /** The generation in the bucket; 0 if it has none. @throws NatsError if NATS is away. */
   async generation(application: string): Promise<number> {
     const entry = await this.#options.bucket.get(application);

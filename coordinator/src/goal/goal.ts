@@ -18,7 +18,7 @@ export interface GoalSource {
 }
 
 /** The goal of one region. */
-export function goalOf(source: GoalSource, region: string, issueTime: Date): Goal {
+function goalOf(source: GoalSource, region: string, issueTime: Date): Goal {
   return {
     application: source.application,
     region,

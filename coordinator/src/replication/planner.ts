@@ -1,9 +1,11 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { ApplicationSpec } from "@slipway/proto";
 import type { Knex } from "knex";
 import type { Context, Service } from "../context.js";
 import { planReplications, type ReplicationPlan } from "./replication-store.js";
 
 const BATCH = 100;
+const MIN_INTERVAL_MS = 50;
 
 interface UnplannedRow {
   id: string;
@@ -72,6 +74,8 @@ export class ReplicationPlanner implements Service {
         } catch (error) {
           log.warn({ err: error }, "planning replications failed; retrying");
         }
+        // Progress of copies signals changes as well.
+        await delay(MIN_INTERVAL_MS, undefined, { signal }).catch(() => undefined);
         await changes.next({ timeoutMs: config.pollIntervalMs, signal }).catch(() => undefined);
       }
     } finally {

@@ -61,11 +61,12 @@ export async function deploy(
   const known = await generationElsewhere(context, application);
   const attempt = (): Promise<Deployed> =>
     db.transaction((trx) => deployIn(trx, context, { application, asked, choose, known }));
-  const { created, superseded } = await attempt().catch((error: unknown) => {
+  const { created, superseded, repeated } = await attempt().catch((error: unknown) => {
     // Another application's deployment took the key meanwhile: find it, and answer accordingly.
     if ((error as { code?: string }).code === UNIQUE_VIOLATION) return attempt();
     throw error;
   });
+  if (repeated) return created;
   const { id, generation, buildId, state } = created.deployment;
   for (const changed of superseded === undefined ? [id] : [superseded, id]) {
     events.publish({ kind: "deployment", id: changed });
@@ -77,6 +78,8 @@ export async function deploy(
 interface Deployed {
   created: StoredDeployment;
   superseded: string | undefined;
+  /** The idempotency key named it before. */
+  repeated: boolean;
 }
 
 async function deployIn(
@@ -89,7 +92,7 @@ async function deployIn(
     throw notFound("application", application);
   }
   const before = await findAsked(trx, asked);
-  if (before !== undefined) return { created: before, superseded: undefined };
+  if (before !== undefined) return { created: before, superseded: undefined, repeated: true };
   const { release, regions, selector, isRollback, started } = await choose(trx);
   if (!(await anyHost(trx, { regions, selector }))) throw noHosts(application, regions, selector);
 
@@ -120,7 +123,7 @@ async function deployIn(
     started,
     deadlineMs: started ? config.deploymentDeadlineMs : config.replicationDeadlineMs,
   });
-  return { created, superseded: active?.deployment.id };
+  return { created, superseded: active?.deployment.id, repeated: false };
 }
 
 /** The highest generation that the goal bucket or a host knows of. */

@@ -47,6 +47,8 @@ export class GoalProjection {
    * @throws the first error, after which nothing more is tried.
    */
   async publishAll(signal: AbortSignal): Promise<void> {
+    // Region agents wait for the bucket even before there is a goal.
+    await this.#context.goals.prepare();
     for (let after = ""; !signal.aborted;) {
       const goals = await startedGoals(this.#context.db, { after, limit: PAGE_SIZE });
       const queue = [...goals];

@@ -3,7 +3,7 @@ export type State = "PENDING" | "RUNNING" | "SUCCEEDED" | "FAILED" | "SUPERSEDED
 
 export type FailureReason = "HOSTS_FAILED" | "DEADLINE_EXCEEDED";
 
-export interface Failure {
+interface Failure {
   reason: FailureReason;
   /** For a person: which hosts, which regions, what was waited for. */
   message: string;

@@ -17,9 +17,11 @@ export class StatusWatcher implements Service {
   readonly #options: { nats: NatsConnection; table: StatusTable; clock: Clock; log: Logger };
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
-  /** Ends the present watch, so that another is made. */
+  /** Ends the present watch, or the wait for another try, so that another watch is made. */
   #rearm: (() => void) | undefined;
   #heardAt = 0;
+  /** NATS came back after the present try began. */
+  #reconnected = false;
 
   constructor(options: { nats: NatsConnection; table: StatusTable; clock: Clock; log: Logger }) {
     this.#options = options;
@@ -40,7 +42,10 @@ export class StatusWatcher implements Service {
     const { signal } = this.#stop;
     const { nats, log, table, clock } = this.#options;
     // An old watch resumes seconds late after a reconnect, a new one at once.
-    const forget = onReconnect(nats, () => this.#rearm?.());
+    const forget = onReconnect(nats, () => {
+      this.#reconnected = true;
+      this.#rearm?.();
+    });
     const sweeper = setInterval(() => {
       table.sweep();
       if (clock.now() - this.#heardAt > IDLE_LIMIT_MS) this.#rearm?.();
@@ -53,8 +58,7 @@ export class StatusWatcher implements Service {
           if (signal.aborted) return;
           failures += 1;
           log.warn({ err: error, failures }, "watching the status bucket failed; retrying");
-          const wait = backoffMs(failures, { firstMs: 200, maxMs: 5_000 });
-          await delay(wait, undefined, { signal }).catch(() => undefined);
+          await this.#pause(backoffMs(failures, { firstMs: 200, maxMs: 5_000 }));
         }
       }
     } finally {
@@ -63,9 +67,21 @@ export class StatusWatcher implements Service {
     }
   }
 
+  /** Waits, but no longer than until NATS is back. */
+  async #pause(ms: number): Promise<void> {
+    if (this.#reconnected) return;
+    // Nothing can be heard meanwhile.
+    this.#heardAt = this.#options.clock.now();
+    const over = new AbortController();
+    this.#rearm = () => over.abort();
+    await delay(ms, undefined, { signal: over.signal }).catch(() => undefined);
+    this.#rearm = undefined;
+  }
+
   /** Follows the bucket until it is told to begin anew or to stop. */
   async #watch(started: () => void): Promise<void> {
     const { nats, clock } = this.#options;
+    this.#reconnected = false;
     const bucket = await openStatusBucket(nats);
     let live = false;
     const entries = await bucket.watch({ initializedFn: () => (live = true) });

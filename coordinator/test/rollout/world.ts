@@ -55,7 +55,7 @@ export interface World {
 }
 
 /** A server that can be away for a while. What it keeps is there again afterwards. */
-export interface Outage {
+interface Outage {
   stop(): Promise<void>;
   start(): Promise<void>;
 }
