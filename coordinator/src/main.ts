@@ -1,7 +1,7 @@
 import process from "node:process";
 import { Command, CommanderError, Option } from "commander";
 import { pino } from "pino";
-import { parseListenAddress, type CoordinatorOptions } from "./config.js";
+import { parseListenAddress, resolveConfig, type CoordinatorOptions } from "./config.js";
 import { startCoordinator } from "./index.js";
 import { generateKey } from "./keygen.js";
 
@@ -62,14 +62,15 @@ program
 
 async function serve(options: ServeOptions): Promise<void> {
   const log = pino({ level: options.logLevel });
-  const config: CoordinatorOptions = {
-    listen: usage(() => parseListenAddress(options.listen)),
+  const asked = (): CoordinatorOptions => ({
+    listen: parseListenAddress(options.listen),
     allowInsecureListen: options.allowInsecureListen === true,
     databaseUrl: options.databaseUrl,
     replicationDatabaseUrl: options.replicationDatabaseUrl,
     natsUrls: options.nats.split(",").map((url) => url.trim()),
     goalKeyFile: options.goalKey,
-  };
+  });
+  const config = usage(() => resolveConfig(asked()));
   const stopping = new AbortController();
   const stopped = new Promise<void>((resolve) => {
     const stop = (signal: NodeJS.Signals): void => {

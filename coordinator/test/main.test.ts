@@ -1,0 +1,116 @@
+import { execFile } from "node:child_process";
+import { createPrivateKey, createPublicKey } from "node:crypto";
+import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { parseListenAddress, resolveConfig } from "../src/config.js";
+import { retryUntil } from "../src/retry.js";
+import { silent } from "./postgres.js";
+
+const test = suite("slipway-coordinator");
+const bin = fileURLToPath(new URL("../bin/slipway-coordinator.js", import.meta.url));
+let dir: string;
+test.before(async () => {
+  dir = await mkdtemp(path.join(tmpdir(), "slipway-coordinator-main-"));
+});
+test.after(() => rm(dir, { recursive: true, force: true }));
+
+const run = (...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> =>
+  new Promise((resolve) => {
+    execFile(process.execPath, [bin, ...args], { timeout: 30_000 }, (error, stdout, stderr) => {
+      resolve({ code: error === null ? 0 : Number(error.code), stdout, stderr });
+    });
+  });
+const serve = (...args: string[]) =>
+  run(
+    "serve",
+    ...["--database-url", "postgres://127.0.0.1:1/a"],
+    ...["--replication-database-url", "postgres://127.0.0.1:1/b"],
+    ...["--nats", "nats://127.0.0.1:1", "--goal-key", path.join(dir, "key"), ...args],
+  );
+
+test("keygen writes a pair once, the private half for its owner alone", async () => {
+  const file = path.join(dir, "key");
+  assert.is((await run("keygen", "--out", file)).code, 0);
+  assert.is((await stat(file)).mode & 0o777, 0o600);
+  const pem = await readFile(file, "utf8");
+  assert.is(createPrivateKey(pem).asymmetricKeyType, "ed25519");
+  const publicPem = await readFile(`${file}.pub`, "utf8");
+  assert.is(createPublicKey(pem).export({ type: "spki", format: "pem" }), publicPem);
+  const again = await run("keygen", "--out", file);
+  assert.is(again.code, 1);
+  assert.match(again.stderr, /exists/);
+  assert.is(await readFile(file, "utf8"), pem);
+});
+
+test("bad options are a reason on stderr and exit code 2", async () => {
+  const table: [string[], RegExp][] = [
+    [["serve"], /required option '--database-url/],
+    [["keygen", "--out", path.join(dir, "x"), "--nonsense"], /unknown option '--nonsense'/],
+    [["nonsense"], /unknown command|too many arguments/],
+    [["keygen"], /required option '--out/],
+  ];
+  for (const [args, reason] of table) {
+    const { code, stdout, stderr } = await run(...args);
+    assert.is(code, 2, args.join(" "));
+    assert.match(stderr, reason);
+    assert.is(stdout, "");
+  }
+  const address = await serve("--listen", "nowhere");
+  assert.equal([address.code, address.stdout], [2, ""]);
+  assert.is(address.stderr, 'not an address of the form HOST:PORT: "nowhere"\n');
+  const everywhere = await serve("--listen", "0.0.0.0:7700");
+  assert.is(everywhere.code, 2);
+  assert.match(everywhere.stderr, /refusing to listen on 0.0.0.0/);
+});
+
+test("what can't be used is a plain reason and exit code 1", async () => {
+  const { code, stdout, stderr } = await serve("--goal-key", path.join(dir, "none"));
+  assert.is(code, 1);
+  assert.match(stderr, /goal key .* cannot be read: ENOENT\n$/);
+  for (const line of stdout.trim().split("\n")) assert.type(JSON.parse(line), "object");
+});
+
+test("what can't be reached is tried until the deadline, then told plainly", async () => {
+  let tries = 0;
+  const options = {
+    deadline: Date.now() + 700,
+    signal: new AbortController().signal,
+    log: silent,
+  };
+  const result = await retryUntil("connecting to NATS", options, () => {
+    tries += 1;
+    return Promise.reject(new Error("CONNECTION_REFUSED"));
+  }).catch((error: unknown) => error);
+  assert.is((result as Error).message, "connecting to NATS failed: CONNECTION_REFUSED");
+  assert.ok(tries >= 2);
+});
+
+test("addresses", () => {
+  assert.equal(parseListenAddress("127.0.0.1:7700"), { host: "127.0.0.1", port: 7700 });
+  assert.equal(parseListenAddress("[::1]:0"), { host: "::1", port: 0 });
+  for (const bad of ["", ":1", "a", "a:", "a:b", "a:65536", "::1:80", "a b:1"]) {
+    assert.throws(() => parseListenAddress(bad), /not an address/);
+  }
+});
+
+test("only loopback, unless it is allowed", () => {
+  const base = {
+    databaseUrl: "",
+    replicationDatabaseUrl: "",
+    natsUrls: [],
+    goalKeyFile: "",
+  };
+  const listenOn = (host: string, allowInsecureListen: boolean) => () =>
+    resolveConfig({ ...base, listen: { host, port: 1 }, allowInsecureListen });
+  for (const host of ["127.0.0.1", "127.8.8.8", "::1", "localhost"]) listenOn(host, false)();
+  for (const host of ["0.0.0.0", "::", "10.0.0.1", "127.evil.example"]) {
+    assert.throws(listenOn(host, false), /refusing to listen/);
+    listenOn(host, true)();
+  }
+});
+
+test.run();
