@@ -6,6 +6,13 @@ export const GOAL_VALIDITY_MS = 30 * 24 * 3_600_000;
 /** A goal is issued again when less than this is left. */
 export const GOAL_RENEWAL_MS = 15 * 24 * 3_600_000;
 
+/** NATS takes 1 MiB a message by default; the rest is for its headers. */
+export const GOAL_MAX_BYTES = 1_000_000;
+/** Signature, key id, and what frames a region's goal. */
+const SIGNED_OVERHEAD_BYTES = 200;
+/** Takes as many bytes as any time that will be signed. */
+const FAR = new Date("2100-01-01T00:00:00.123456Z");
+
 /** What a goal is made of: the part of a deployment that never changes. */
 export interface GoalSource {
   application: string;
@@ -49,6 +56,14 @@ export function applicationGoalOf(
     deploymentId: source.deploymentId,
     regions,
   };
+}
+
+/** How large the key's value gets, in bytes; a little too high rather than too low. */
+export function goalBytes(source: GoalSource): number {
+  return source.regions.reduce((all, region) => {
+    const { length } = Goal.encode(goalOf(source, region, FAR)).finish();
+    return all + length + region.length + SIGNED_OVERHEAD_BYTES;
+  }, SIGNED_OVERHEAD_BYTES);
 }
 
 /** What to do about the bucket's value for an application. */

@@ -2,6 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Release } from "@slipway/proto";
 import type { Knex } from "knex";
 import { alreadyExists, failedPrecondition, notFound } from "../errors.js";
+import { GOAL_MAX_BYTES, goalBytes, type GoalSource } from "../goal/goal.js";
 import { anyHost } from "../status/enrolment.js";
 import { uuidv7 } from "../uuid.js";
 import type { StoredDeployment } from "./deployment.js";
@@ -105,16 +106,19 @@ async function deployIn(
   }
   const newest = await store.newestDeployment(trx, application);
   const succeeded = await store.newestSucceeded(trx, application);
+  const goal: GoalSource = {
+    application,
+    generation: Math.max(newest?.deployment.generation ?? 0, known) + 1,
+    deploymentId: id,
+    regions,
+    selector,
+    run: release,
+    previous: succeeded?.goal.run,
+  };
+  const bytes = goalBytes(goal);
+  if (bytes > GOAL_MAX_BYTES) throw tooLarge(goal, bytes);
   const created = await store.insertDeployment(trx, {
-    goal: {
-      application,
-      generation: Math.max(newest?.deployment.generation ?? 0, known) + 1,
-      deploymentId: id,
-      regions,
-      selector,
-      run: release,
-      previous: succeeded?.goal.run,
-    },
+    goal,
     isRollback,
     creator: asked.creator,
     reason: asked.reason,
@@ -146,6 +150,15 @@ async function generationElsewhere(
   } finally {
     ended.abort();
   }
+}
+
+function tooLarge({ application, regions }: GoalSource, bytes: number): Error {
+  return failedPrecondition(
+    "GOAL_TOO_LARGE",
+    `the goal of ${application} for ${regions.length} regions, with its previous release, would have ` +
+      `${bytes} bytes of at most ${GOAL_MAX_BYTES}: make the application's run environment smaller, ` +
+      "and build again",
+  );
 }
 
 function noHosts(

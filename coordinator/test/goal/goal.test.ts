@@ -1,10 +1,11 @@
 import { generateKeyPairSync } from "node:crypto";
-import { Goal, Release, SignedGoal, type ApplicationGoal } from "@slipway/proto";
+import { Goal, Release, SignedGoal, ApplicationGoal } from "@slipway/proto";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
   applicationGoalOf,
   GOAL_RENEWAL_MS,
+  goalBytes,
   GOAL_VALIDITY_MS,
   planProjection,
   type GoalSource,
@@ -54,6 +55,12 @@ const part = (goal: ApplicationGoal, region: string): SignedGoal => {
   if (signed === undefined) throw new Error(`no goal for ${region}`);
   return signed;
 };
+
+test("how large the bucket's value gets is known before, and not too low", () => {
+  const { length } = ApplicationGoal.encode(applicationGoalOf(source, signer, now)).finish();
+  const estimate = goalBytes(source);
+  assert.ok(estimate >= length && estimate < length + 600, `${estimate} for ${length}`);
+});
 
 test("another key, other bytes or a missing context do not verify", () => {
   const signed = part(applicationGoalOf(source, signer, now), "eu");

@@ -142,6 +142,14 @@ async function succeed(build: TestBuild): Promise<Deployment> {
   return reached(deployment.id, DeploymentState.SUCCEEDED);
 }
 
+test("the bucket is there before there is a goal, for regions to watch", async () => {
+  await until("the bucket", async () => {
+    const { views } = world.nats.jetstream();
+    const found = await views.kv(GLOBAL_GOALS_BUCKET, { bindOnly: true });
+    return (await found.status().catch(() => undefined))?.values === 0;
+  });
+});
+
 test("a build is refused before it is replicated and accepted after", async () => {
   const name = freshName();
   const application = await applyApplication(clients, name, REGIONS);
@@ -386,6 +394,13 @@ test("what cannot be done is refused with its reason and changes nothing", async
   });
   const hostless = await insertBuild(world.db, nowhere);
   await replicate(clients, hostless.digest, REGIONS);
+  const many = ["eu", "us", "r3", "r4", "r5"];
+  const environment = Object.fromEntries(
+    [1, 2, 3, 4, 5, 6, 7].map((n) => [`V${n}`, "x".repeat(32_000)]),
+  );
+  const large = await applyApplication(clients, freshName(), many, { environment });
+  const oversized = await insertBuild(world.db, large);
+  await replicate(clients, oversized.digest, many);
   const unknown = "01890000-0000-7000-8000-000000000000";
   const { deployments } = clients;
   const list = (request: object): Promise<unknown> =>
@@ -407,6 +422,12 @@ test("what cannot be done is refused with its reason and changes nothing", async
     [() => create(failed.id), status.FAILED_PRECONDITION, "BUILD_NOT_SUCCEEDED", /make: exit 2/],
     [() => create(queued.id), status.FAILED_PRECONDITION, "BUILD_NOT_SUCCEEDED", /it is QUEUED/],
     [() => create(hostless.id), status.FAILED_PRECONDITION, "NO_HOSTS", /no host with tier=db/],
+    [
+      () => create(oversized.id),
+      status.FAILED_PRECONDITION,
+      "GOAL_TOO_LARGE",
+      /for 5 regions.*would have 11\d{5} bytes/,
+    ],
     [() => read(unknown), status.NOT_FOUND, "DEPLOYMENT_NOT_FOUND", /no deployment/],
     [() => rollBack("unknown"), status.NOT_FOUND, "APPLICATION_NOT_FOUND", /no application/],
     [() => rollBack("Not A Name"), status.INVALID_ARGUMENT, "INVALID_ARGUMENT", /application/],

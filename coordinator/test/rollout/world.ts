@@ -209,14 +209,22 @@ export async function applyApplication(
   { applications }: Clients,
   name: string,
   regions: string[],
-  { version = "1", selector = {} }: { version?: string; selector?: Record<string, string> } = {},
+  {
+    version = "1",
+    selector = {},
+    environment = {},
+  }: {
+    version?: string;
+    selector?: Record<string, string>;
+    environment?: Record<string, string>;
+  } = {},
 ): Promise<Application> {
   const spec = ApplicationSpec.fromPartial({
     source: { repository: "https://example.test/repository.git" },
     build: { command: ["make"], artifactPath: "out/server" },
     run: {
       command: ["./server"],
-      environment: { VERSION: version },
+      environment: { VERSION: version, ...environment },
       artifactFormat: ArtifactFormat.EXECUTABLE,
     },
     regions,
