@@ -11,7 +11,7 @@ import type { Logger } from "../log.js";
 import { Application } from "./application.js";
 import { hostFailure } from "./application-report.js";
 import { selectorTakes } from "./choose.js";
-import { compareGoalOrder, goalOrder } from "./goal-order.js";
+import { goalOrder } from "./goal-order.js";
 import { LogFile } from "./log-file.js";
 import type { HostEnvironment } from "./release-environment.js";
 import { ReleaseFolders } from "./release-folders.js";
@@ -61,8 +61,7 @@ export class HostApplications {
   /** Whether a goal of this version is news to this host. */
   wants(version: GoalVersion): boolean {
     if (!selectorTakes(version.selector, this.#options.host.labels)) return false;
-    const order = this.#applications.get(version.application)?.order;
-    return order === undefined || compareGoalOrder(goalOrder(version), order) > 0;
+    return this.#applications.get(version.application)?.wants(goalOrder(version)) ?? true;
   }
 
   /** Takes a goal as it came. Never rejects. */

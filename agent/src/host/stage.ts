@@ -74,6 +74,7 @@ export async function createFolder(
   }
 }
 
-function isFull(error: unknown): boolean {
+/** Whether the disk, or a quota, is full. */
+export function isFull(error: unknown): boolean {
   return error instanceof StoreFullError || ["ENOSPC", "EDQUOT"].includes(errorCode(error) ?? "");
 }

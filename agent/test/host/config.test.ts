@@ -115,7 +115,7 @@ async function parse(...args: string[]): Promise<[string, unknown]> {
   }
   await program.parseAsync(["node", "slipway-agent", ...args]);
   assert.ok(started);
-  return started as [string, unknown];
+  return started;
 }
 
 const host = [
