@@ -1,51 +1,51 @@
 import { randomBytes } from "node:crypto";
-import {
-  chmod,
-  link,
-  mkdir,
-  mkdtemp,
-  readFile,
-  readdir,
-  rename,
-  rm,
-  writeFile,
-} from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readFile, readdir, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import type { Lease } from "@slipway/proto";
 import { isAlive, ownIdentity, type ProcessIdentity } from "../process/identity.js";
 import { errorCode } from "../store/errors.js";
+
+const LOCK_PATTERN = /^lock\.[0-9a-f]{16}$/;
+const LOCK_ATTEMPTS = 6;
+const LOCK_WAIT_MS = 150;
 
 /** Another builder uses the data directory. */
 export class DataDirectoryInUseError extends Error {
   override readonly name = "DataDirectoryInUseError";
 }
 
-/** A builder's own directory: `lock`, `groups/`, `histories/` and `work/`. */
+/** A builder's own directory: `lock.*`, `groups/`, `histories/` and `work/`. */
 export class DataDirectory {
   readonly #root: string;
-  readonly #lockText: string;
+  readonly #lock: string;
 
-  private constructor(root: string, lockText: string) {
+  private constructor(root: string, lock: string) {
     this.#root = root;
-    this.#lockText = lockText;
+    this.#lock = lock;
   }
 
   /** Takes the directory for this builder. Throws DataDirectoryInUseError if another has it. */
   static async lock(directory: string): Promise<DataDirectory> {
     const root = path.resolve(directory);
     await mkdir(root, { recursive: true, mode: 0o700 });
-    const random = randomBytes(8).toString("hex");
-    const text = JSON.stringify({ ...(await ownIdentity()), random });
-    const lock = path.join(root, "lock");
-    const own = `${lock}.${random}`;
-    await writeFile(own, text, { mode: 0o600 });
-    try {
-      // Linked, not written, so that nobody ever reads half of it.
-      while (!(await linkNew(own, lock))) await removeStale(lock, root, random);
-    } finally {
-      await rm(own, { force: true });
+    for (let attempt = 0; ; attempt++) {
+      const lock = await announce(root);
+      const other = await findOther(root, lock).catch(async (error: unknown) => {
+        await rm(lock, { force: true });
+        throw error;
+      });
+      if (other === undefined) return new DataDirectory(root, lock);
+      await rm(lock, { force: true });
+      if (attempt + 1 >= LOCK_ATTEMPTS) {
+        throw new DataDirectoryInUseError(
+          `the data directory ${root} is in use by the builder with process ${other.pid}; ` +
+            "give each builder a directory of its own",
+        );
+      }
+      // Two that start at once see each other and both withdraw; chance parts them.
+      await delay(Math.random() * LOCK_WAIT_MS);
     }
-    return new DataDirectory(root, text);
   }
 
   get groups(): string {
@@ -82,9 +82,7 @@ export class DataDirectory {
 
   /** Lets another builder have the directory. */
   async unlock(): Promise<void> {
-    const lock = path.join(this.#root, "lock");
-    const text = await readFile(lock, "utf8").catch(() => "");
-    if (text === this.#lockText) await rm(lock, { force: true });
+    await rm(this.#lock, { force: true });
   }
 }
 
@@ -106,14 +104,35 @@ async function makeWritable(directory: string): Promise<void> {
   }
 }
 
-async function linkNew(from: string, to: string): Promise<boolean> {
-  try {
-    await link(from, to);
-    return true;
-  } catch (error) {
-    if (errorCode(error) !== "EEXIST") throw error;
-    return false;
+/** Says that this process wants the directory, under a name that is never used again. */
+async function announce(root: string): Promise<string> {
+  const random = randomBytes(8).toString("hex");
+  const lock = path.join(root, `lock.${random}`);
+  const temporary = path.join(root, `.lock.${random}`);
+  await writeFile(temporary, JSON.stringify(await ownIdentity()), { mode: 0o600 });
+  // Renamed, so that nobody reads half of it.
+  await rename(temporary, lock);
+  return lock;
+}
+
+/**
+ * Another living process that has or wants the directory. Whoever takes it has announced itself
+ * before it looks here, so of two the later to look sees the other. Removes what dead ones left.
+ */
+async function findOther(root: string, own: string): Promise<ProcessIdentity | undefined> {
+  for (const name of await readdir(root)) {
+    const file = path.join(root, name);
+    if (!LOCK_PATTERN.test(name) || file === own) continue;
+    const text = await readFile(file, "utf8").catch((error: unknown) => {
+      if (errorCode(error) !== "ENOENT") throw error;
+      return undefined;
+    });
+    if (text === undefined) continue;
+    const owner = parseOwner(text);
+    if (owner !== undefined && (await isAlive(owner))) return owner;
+    await rm(file, { force: true });
   }
+  return undefined;
 }
 
 /** A power cut may have left an empty lock, which is nobody's. */
@@ -123,25 +142,4 @@ function parseOwner(text: string): ProcessIdentity | undefined {
   } catch {
     return undefined;
   }
-}
-
-/** Removes the lock of a process that has ended; throws if it has not. */
-async function removeStale(lock: string, root: string, random: string): Promise<void> {
-  const text = await readFile(lock, "utf8").catch(() => undefined);
-  if (text === undefined) return;
-  const owner = parseOwner(text);
-  if (owner !== undefined && (await isAlive(owner))) {
-    throw new DataDirectoryInUseError(
-      `the data directory ${root} is in use by the builder with process ${owner.pid}; ` +
-        "give each builder a directory of its own",
-    );
-  }
-  // Moved first: if another starter was faster, this is its lock, and goes back.
-  const moved = `${lock}.stale.${random}`;
-  await rename(lock, moved).catch((error: unknown) => {
-    if (errorCode(error) !== "ENOENT") throw error;
-  });
-  const movedText = await readFile(moved, "utf8").catch(() => undefined);
-  if (movedText !== undefined && movedText !== text) await linkNew(moved, lock);
-  await rm(moved, { force: true });
 }

@@ -1,9 +1,8 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chmod, mkdir, mkdtemp, readFile, readdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import process from "node:process";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { DataDirectory, DataDirectoryInUseError } from "../../src/builder/data-directory.js";
@@ -31,7 +30,9 @@ withDirectory("is one builder's at a time", async (directory) => {
   await first.unlock();
   const second = await DataDirectory.lock(directory);
   await first.unlock();
-  assert.equal(await readdir(directory), ["lock"], "an old holder does not unlock a new one");
+  const names = await readdir(directory);
+  assert.is(names.length, 1, "an old holder does not unlock a new one");
+  assert.match(names[0] ?? "", /^lock\.[0-9a-f]{16}$/);
   await second.unlock();
   assert.equal(await readdir(directory), []);
 });
@@ -40,14 +41,19 @@ withDirectory("is taken over from a process that has ended", async (directory) =
   const own = await ownIdentity();
   const recycled = JSON.stringify({ ...own, startTime: "another" });
   for (const left of ["", "{", recycled, JSON.stringify({ pid: 2 ** 22 + 1, startTime: "x" })]) {
-    await writeFile(path.join(directory, "lock"), left);
+    await writeFile(path.join(directory, `lock.${"0".repeat(16)}`), left);
     const starters = Array.from({ length: 4 }, () =>
       DataDirectory.lock(directory).catch((error: unknown) => error),
     );
-    const locks = (await Promise.all(starters)).filter((each) => each instanceof DataDirectory);
-    assert.is(locks.length, 1, `one of several takes over from ${left}`);
-    assert.is(JSON.parse(await readFile(path.join(directory, "lock"), "utf8")).pid, process.pid);
+    const ended = await Promise.all(starters);
+    const locks = ended.filter((each) => each instanceof DataDirectory);
+    assert.ok(locks.length <= 1, `no two take over from ${left}`);
+    const refused = ended.filter((each) => each instanceof DataDirectoryInUseError);
+    assert.is(locks.length + refused.length, 4);
     await locks[0]?.unlock();
+    const next = await DataDirectory.lock(directory);
+    assert.is((await readdir(directory)).length, 1, "what the dead and the refused left is gone");
+    await next.unlock();
   }
 });
 
