@@ -55,6 +55,8 @@ test("listeners hear of their kind and id, until they stop", () => {
   assert.equal(heard, []);
 });
 
+const event = (id: string): ChangeEvent => ({ kind: "build", id });
+
 test("what is published together is one broadcast, without doubles", async () => {
   const bus = new EventBus(silent);
   const batches: (readonly ChangeEvent[])[] = [];
@@ -62,7 +64,6 @@ test("what is published together is one broadcast, without doubles", async () =>
     batches.push(events);
     return batches.length === 1 ? Promise.reject(new Error("no database")) : Promise.resolve();
   });
-  const event = (id: string): ChangeEvent => ({ kind: "build", id });
   bus.publish(event("1"), event("2"));
   bus.publish(event("1"));
   await eventually(() => batches.length === 1 || undefined);

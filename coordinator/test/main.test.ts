@@ -27,9 +27,11 @@ const run = (...args: string[]): Promise<{ code: number; stdout: string; stderr:
 const serve = (...args: string[]) =>
   run(
     "serve",
-    ...["--database-url", "postgres://127.0.0.1:1/a"],
-    ...["--replication-database-url", "postgres://127.0.0.1:1/b"],
-    ...["--nats", "nats://127.0.0.1:1", "--goal-key", path.join(dir, "key"), ...args],
+    "--database-url=postgres://127.0.0.1:1/a",
+    "--replication-database-url=postgres://127.0.0.1:1/b",
+    "--nats=nats://127.0.0.1:1",
+    `--goal-key=${path.join(dir, "key")}`,
+    ...args,
   );
 
 test("keygen writes a pair once, the private half for its owner alone", async () => {

@@ -10,14 +10,15 @@ import {
   Violations,
 } from "../src/validate.js";
 
+const isGood = (value: string): boolean => {
+  const found = new Violations();
+  found.commitSha("commit_sha", value);
+  return found.found.length === 0;
+};
+
 test("commit SHAs", () => {
   const good = ["a".repeat(40), "0123456789abcdef".repeat(4)];
   const bad = ["", "abc123", "A".repeat(40), "g".repeat(40), "a".repeat(41), "a".repeat(10_000)];
-  const isGood = (value: string): boolean => {
-    const found = new Violations();
-    found.commitSha("commit_sha", value);
-    return found.found.length === 0;
-  };
   assert.equal(good.map(isGood), [true, true]);
   assert.ok(!bad.some(isGood));
 });

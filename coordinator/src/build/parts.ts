@@ -17,7 +17,7 @@ export function createBuildParts(
   return {
     queue,
     dispatcher: new Dispatcher({ queue, events, pollIntervalMs, log }),
-    buildLogs: new BuildLogs({ nats, maxBytes, maxAgeMs }),
+    buildLogs: new BuildLogs({ nats, log, maxBytes, maxAgeMs }),
     builderSessions: new BuilderSessions(),
   };
 }
@@ -26,13 +26,15 @@ export function createBuildParts(
 export function buildServices({
   queue,
   dispatcher,
+  buildLogs,
   config,
   log,
-}: Pick<Context, "queue" | "dispatcher" | "config" | "log">): readonly (readonly [
+}: Pick<Context, "queue" | "dispatcher" | "buildLogs" | "config" | "log">): readonly (readonly [
   what: string,
   Service,
 ])[] {
   return [
+    ["build logs", buildLogs],
     ["leasing", dispatcher],
     ["the rescuer", new Rescuer({ queue, leaseDurationMs: config.leaseDurationMs, log })],
   ];

@@ -8,11 +8,14 @@ import {
   StorageType,
   type NatsConnection,
 } from "nats";
+import type { Logger } from "pino";
+import type { Service } from "../context.js";
 import { afterMessage, firstMessageAfter, lineSequence } from "./sequence.js";
 import { packLines } from "./split-lines.js";
 
 export interface BuildLogsOptions {
   nats: NatsConnection;
+  log: Logger;
   /** Of all builds' logs; the oldest go first. */
   maxBytes: number;
   maxAgeMs: number;
@@ -37,12 +40,24 @@ const STREAM_NAME_IN_USE = 10_058;
 const NO_MESSAGE_FOUND = 10_037;
 
 /** Keeps build logs in a JetStream stream: one subject a build, one message a batch of lines. */
-export class BuildLogs {
+export class BuildLogs implements Service {
   readonly #options: BuildLogsOptions;
   #ensured: Promise<void> | undefined;
 
   constructor(options: BuildLogsOptions) {
     this.#options = options;
+  }
+
+  /** Makes the stream, or gives it our limits, before the first build needs it. */
+  start(): void {
+    this.#ensure().catch((error: unknown) => {
+      this.#options.log.warn({ err: error }, "the stream of build logs is not there yet");
+    });
+  }
+
+  /** There is nothing to stop: the connection is another's. */
+  stop(): Promise<void> {
+    return Promise.resolve();
   }
 
   /**

@@ -141,11 +141,10 @@ test("the release's format follows the build's", () => {
   assert.is(run.executableName, "");
 });
 
+const encode = (environment: { [name: string]: string }): Buffer =>
+  Buffer.from(ApplicationSpec.encode(checkSpec(build({ environment }), new Violations())).finish());
+
 test("specs that mean the same are the same bytes", () => {
-  const encode = (environment: { [name: string]: string }): Buffer =>
-    Buffer.from(
-      ApplicationSpec.encode(checkSpec(build({ environment }), new Violations())).finish(),
-    );
   assert.ok(encode({ A: "1", B: "2" }).equals(encode({ B: "2", A: "1" })));
 });
 

@@ -55,6 +55,13 @@ test("sequences rise within a message and from one to the next", () => {
   assert.ok(lineSequence(1, 0) > 0);
 });
 
+const batch = (number: number) => ({
+  buildId: "x",
+  attempt: 1,
+  batch: number,
+  lines: [line(`a${number}`), line(`b${number}`)],
+});
+
 test("a batch is tried again until it is kept", async () => {
   const kept: string[] = [];
   let failures = 2;
@@ -82,12 +89,6 @@ test("what can't be kept in time is dropped, and the log says so afterwards", as
     },
   };
   const writer = new LogWriter({ logs, log: silent, retryMs: 1, maxWaiting: 2 });
-  const batch = (number: number) => ({
-    buildId: "x",
-    attempt: 1,
-    batch: number,
-    lines: [line(`a${number}`), line(`b${number}`)],
-  });
   await Promise.all([1, 2, 3].map((number) => writer.write(batch(number), signal)));
   isDown = false;
   await writer.write(batch(4), signal);

@@ -1,3 +1,4 @@
+import { EventEmitter, once } from "node:events";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Coalescer } from "../../src/queue/coalescer.js";
@@ -63,8 +64,8 @@ test("a deadlock is tried again, a few times", async () => {
 });
 
 test("more than may wait is refused", async () => {
-  let release: () => void = () => undefined;
-  const gate = new Promise<void>((resolve) => (release = resolve));
+  const opening = new EventEmitter();
+  const gate = once(opening, "open");
   const coalescer = new Coalescer<number, number>({
     maxWaiting: 2,
     run: async (items) => {
@@ -75,7 +76,7 @@ test("more than may wait is refused", async () => {
   const kept = [coalescer.submit(1), coalescer.submit(2)];
   const refused = await Promise.allSettled([coalescer.submit(3)]);
   assert.is(refused[0]?.status, "rejected");
-  release();
+  opening.emit("open");
   assert.equal(await Promise.all(kept), [1, 2]);
 });
 

@@ -36,6 +36,16 @@ const failure: BuildFailure = {
   exitCode: 2,
 };
 
+const code = async (promise: Promise<unknown>): Promise<string> => {
+  try {
+    await promise;
+  } catch (error) {
+    if (error instanceof DomainError) return error.reason;
+    throw error;
+  }
+  return "none";
+};
+
 /** What every build queue must do. Ends with `run()`. */
 export function queueConformance(name: string, open: () => Promise<QueueUnderTest>): void {
   const test = suite(name);
@@ -64,15 +74,6 @@ export function queueConformance(name: string, open: () => Promise<QueueUnderTes
     const [build] = await queue.lease([builderId]);
     if (build === undefined) throw new Error("nothing is queued");
     return build;
-  };
-  const code = async (promise: Promise<unknown>): Promise<string> => {
-    try {
-      await promise;
-    } catch (error) {
-      if (error instanceof DomainError) return error.reason;
-      throw error;
-    }
-    return "none";
   };
 
   test("first in, first out", async () => {

@@ -7,9 +7,10 @@ import { Dispatcher } from "../../src/queue/dispatcher.js";
 import type { LeasedBuild, LeaseKey } from "../../src/queue/queue.js";
 import { eventually, silent } from "../postgres.js";
 
+const builders = (free: Record<string, number>) =>
+  Object.entries(free).map(([builderId, slots]) => ({ builderId, free: slots }));
+
 test("slots are given in turn", () => {
-  const builders = (free: Record<string, number>) =>
-    Object.entries(free).map(([builderId, slots]) => ({ builderId, free: slots }));
   const table: [Record<string, number>, number, string[]][] = [
     [{}, 10, []],
     [{ a: 0, b: 0 }, 10, []],

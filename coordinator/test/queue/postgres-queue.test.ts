@@ -6,7 +6,8 @@ import { addApplication, openTestDatabase, silent } from "../postgres.js";
 import { queueConformance } from "./conformance.js";
 
 queueConformance("postgres queue", async () => {
-  const { db, close } = await openTestDatabase();
+  const database = await openTestDatabase();
+  const { db } = database;
   return {
     queue: (leaseDurationMs) =>
       new PostgresQueue({ db, events: new EventBus(silent), leaseDurationMs }),
@@ -26,6 +27,6 @@ queueConformance("postgres queue", async () => {
     async clear() {
       await db.raw("truncate build_submissions, builds cascade");
     },
-    close,
+    close: () => database.close(),
   };
 });

@@ -20,10 +20,10 @@ let fleet: TestFleet;
 test.before(async () => {
   fleet = await startFleet();
   const coordinator = await fleet.start();
-  const { applications, close } = connectTo(coordinator);
+  const clients = connectTo(coordinator);
   const request = { name: "shop", spec: goodSpec(), expectedRevision: 0 };
-  await call(applications, applications.applyApplication, request);
-  close();
+  await call(clients.applications, "applyApplication", request);
+  clients.close();
   await coordinator.stop();
 });
 test.after(() => fleet.close());
@@ -39,12 +39,12 @@ const submit = async ({ builds }: Clients): Promise<Build> => {
     idempotencyKey: "",
     submitter: "",
   };
-  const { build } = await call(builds, builds.submitBuild, request);
+  const { build } = await call(builds, "submitBuild", request);
   if (build === undefined) throw new Error("no build was answered");
   return build;
 };
 const read = async ({ builds }: Clients, id: string): Promise<Build> => {
-  const { build } = await call(builds, builds.getBuild, { id });
+  const { build } = await call(builds, "getBuild", { id });
   if (build === undefined) throw new Error("no build was answered");
   return build;
 };
@@ -136,7 +136,7 @@ test("stopping ends streams with UNAVAILABLE, and does not wait for them", async
   const second = new TestBuilder(nextClients.builders);
   await second.hello("b1", 1);
   assert.is((await leaseOf(second)).buildId, id);
-  await call(nextClients.builds, nextClients.builds.cancelBuild, { id, submissionId: "" });
+  await call(nextClients.builds, "cancelBuild", { id, submissionId: "" });
   assert.is((await second.hear("lost")).reason, WorkLost_Reason.CANCELLED);
   second.cut();
   nextClients.close();
@@ -151,7 +151,7 @@ test("Postgres restarts: UNAVAILABLE meanwhile, then on by itself, and no lease 
   await builder.hello("b1", 1);
   const lease = await leaseOf(builder);
   await fleet.stopPostgres();
-  const get = () => call(clients.builds, clients.builds.getBuild, { id });
+  const get = () => call(clients.builds, "getBuild", { id });
   assert.is(await codeOf(get()), status.UNAVAILABLE);
   builder.say({ $case: "heartbeat", value: { leases: [lease] } });
   assert.is(((await builder.ended()) as ServiceError).code, status.UNAVAILABLE);
@@ -170,7 +170,7 @@ test("Postgres restarts: UNAVAILABLE meanwhile, then on by itself, and no lease 
   // Changes are heard of again, and leasing goes on.
   const next = await submit(clients);
   assert.is((await leaseOf(again)).buildId, next.id);
-  await call(clients.builds, clients.builds.cancelBuild, { id: next.id, submissionId: "" });
+  await call(clients.builds, "cancelBuild", { id: next.id, submissionId: "" });
   assert.is((await again.hear("lost")).reason, WorkLost_Reason.CANCELLED);
   again.cut();
   clients.close();

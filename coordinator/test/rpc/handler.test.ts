@@ -57,7 +57,7 @@ test.before(async () => {
     count: handlers.stream(async function* (_, request: string) {
       try {
         if (request === "hang") await new Promise(() => undefined);
-        if (request === "bytes") return yield Buffer.from("encoded before");
+        if (request === "bytes") yield Buffer.from("encoded before");
         for (let number = 0; number < Number(request); number += 1) {
           seen.sent += 1;
           yield "x".repeat(10_000);
@@ -215,13 +215,15 @@ test("stopping ends streams with UNAVAILABLE, also those that come later", async
   });
 });
 
+const withCode = (code: string): Error => Object.assign(new Error("x"), { code });
+
+const nats = (code: string): Error => Object.assign(withCode(code), { name: "NatsError" });
+
 test("what is the infrastructure's fault is UNAVAILABLE, everything else INTERNAL", async () => {
   const refused = await new Promise<Error>((resolve) => {
     const server = createServer().on("error", resolve);
     server.listen(1, "192.0.2.1");
   });
-  const withCode = (code: string): Error => Object.assign(new Error("x"), { code });
-  const nats = (code: string): Error => Object.assign(withCode(code), { name: "NatsError" });
   const table: [unknown, status][] = [
     [withCode("ECONNREFUSED"), status.UNAVAILABLE],
     [withCode("57P01"), status.UNAVAILABLE],

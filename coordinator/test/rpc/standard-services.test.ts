@@ -54,10 +54,10 @@ test("reflection lists every service", async () => {
   interface Answer {
     listServicesResponse?: { service: { name: string }[] };
   }
-  const { serverReflectionInfo } = reflection as unknown as {
+  interface Reflection {
     serverReflectionInfo(): NodeJS.EventEmitter & { write(value: unknown): void; end(): void };
-  };
-  const stream = serverReflectionInfo.call(reflection);
+  }
+  const stream = (reflection as unknown as Reflection).serverReflectionInfo();
   const answer = await new Promise<Answer>((resolve, reject) => {
     stream.on("error", reject);
     stream.on("data", resolve);
