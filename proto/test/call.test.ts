@@ -3,6 +3,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import {
   ApplicationServiceClient,
+  type ApplicationServiceServer,
   ApplicationServiceService,
 } from "../gen/slipway/v1/application.js";
 import { unary } from "../src/call.js";
@@ -15,14 +16,15 @@ calls.before(async (context) => {
   context.server = new Server();
   let sawCancel: () => void;
   context.cancelled = new Promise((resolve) => (sawCancel = resolve));
-  context.server.addService(ApplicationServiceService, {
+  const implementation: ApplicationServiceServer = {
     getApplication: (call, callback) => {
       if (call.request.name === "silent") call.on("cancelled", () => sawCancel());
       else callback({ code: status.NOT_FOUND, details: `no application ${call.request.name}` });
     },
     listApplications: (_call, callback) => callback(null, { applications: [], nextPageToken: "" }),
     applyApplication: (_call, callback) => callback({ code: status.UNIMPLEMENTED }),
-  });
+  };
+  context.server.addService(ApplicationServiceService, implementation);
   const port = await new Promise<number>((resolve, reject) =>
     context.server.bindAsync("127.0.0.1:0", ServerCredentials.createInsecure(), (error, port) =>
       error ? reject(error) : resolve(port),
