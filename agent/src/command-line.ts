@@ -13,13 +13,13 @@ import {
   parseLogLevel,
   parseName,
   parseVariables,
-  type Address,
   type BuilderCommandConfig,
   type HostConfig,
   type IdentityConfig,
   type RegionConfig,
 } from "./config.js";
 import type { LogLevel } from "./log.js";
+import type { Address } from "./swarm/index.js";
 import { AGENT_VERSION } from "./version.js";
 
 /** What a command line asks for. */

@@ -1,11 +1,6 @@
 import { NAME_PATTERN } from "@slipway/proto";
 import { LOG_LEVELS, type LogLevel } from "./log.js";
-
-/** An address to listen on or to dial. */
-export interface Address {
-  host: string;
-  port: number;
-}
+import type { Address } from "./swarm/index.js";
 
 /** What every role has. */
 interface CommonConfig {

@@ -123,7 +123,11 @@ export class Application {
 
   #learn(goal: VerifiedGoal): void {
     this.#goal = goal;
-    this.#report.learn(goal.goal.generation);
+    const { generation, expireTime } = goal.goal;
+    if (expireTime !== undefined && expireTime.getTime() < Date.now()) {
+      this.#options.log.warn({ generation, expireTime }, "goal is stale; obeyed all the same");
+    }
+    this.#report.learn(generation);
   }
 
   async #run(): Promise<void> {

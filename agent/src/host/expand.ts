@@ -2,7 +2,7 @@
 const MAX_LENGTH = 128 * 1024;
 const REFERENCE = /\$\$|\$\{([A-Za-z_][A-Za-z0-9_]*)\}/g;
 
-export class ExpansionError extends Error {
+class ExpansionError extends Error {
   override readonly name = "ExpansionError";
 }
 

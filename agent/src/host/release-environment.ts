@@ -33,6 +33,6 @@ export function releaseEnvironment(
 }
 
 /** "http-port" is SLIPWAY_LABEL_HTTP_PORT. */
-export function labelVariable(label: string): string {
+function labelVariable(label: string): string {
   return `SLIPWAY_LABEL_${label.toUpperCase().replaceAll(/[^A-Z0-9]/g, "_")}`;
 }

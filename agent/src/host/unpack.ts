@@ -8,7 +8,7 @@ export interface UnpackBounds {
   entries: number;
 }
 
-export const DEFAULT_UNPACK_BOUNDS: UnpackBounds = { bytes: 64 * 1024 ** 3, entries: 1_000_000 };
+const DEFAULT_UNPACK_BOUNDS: UnpackBounds = { bytes: 64 * 1024 ** 3, entries: 1_000_000 };
 
 export class UnpackError extends Error {
   override readonly name = "UnpackError";

@@ -9,7 +9,7 @@ import {
 } from "@slipway/proto";
 
 /** Largest signed goal that is looked at: NATS' own bound for a message. */
-export const SIGNED_GOAL_MAX_BYTES = 1024 * 1024;
+const SIGNED_GOAL_MAX_BYTES = 1024 * 1024;
 
 /** Keys that may sign goals, by key id. */
 export type GoalKeys = ReadonlyMap<string, KeyObject>;

@@ -10,7 +10,7 @@ import {
 import { selectorTakes } from "../host/choose.js";
 
 /** A host that has not been heard of for so long is silent, in ms. */
-export const SILENT_MS = 30_000;
+const SILENT_MS = 30_000;
 const MAX_FAILURES = 10;
 const MAX_SLOWEST = 5;
 const MAX_RUNNING = 10;
