@@ -66,6 +66,6 @@ export function resourceExhausted(reason: string, message: string): DomainError 
 }
 
 /** The caller's own words in a message: quoted, without control characters, cut to 100. */
-export function printable(text: string): string {
+function printable(text: string): string {
   return JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text);
 }

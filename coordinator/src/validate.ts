@@ -50,7 +50,7 @@ export class Violations {
 }
 
 export const UUID_PATTERN = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
-export const COMMIT_SHA_PATTERN = /^([0-9a-f]{40}|[0-9a-f]{64})$/;
+const COMMIT_SHA_PATTERN = /^([0-9a-f]{40}|[0-9a-f]{64})$/;
 
 /** Whether there is a C0 or C1 control character or DEL, tabs and line ends among them. */
 export function hasControlCharacters(text: string): boolean {

@@ -1,7 +1,7 @@
 import { LOG_LINE_MAX_BYTES, type LogLine } from "@slipway/proto";
 
 /** Lines of one message, at most; their sequences leave room for more (see sequence.ts). */
-export const MESSAGE_MAX_LINES = 1_000;
+const MESSAGE_MAX_LINES = 1_000;
 /** Text of one message, at most, in bytes: NATS takes 1 MiB with everything. */
 export const MESSAGE_MAX_BYTES = 512 * 1024;
 /** What a line takes beside its text, at most. */

@@ -60,7 +60,7 @@ const CONNECTION_MESSAGES =
   /^(connection terminated|connection ended|client has encountered a connection error|timeout expired|query read timeout|knex: timeout acquiring a connection|unable to acquire a connection)/i;
 
 /** Whether Postgres could not be reached or gave up for a passing reason. */
-export function isDatabaseUnavailable(error: unknown): boolean {
+function isDatabaseUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (error instanceof AggregateError) return error.errors.some(isDatabaseUnavailable);
   const { code } = error as { code?: unknown };

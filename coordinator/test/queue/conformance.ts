@@ -24,7 +24,7 @@ export interface QueueUnderTest {
 }
 
 const LEASE_MS = 60_000;
-export const artifact = (fill: string): Artifact => ({
+const artifact = (fill: string): Artifact => ({
   digest: `sha256:${fill.repeat(64)}`,
   sizeBytes: 10_000_000_000,
   chunkCount: 9_537,
