@@ -66,7 +66,10 @@ async function main({ run, keep }: { run: "demo" | "dev"; keep: boolean }): Prom
   } catch (error) {
     await fleet?.stop();
     const reason: unknown = stopping.signal.aborted ? stopping.signal.reason : error;
-    if (reason instanceof Interrupted) return run === "dev" ? 0 : reason.exitCode;
+    if (reason instanceof Interrupted) {
+      display.line("everything is stopped");
+      return run === "dev" ? 0 : reason.exitCode;
+    }
     report(reason);
     if (keep && fleet !== undefined) display.line(`logs: ${fleet.dir}/logs`);
     return 1;

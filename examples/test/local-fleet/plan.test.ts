@@ -81,6 +81,7 @@ test("log lines are made readable, and left alone if they are not JSON", () => {
   assert.is(readableLogLine(JSON.stringify(line)), "12:00:01.023 error went wrong build=b n=[1]");
   const err = { type: "Error", message: "no", stack: "Error: no\n at x" };
   assert.is(readableLogLine(JSON.stringify({ level: 30, err })), "\n    Error: no\n     at x");
+  assert.is(readableLogLine(JSON.stringify({ msg: "a", error: "no" })), "a \n    no");
   assert.is(readableLogLine("panic: {"), "panic: {");
   assert.is(readableLogLine("7"), "7");
 });
