@@ -119,11 +119,15 @@ export class Discovery {
     const polite = this.#swarm.destroy().then(() => true);
     const patience = new AbortController();
     const waited = delay(CLOSE_MS, false, { signal: patience.signal }).catch(() => false);
-    const done = await Promise.race([polite, waited]);
-    patience.abort();
-    if (!done) {
+    try {
+      if (!(await Promise.race([polite, waited]))) await this.#dht.destroy({ force: true });
+    } catch (error) {
+      // A node that never got its port can't be destroyed, and leaves this open.
+      this.#dht.io.networkInterfaces.destroy();
+      this.#options.log.debug({ err: error }, "leaving failed");
+    } finally {
+      patience.abort();
       polite.catch((error: unknown) => this.#options.log.debug({ err: error }, "leaving failed"));
-      await this.#dht.destroy({ force: true });
     }
   }
 

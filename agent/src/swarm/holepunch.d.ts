@@ -26,6 +26,7 @@ declare module "hyperdht" {
     constructor(options: Options);
     static bootstrapper(port: number, host: string, options: Options): DHT;
     bootstrapNodes: Node[];
+    readonly io: { networkInterfaces: { destroy(): void } };
     bind(): Promise<void>;
     ping(node: Node, options: { retry: boolean }): Promise<unknown>;
     announce(

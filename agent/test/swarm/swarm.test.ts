@@ -94,7 +94,7 @@ test("a peer that never answers delays nobody for long", async ({ region }) => {
   const started = Date.now();
   await fetchAll(host, digest);
   assert.ok((await contentOf(host.store, digest)).equals(content));
-  assert.ok(Date.now() - started < 9_000, `${Date.now() - started} ms`);
+  assert.ok(Date.now() - started < 12_000, `${Date.now() - started} ms`);
 });
 
 test("without the seeder, from who has it", async ({ region }) => {
