@@ -29,7 +29,7 @@ export async function fleetMemory(fleet: LocalFleet): Promise<KindMemory[]> {
     if (found === undefined) continue;
     kinds.set(kind, [...(kinds.get(kind) ?? []), found.resident]);
   }
-  kinds.set("postgres", [withChildren(processes, fleet.postgres.pid)]);
+  kinds.set("postgres, together", [withChildren(processes, fleet.postgres.pid)]);
   kinds.set("nats-server", [withChildren(processes, fleet.nats.pid)]);
   return [...kinds].map(([kind, sizes]) => ({
     kind,
