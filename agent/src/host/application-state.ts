@@ -2,7 +2,7 @@ import { readFile, rename } from "node:fs/promises";
 import path from "node:path";
 import { HostFailureReason, RunSpec, type Release } from "@slipway/proto";
 import type { Logger } from "../log.js";
-import { writeAtomically } from "./atomic-file.js";
+import { writeAtomically } from "../atomic-file.js";
 import type { GoalOrder } from "./goal-order.js";
 import { RELEASE_FOLDER_PATTERN } from "./release-key.js";
 

@@ -14,7 +14,7 @@ import {
 } from "node:fs/promises";
 import path from "node:path";
 import { ArtifactFormat, type Release } from "@slipway/proto";
-import { syncFolder } from "./atomic-file.js";
+import { syncFolder } from "../atomic-file.js";
 import { releaseFolderName } from "./release-key.js";
 import { unpack, UnpackError } from "./unpack.js";
 

@@ -1,7 +1,7 @@
 import { readFile, rm } from "node:fs/promises";
 import { backOffMs } from "../back-off.js";
 import type { Logger } from "../log.js";
-import { writeAtomicallySync } from "./atomic-file.js";
+import { writeAtomicallySync } from "../atomic-file.js";
 import type { LogFile } from "./log-file.js";
 import {
   adoptProcess,

@@ -1,4 +1,5 @@
 import { mkdir } from "node:fs/promises";
+import path from "node:path";
 import { credentials } from "@grpc/grpc-js";
 import {
   FleetServiceClient,
@@ -16,6 +17,7 @@ import { AGENT_VERSION } from "../version.js";
 import { blobSource } from "./blob-source.js";
 import { Enroller } from "./enroller.js";
 import { GoalCopier } from "./goal-copier.js";
+import { HeldArtifacts } from "./held-artifacts.js";
 import { HostTable } from "./host-table.js";
 import { Inventory } from "./inventory.js";
 import { Replicator } from "./replicator.js";
@@ -84,6 +86,8 @@ export async function startRegion(config: RegionConfig, log: Logger): Promise<Ru
       () => regionLink.stop(),
     );
 
+    const held = new HeldArtifacts(path.join(config.dataDir, "held-artifacts"));
+    await held.load();
     const table = new HostTable(region);
     const enroller = new Enroller({ client: fleet, region, table, log });
     const copier = new GoalCopier({ region, globalLink, regionLink, log });
@@ -109,6 +113,7 @@ export async function startRegion(config: RegionConfig, log: Logger): Promise<Ru
       region,
       main,
       regional,
+      held,
       onComplete: (digest) => swarm.announce(digest),
       recheckMs: config.recheckMs,
       log,

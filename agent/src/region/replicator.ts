@@ -9,6 +9,7 @@ import {
 import { backOffMs } from "../back-off.js";
 import { copyArtifact, type BlobStore } from "../blob/index.js";
 import type { Logger } from "../log.js";
+import type { HeldArtifacts } from "./held-artifacts.js";
 
 const RETRY = { baseMs: 1_000, maxMs: 60_000 };
 const STREAM_RETRY = { baseMs: 250, maxMs: 10_000 };
@@ -22,6 +23,8 @@ interface ReplicatorOptions {
   region: string;
   main: BlobStore;
   regional: BlobStore;
+  /** What was seen in the regional store; loaded. */
+  held: HeldArtifacts;
   /** The regional store has this artifact now. */
   onComplete: (digest: string) => void;
   /** Between checks that what was held is still there, in ms. */
@@ -40,8 +43,6 @@ export class Replicator {
   /** Named and not complete here: waiting, being copied, or between two tries. */
   readonly #pending = new Map<string, { attempt: number }>();
   readonly #queue: string[] = [];
-  /** Seen in the regional store by this process. */
-  readonly #held = new Set<string>();
   #running = 0;
   readonly #tasks = new Set<Promise<void>>();
 
@@ -61,23 +62,23 @@ export class Replicator {
 
   /** Looks whether everything that the store held is still there; repairs what is not. */
   async recheck(): Promise<void> {
-    const { regional, log } = this.#options;
+    const { regional, held, log } = this.#options;
     const { signal } = this.#controller;
-    const now = new Set<string>();
-    for await (const digest of regional.list()) now.add(digest);
-    for (const digest of now) this.#held.add(digest);
-    for (const digest of this.#held) {
+    for await (const digest of regional.list()) held.add(digest);
+    await held.save();
+    for (const digest of held.list()) {
       signal.throwIfAborted();
       if (this.#pending.has(digest)) continue;
-      const found = now.has(digest) ? await regional.stat(digest) : undefined;
+      const found = await regional.stat(digest);
       if (found !== undefined) {
         await this.#report(digest, ReplicationState.COMPLETE, found.sizeBytes, "");
         continue;
       }
-      this.#held.delete(digest);
       this.stats.lost += 1;
       log.error({ digest }, "artifact is gone from the regional blob store");
-      await this.#report(digest, ReplicationState.FAILED, 0, "gone from the regional blob store");
+      const lost = "gone from the regional blob store";
+      // Once the coordinator knows, it asks for the artifact again by itself.
+      if (await this.#report(digest, ReplicationState.FAILED, 0, lost)) held.delete(digest);
       this.#enqueue(digest);
     }
   }
@@ -148,14 +149,15 @@ export class Replicator {
   }
 
   async #copy(digest: string): Promise<void> {
-    const { main, regional, onComplete, log } = this.#options;
+    const { main, regional, held, onComplete, log } = this.#options;
     const { signal } = this.#controller;
     const started = performance.now();
     try {
       await this.#copyReporting(digest, main, regional, signal);
       const found = await regional.stat(digest);
       if (found === undefined) throw new Error("the artifact is not there after its copy");
-      this.#held.add(digest);
+      held.add(digest);
+      await held.save();
       this.stats.completed += 1;
       onComplete(digest);
       const durationMs = Math.round(performance.now() - started);

@@ -305,6 +305,8 @@ test("a lost regional artifact is seen and repaired", async ({ folder }) => {
   );
   await eventually("the copy to be back", async () => (await regional.stat(lost)) !== undefined);
   await eventually("that to be reported", () => coordinator.complete(lost));
+  const held = await readFile(path.join(folder, "eu-1", "held-artifacts"), "utf8");
+  assert.equal(held.split("\n"), digests.sort());
 });
 
 test("agents stop twice, and their releases with them if told so", async ({ folder }) => {
