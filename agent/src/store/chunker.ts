@@ -3,7 +3,7 @@ import { open } from "node:fs/promises";
 import { ManifestError, encodeManifest } from "./manifest.js";
 
 /** Size of every chunk but the last, in bytes. */
-export const CHUNK_BYTES = 1024 * 1024;
+const CHUNK_BYTES = 1024 * 1024;
 
 export interface ChunkFileOptions {
   signal?: AbortSignal;

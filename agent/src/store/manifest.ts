@@ -10,7 +10,7 @@ import {
 /** Bytes of a SHA-256. */
 export const HASH_BYTES = 32;
 /** Largest artifact, in bytes: 1 TiB. */
-export const ARTIFACT_MAX_BYTES = 2 ** 40;
+const ARTIFACT_MAX_BYTES = 2 ** 40;
 
 /** The bytes are no valid manifest, or not the one they were said to be. */
 export class ManifestError extends Error {

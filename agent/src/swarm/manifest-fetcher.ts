@@ -9,7 +9,7 @@ const PART_MS = 5_000;
 const LOOK_MS = 200;
 
 /** Its bytes are not the manifest that was asked for. */
-export class WrongManifestError extends Error {
+class WrongManifestError extends Error {
   override readonly name = "WrongManifestError";
 }
 

@@ -125,7 +125,7 @@ export async function contentOf(store: ArtifactStore, digest: string): Promise<B
 }
 
 /** A source whose reads are changed on their way. */
-export function tampered(
+function tampered(
   source: ArtifactSource,
   onRead: (into: Buffer, length: number) => Promise<void> | void,
 ): ArtifactSource {
