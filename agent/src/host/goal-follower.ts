@@ -18,6 +18,8 @@ const POLL_MIN_MS = 30_000;
 const POLL_SPREAD_MS = 30_000;
 const REQUEST_TIMEOUT_MS = 2_000;
 const NOT_FOUND = 404;
+const SECOND_LOOK_MIN_MS = 250;
+const SECOND_LOOK_SPREAD_MS = 2_000;
 
 interface GoalFollowerOptions {
   link: NatsLink;
@@ -39,6 +41,8 @@ export class GoalFollower {
   readonly #options: GoalFollowerOptions;
   readonly #controller = new AbortController();
   #wake: () => void = () => {};
+  #newestDigest: Uint8Array = new Uint8Array();
+  #second: NodeJS.Timeout | undefined;
   #loop: Promise<void> | undefined;
 
   constructor(options: GoalFollowerOptions) {
@@ -64,6 +68,7 @@ export class GoalFollower {
 
   async stop(): Promise<void> {
     this.#controller.abort();
+    clearTimeout(this.#second);
     this.#wake();
     await this.#loop;
   }
@@ -72,8 +77,28 @@ export class GoalFollower {
     const key = message.subject.slice(message.subject.lastIndexOf(".") + 1);
     // A deletion is republished without a value; an application that is absent changes nothing.
     if (message.data.length === 0) return;
-    if (key === GOAL_DIGEST_KEY) this.#wake();
+    if (key === GOAL_DIGEST_KEY) this.#onDigest(message.data);
     else this.#deliver(key, message.data);
+  }
+
+  /**
+   * A digest follows every goal. Only a host that has missed the goal itself reads the bucket, and
+   * not at the same moment as all others that have.
+   */
+  #onDigest(data: Uint8Array): void {
+    this.#newestDigest = data;
+    this.#second ??= setTimeout(
+      () => {
+        this.#second = undefined;
+        try {
+          const { goals } = GoalDigest.decode(this.#newestDigest);
+          if (goals.some((version) => this.#options.wants(version))) this.#wake();
+        } catch (error) {
+          this.#options.log.warn({ error }, "digest cannot be decoded");
+        }
+      },
+      SECOND_LOOK_MIN_MS + Math.random() * SECOND_LOOK_SPREAD_MS,
+    );
   }
 
   #deliver(application: string, data: Uint8Array): void {

@@ -1,10 +1,10 @@
-import { GOAL_DIGEST_KEY, goalSubject, regionGoalsBucket, type GoalVersion } from "@slipway/proto";
+import { Goal, GOAL_DIGEST_KEY, goalSubject, regionGoalsBucket, SignedGoal } from "@slipway/proto";
 import { startNats, type NatsServer } from "@slipway/examples/servers";
 import { connect, StorageType, type KV, type NatsConnection } from "nats";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { GoalFollower } from "../../src/host/goal-follower.js";
-import { compareGoalOrder, goalOrder } from "../../src/host/goal-order.js";
+import { compareGoalOrder, goalOrder, type GoalOrder } from "../../src/host/goal-order.js";
 import { NatsLink } from "../../src/nats/link.js";
 import { encodeDigest } from "../../src/region/plan-goals.js";
 import { eventually, GoalSigner, log, makeGoal } from "./fixtures.js";
@@ -35,7 +35,7 @@ function bucket(region: string, republish: boolean): Promise<KV> {
 
 /** A follower that remembers what it saw, as a host does. */
 function follow(region: string, pollMs: number) {
-  const seen = new Map<string, GoalVersion>();
+  const seen = new Map<string, GoalOrder>();
   const heard: string[] = [];
   const link = new NatsLink({ servers: [nats.url], name: "test", log });
   const follower = new GoalFollower({
@@ -45,12 +45,12 @@ function follow(region: string, pollMs: number) {
     pollMs: () => pollMs,
     wants: (version) => {
       const known = seen.get(version.application);
-      const news =
-        known === undefined || compareGoalOrder(goalOrder(version), goalOrder(known)) > 0;
-      if (news) seen.set(version.application, version);
-      return news;
+      return known === undefined || compareGoalOrder(goalOrder(version), known) > 0;
     },
-    onGoal: (application, signed) => heard.push(`${application}:${signed.length}`),
+    onGoal: (application, signed) => {
+      seen.set(application, goalOrder(Goal.decode(SignedGoal.decode(signed).payload)));
+      heard.push(`${application}:${signed.length}`);
+    },
   });
   follower.start();
   link.start();
@@ -100,6 +100,21 @@ test("reads what it missed, and only what changed", async () => {
     ["web", "web", "api"],
   );
   await stop();
+  await stop();
+});
+
+test("reads what it missed when a digest says so", async () => {
+  const kv = await bucket("sa", false);
+  const goal = makeGoal(1, artifact, { region: "sa" });
+  await kv.put("web", signer.bytes(goal));
+  const { heard, link, stop } = follow("sa", 3_600_000);
+  await eventually("a connection", () => link.connection !== undefined);
+  await link.connection?.flush();
+  const digest = encodeDigest([goal]);
+  await kv.put(GOAL_DIGEST_KEY, digest);
+  connection.publish(goalSubject("sa", GOAL_DIGEST_KEY), Buffer.from([0xff]));
+  connection.publish(goalSubject("sa", GOAL_DIGEST_KEY), digest);
+  await eventually("the goal", () => heard.length === 1);
   await stop();
 });
 
