@@ -1,3 +1,4 @@
+/* oxlint-disable typescript/unbound-method -- unary() calls them on the client */
 import { credentials, Server, ServerCredentials, status, type ServiceError } from "@grpc/grpc-js";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
