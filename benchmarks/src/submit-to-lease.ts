@@ -88,13 +88,15 @@ function builder(address: string, index: number, leasedAt: Map<string, number>) 
   stream.on("error", (error) => {
     if (!stopped) throw error;
   });
+  let leasesReceived = 0;
   const ready = (): boolean =>
-    stream.write({ message: { $case: "ready", value: { freeSlots: 1 } } });
+    stream.write({ message: { $case: "ready", value: { freeSlots: 1, leasesReceived } } });
   stream.on("data", ({ message }: WorkResponse) => {
     if (message?.$case !== "leased") return;
     const { lease } = message.value;
     if (lease === undefined) throw new Error("a lease without a lease");
     leasedAt.set(lease.buildId, performance.now());
+    leasesReceived += 1;
     const failure = { reason: 7, message: "measured", exitCode: 1 };
     stream.write({ message: { $case: "fail", value: { lease, failure, retry: false } } });
     ready();

@@ -135,7 +135,11 @@ export class TestBuilder {
   async hello(builderId: string, freeSlots: number): Promise<void> {
     this.say({ $case: "hello", value: { builderId, platform: "linux/x64" } });
     await this.hear("welcome");
-    this.say({ $case: "ready", value: { freeSlots } });
+    this.ready(freeSlots, 0);
+  }
+
+  ready(freeSlots: number, leasesReceived: number): void {
+    this.say({ $case: "ready", value: { freeSlots, leasesReceived } });
   }
 
   /** The next message of a kind, in a few seconds; others are kept. */

@@ -92,8 +92,10 @@ class LeasingBuilder implements Builder {
   readonly #stream: WorkStream;
   /** Leases that are held: waiting for a slot, running, or with a result not accepted yet. */
   readonly #jobs = new Map<string, Job>();
-  /** Leased beyond the slots, when a lease and a free slot crossed on the way. */
+  /** Leased, and about to run. */
   #waiting: Job[] = [];
+  /** Over the present stream. */
+  #leasesReceived = 0;
   readonly #runs = new Set<Promise<void>>();
   readonly #ticker: NodeJS.Timeout;
   #heartbeat: NodeJS.Timeout | undefined;
@@ -157,6 +159,7 @@ class LeasingBuilder implements Builder {
 
   #welcome(leaseMs: number): void {
     this.stats.connected = true;
+    this.#leasesReceived = 0;
     this.#log.info({ coordinator: this.#config.coordinator, leaseMs }, "connected");
     clearInterval(this.#heartbeat);
     this.#heartbeat = setInterval(() => this.#sendHeartbeat(), leaseMs / 3);
@@ -197,6 +200,7 @@ class LeasingBuilder implements Builder {
   }
 
   #take(leased: WorkLeased): void {
+    this.#leasesReceived += 1;
     if (this.#jobs.has(leaseKey(leased.lease))) return;
     const job = new Job(leased);
     // A later attempt of the same build here: the earlier one was rescued from us.
@@ -261,7 +265,7 @@ class LeasingBuilder implements Builder {
   #sendReady(): void {
     const taken = this.stats.running + this.#waiting.length;
     const freeSlots = this.#draining ? 0 : Math.max(0, this.#config.slots - taken);
-    this.#stream.send({ message: { $case: "ready", value: { freeSlots } } });
+    this.#stream.send({ message: { $case: "ready", value: { freeSlots, leasesReceived: this.#leasesReceived } } });
   }
 
   #sendHeartbeat(): void {

@@ -287,7 +287,29 @@ test("bad input has its code, its fields and no effect", async () => {
   assert.equal(await call(builds, "listBuilds", list), before);
 });
 
-const ready = (freeSlots: number) => ({ $case: "ready", value: { freeSlots } }) as const;
+test("a lease and a free slot that cross on the way are one build, not two", async () => {
+  const busy = new TestBuilder(clients.builders);
+  await busy.hello("b-busy", 1);
+  const first = await submitted();
+  const lease = await leased(busy, first.id);
+  // As if it had not seen the lease yet: its one slot is taken all the same.
+  busy.ready(1, 0);
+  const idle = new TestBuilder(clients.builders);
+  await idle.hello("b-idle", 1);
+  const second = await submitted();
+  idle.complete(await leased(idle, second.id));
+  busy.complete(lease);
+  await Promise.all([busy.hear("accepted"), idle.hear("accepted")]);
+  busy.ready(1, 1);
+  const third = await submitted();
+  busy.complete(await leased(busy, third.id));
+  await busy.hear("accepted");
+  busy.cut();
+  idle.cut();
+});
+
+const ready = (freeSlots: number) =>
+  ({ $case: "ready", value: { freeSlots, leasesReceived: 0 } }) as const;
 
 test("a builder that does not keep to the protocol loses its stream alone", async () => {
   const lease = { buildId: "00000000-0000-7000-8000-000000000000", attempt: 1 };

@@ -100,7 +100,7 @@ test("a builder that hangs is told that its build was taken", async () => {
   const lease = await leaseOf(builder);
   const { lease: lost } = await builder.hear("lost");
   assert.equal(lost, lease);
-  builder.say({ $case: "ready", value: { freeSlots: 1 } });
+  builder.ready(1, 1);
   const again = await leaseOf(builder);
   assert.is(again.attempt, 2);
   builder.complete(again);

@@ -7,6 +7,7 @@ import {
   type WorkHeartbeat,
   type WorkHello,
   type WorkLogs,
+  type WorkReady,
   type WorkRequest,
   type WorkResponse,
 } from "@slipway/proto";
@@ -51,6 +52,7 @@ export class BuilderSession {
   #builderId: string | undefined;
   #seat: Seat | undefined;
   #leave: (() => void) | undefined;
+  #leasesSent = 0;
   #isClosed = false;
 
   constructor(context: Context, outbox: Outbox<WorkResponse>, signal: AbortSignal) {
@@ -69,7 +71,7 @@ export class BuilderSession {
     switch (message.$case) {
       case "ready":
         checkFreeSlots(message.value.freeSlots);
-        return this.#seat?.setFree(message.value.freeSlots);
+        return this.#ready(message.value);
       case "heartbeat":
         return this.#heartbeat(message.value, builderId);
       case "logs":
@@ -107,6 +109,11 @@ export class BuilderSession {
     log.info({ builderId, platform }, "builder connected");
   }
 
+  #ready({ freeSlots, leasesReceived }: WorkReady): void {
+    const onTheWay = Math.max(0, this.#leasesSent - leasesReceived);
+    this.#seat?.setFree(Math.max(0, freeSlots - onTheWay));
+  }
+
   #deliver(build: LeasedBuild): boolean {
     const { spec } = build;
     const isSent = this.#outbox.push({
@@ -122,7 +129,10 @@ export class BuilderSession {
         },
       },
     });
-    if (isSent) this.#hold(build);
+    if (isSent) {
+      this.#leasesSent += 1;
+      this.#hold(build);
+    }
     return isSent;
   }
 

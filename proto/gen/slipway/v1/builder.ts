@@ -42,6 +42,11 @@ export interface WorkHello {
 /** How many more builds the builder takes now: replaces what it said before. 0 drains. */
 export interface WorkReady {
   freeSlots: number;
+  /**
+   * Leases that came over this stream so far. Those that the coordinator sent since are taken off
+   * free_slots, so that a lease and a ready that cross cannot give the builder one too many.
+   */
+  leasesReceived: number;
 }
 
 /** Which lease a message speaks of. Refused unless the build is RUNNING with this builder and attempt. */
@@ -496,13 +501,16 @@ export const WorkHello: MessageFns<WorkHello> = {
 };
 
 function createBaseWorkReady(): WorkReady {
-  return { freeSlots: 0 };
+  return { freeSlots: 0, leasesReceived: 0 };
 }
 
 export const WorkReady: MessageFns<WorkReady> = {
   encode(message: WorkReady, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.freeSlots !== 0) {
       writer.uint32(8).uint32(message.freeSlots);
+    }
+    if (message.leasesReceived !== 0) {
+      writer.uint32(16).uint64(message.leasesReceived);
     }
     return writer;
   },
@@ -528,6 +536,14 @@ export const WorkReady: MessageFns<WorkReady> = {
             message.freeSlots = reader.uint32();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.leasesReceived = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -547,6 +563,11 @@ export const WorkReady: MessageFns<WorkReady> = {
         : isSet(object.free_slots)
         ? globalThis.Number(object.free_slots)
         : 0,
+      leasesReceived: isSet(object.leasesReceived)
+        ? globalThis.Number(object.leasesReceived)
+        : isSet(object.leases_received)
+        ? globalThis.Number(object.leases_received)
+        : 0,
     };
   },
 
@@ -554,6 +575,9 @@ export const WorkReady: MessageFns<WorkReady> = {
     const obj: any = {};
     if (message.freeSlots !== 0) {
       obj.freeSlots = Math.round(message.freeSlots);
+    }
+    if (message.leasesReceived !== 0) {
+      obj.leasesReceived = Math.round(message.leasesReceived);
     }
     return obj;
   },
@@ -564,6 +588,7 @@ export const WorkReady: MessageFns<WorkReady> = {
   fromPartial(object: DeepPartial<WorkReady>): WorkReady {
     const message = createBaseWorkReady();
     message.freeSlots = object.freeSlots ?? 0;
+    message.leasesReceived = object.leasesReceived ?? 0;
     return message;
   },
 };
