@@ -1,19 +1,20 @@
-import { once } from "node:events";
 import {
   status,
   type handleBidiStreamingCall,
   type handleServerStreamingCall,
   type handleUnaryCall,
   type Metadata,
-  type ServerDuplexStream,
-  type ServerWritableStream,
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import type { Context } from "../context.js";
 import { DomainError } from "../errors.js";
 import type { ActiveCall, ActiveCalls } from "./calls.js";
+import { Responses, type StreamingCall } from "./responses.js";
 import { toCallError } from "./status.js";
+
+/** How long an error waits for the responses before it. */
+const FLUSH_TIMEOUT_MS = 1_000;
 
 /** What a method gets beside its request. */
 export interface CallInfo {
@@ -106,19 +107,18 @@ export class Handlers {
   }
 
   async #pump<Request, Response>(
-    call: ServerWritableStream<Request, Response> | ServerDuplexStream<Request, Response>,
+    call: StreamingCall<Request, Response>,
     run: (info: CallInfo) => AsyncIterable<Outgoing<Response>>,
   ): Promise<void> {
     const active = this.#calls.begin("stream");
     call.on("cancelled", () => active.abort(cancelled()));
     const info = { signal: active.signal, metadata: call.metadata, peer: call.getPeer() };
     const started = this.#context.clock.now();
+    const responses = new Responses(call);
     try {
       for await (const response of untilAborted(run(info), active, this.#context)) {
         // Buffers pass: the services' serialisers take bytes as well (see services.ts).
-        if (!call.write(response as Response)) {
-          await once(call, "drain", { signal: active.signal });
-        }
+        await responses.write(response as Response, active.signal);
       }
       this.#ended(call.getPath(), started, status.OK);
       call.end();
@@ -126,6 +126,7 @@ export class Handlers {
       const reason: unknown = active.signal.aborted ? active.signal.reason : error;
       const callError = toCallError(reason, this.#context.log);
       this.#ended(call.getPath(), started, callError.code, callError.details);
+      await responses.flushed(FLUSH_TIMEOUT_MS);
       if (!call.destroyed) call.emit("error", callError);
     } finally {
       active.end();
