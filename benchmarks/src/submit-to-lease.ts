@@ -51,7 +51,7 @@ async function measure(): Promise<number[]> {
   const builders = Array.from({ length: BUILDERS }, (_, i) => builder(plane.address, i, leasedAt));
   try {
     const apply = { name: "bench", spec: spec(), expectedRevision: 0 };
-    await unary(applications, applications.applyApplication, apply, { timeoutMs: 10_000 });
+    await unary(applications, "applyApplication", apply, { timeoutMs: 10_000 });
     const submitted: { id: string; at: number }[] = [];
     for (let i = 0; i < WARM_UP + BUILDS; i++) {
       const request = {
@@ -61,7 +61,7 @@ async function measure(): Promise<number[]> {
         submitter: "bench",
       };
       const at = performance.now();
-      const { build } = await unary(builds, builds.submitBuild, request, { timeoutMs: 10_000 });
+      const { build } = await unary(builds, "submitBuild", request, { timeoutMs: 10_000 });
       if (build === undefined) throw new Error("no build in the answer");
       if (i >= WARM_UP) submitted.push({ id: build.id, at });
       await delay(Math.max(0, 1000 / PER_SECOND - (performance.now() - at)));

@@ -6,9 +6,7 @@ import {
   ApplicationServiceClient,
   BuilderServiceClient,
   BuildServiceClient,
-  unary,
   type Lease,
-  type UnaryMethod,
   type WorkRequest,
   type WorkResponse,
 } from "@slipway/proto";
@@ -89,19 +87,6 @@ export function connectTo({ address }: Coordinator) {
       for (const client of [applications, builds, builders]) client.close();
     },
   };
-}
-
-type RequestOf<Method> = Method extends UnaryMethod<infer Request, infer _> ? Request : never;
-type ResponseOf<Method> = Method extends UnaryMethod<infer _, infer Response> ? Response : never;
-
-/** Calls a client's method by its name, with a deadline that a test would notice. */
-export function call<Client extends object, Name extends keyof Client>(
-  client: Client,
-  name: Name,
-  request: RequestOf<Client[Name]>,
-): Promise<ResponseOf<Client[Name]>> {
-  const method = client[name] as UnaryMethod<RequestOf<Client[Name]>, ResponseOf<Client[Name]>>;
-  return unary(client, method, request, { timeoutMs: 10_000 });
 }
 
 type Said = NonNullable<WorkResponse["message"]>;

@@ -1,5 +1,5 @@
 export * from "./names.js";
-export { unary, type UnaryMethod, type UnaryOptions } from "./call.js";
+export { asPromise, unary, type RequestOf, type ResponseOf, type UnaryOptions } from "./call.js";
 export { durationFromMs, durationToMs } from "./duration.js";
 export { PROTO_DIRECTORY, SERVICE_FILES } from "./definitions.js";
 export { Duration } from "../gen/google/protobuf/duration.js";

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Metadata } from "@grpc/grpc-js";
-import { unary } from "@slipway/proto";
+import { asPromise } from "@slipway/proto";
 import { backoffMs } from "./backoff.js";
 import { openEndpoints } from "./endpoints.js";
 import { callFailure, clientClosed, unreachable } from "./errors.js";
@@ -102,19 +102,17 @@ export function createCaller(options: ResolvedOptions): Caller {
     }, options.connectTimeoutMs);
     try {
       const sent = await metadata(controller.signal, timeoutMs);
-      const response = await unary<Request, Response>(
-        client,
-        (value, sentMetadata, callOptions, done) =>
+      const response = await asPromise<Response>(
+        (headers, callOptions, done) =>
           client.makeUnaryRequest(
             path,
             requestSerialize,
             responseDeserialize,
-            value,
-            sentMetadata,
+            request,
+            headers,
             callOptions,
-            (error, response) => done(error, response as Response),
+            (error, value) => done(error, value as Response),
           ),
-        request,
         { timeoutMs, signal: controller.signal, metadata: sent },
       );
       return { response };

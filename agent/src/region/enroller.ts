@@ -77,8 +77,7 @@ export class Enroller {
     let pageToken = "";
     do {
       const request = { region, pageSize: PAGE, pageToken };
-      // oxlint-disable-next-line typescript/unbound-method -- unary() calls it on the client.
-      const page = await unary(client, client.listEnrolledHosts, request, options);
+      const page = await unary(client, "listEnrolledHosts", request, options);
       hosts.push(...page.hosts);
       pageToken = page.nextPageToken;
     } while (pageToken !== "");
@@ -91,8 +90,7 @@ export class Enroller {
     for (;;) {
       const hosts = table.toEnrol(BATCH);
       if (hosts.length === 0) return;
-      // oxlint-disable-next-line typescript/unbound-method -- unary() calls it on the client.
-      await unary(client, client.enrolHosts, { hosts }, options);
+      await unary(client, "enrolHosts", { hosts }, options);
       table.enrol(hosts);
       log.info({ hosts: hosts.length }, "hosts enrolled");
     }

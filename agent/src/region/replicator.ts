@@ -235,8 +235,7 @@ export class Replicator {
     const request = { region, artifactDigest, state, bytesCopied, message };
     const options = { timeoutMs: REPORT_TIMEOUT_MS, signal };
     try {
-      // oxlint-disable-next-line typescript/unbound-method -- unary() calls it on the client.
-      await unary(client, client.reportReplication, request, options);
+      await unary(client, "reportReplication", request, options);
       return true;
     } catch (error) {
       if (signal.aborted) return false;

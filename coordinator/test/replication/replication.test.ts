@@ -6,9 +6,9 @@ import {
 } from "@slipway/proto";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { call } from "../call.js";
 import {
   applyApplication,
-  call,
   failure,
   insertBuild,
   startWorld,

@@ -17,9 +17,9 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { openSignedGoal } from "../../src/goal/signing.js";
 import { FakeRegion } from "./fake-region.js";
+import { call } from "../call.js";
 import {
   applyApplication,
-  call,
   failure,
   insertBuild,
   replicate,

@@ -9,9 +9,9 @@ import {
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { FakeRegion } from "./fake-region.js";
+import { call } from "../call.js";
 import {
   applyApplication,
-  call,
   insertBuild,
   replicate,
   startWorld,

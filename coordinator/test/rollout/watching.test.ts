@@ -9,9 +9,9 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Coordinator } from "../../src/index.js";
 import { FakeRegion } from "./fake-region.js";
+import { call } from "../call.js";
 import {
   applyApplication,
-  call,
   failure,
   insertBuild,
   replicate,

@@ -3,13 +3,7 @@ import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import {
-  credentials,
-  type CallOptions,
-  type ClientUnaryCall,
-  type Metadata,
-  type ServiceError,
-} from "@grpc/grpc-js";
+import { credentials, type ServiceError } from "@grpc/grpc-js";
 import { startNats, startPostgres } from "@slipway/examples/servers";
 import {
   ApplicationServiceClient,
@@ -20,16 +14,15 @@ import {
   getErrorDetails,
   ReplicationServiceClient,
   ReplicationState,
-  unary,
   type Application,
   type ErrorDetails,
-  type UnaryMethod,
 } from "@slipway/proto";
 import knex, { type Knex } from "knex";
 import { connect, type NatsConnection } from "nats";
 import { pino } from "pino";
 import { startCoordinator, type Coordinator, type CoordinatorOptions } from "../../src/index.js";
 import { uuidv7 } from "../../src/uuid.js";
+import { call } from "../call.js";
 
 /** A coordinator's clients. */
 export interface Clients {
@@ -154,26 +147,6 @@ function connectClients(address: string): Clients {
     replication: new ReplicationServiceClient(address, security),
     fleet: new FleetServiceClient(address, security),
   };
-}
-
-/** Request and response of a client's method. */
-type Unary<Method> = Method extends (
-  request: infer Request,
-  metadata: Metadata,
-  options: Partial<CallOptions>,
-  callback: (error: ServiceError | null, response: infer Response) => void,
-) => ClientUnaryCall
-  ? { request: Request; response: Response }
-  : never;
-
-/** Calls a method with a deadline. */
-export function call<Client extends object, Name extends keyof Client>(
-  client: Client,
-  name: Name,
-  request: Unary<Client[Name]>["request"],
-): Promise<Unary<Client[Name]>["response"]> {
-  type Method = UnaryMethod<Unary<Client[Name]>["request"], Unary<Client[Name]>["response"]>;
-  return unary(client, client[name] as Method, request, { timeoutMs: 10_000 });
 }
 
 /** The error that a promise ends with, with what it says to programs. */

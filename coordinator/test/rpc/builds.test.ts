@@ -15,7 +15,8 @@ import {
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Coordinator } from "../../src/index.js";
-import { call, connectTo, startFleet, TestBuilder, type TestFleet } from "../fleet.js";
+import { call } from "../call.js";
+import { connectTo, startFleet, TestBuilder, type TestFleet } from "../fleet.js";
 import { eventually, goodSpec, sha } from "../postgres.js";
 
 const test = suite("builds over gRPC");

@@ -11,7 +11,8 @@ import {
 } from "@slipway/proto";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { call, connectTo, startFleet, TestBuilder, type TestFleet } from "../fleet.js";
+import { call } from "../call.js";
+import { connectTo, startFleet, TestBuilder, type TestFleet } from "../fleet.js";
 import { eventually, goodSpec, sha } from "../postgres.js";
 
 const test = suite("faults");

@@ -10,9 +10,9 @@ import {
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { FakeRegion } from "../rollout/fake-region.js";
+import { call } from "../call.js";
 import {
   applyApplication,
-  call,
   failure,
   startWorld,
   until,
