@@ -265,7 +265,9 @@ class LeasingBuilder implements Builder {
   #sendReady(): void {
     const taken = this.stats.running + this.#waiting.length;
     const freeSlots = this.#draining ? 0 : Math.max(0, this.#config.slots - taken);
-    this.#stream.send({ message: { $case: "ready", value: { freeSlots, leasesReceived: this.#leasesReceived } } });
+    this.#stream.send({
+      message: { $case: "ready", value: { freeSlots, leasesReceived: this.#leasesReceived } },
+    });
   }
 
   #sendHeartbeat(): void {

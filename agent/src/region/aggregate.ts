@@ -1,8 +1,10 @@
 import {
+  HostFailureReason,
   HostPhase,
   type EnrolledHost,
   type Goal,
   type HostApplicationStatus,
+  type HostFailure,
   type HostFailureSample,
   type PhaseCount,
   type RunningCount,
@@ -72,8 +74,9 @@ export function aggregateApplication(
     if (said !== undefined && said.runningBuildId !== "") {
       running.set(said.runningBuildId, (running.get(said.runningBuildId) ?? 0) + 1);
     }
-    if (said?.failure !== undefined && failures.length < MAX_FAILURES) {
-      failures.push({ hostId, failure: said.failure });
+    const failure = current?.failure ?? refusal(said);
+    if (failure !== undefined && failures.length < MAX_FAILURES) {
+      failures.push({ hostId, failure });
     }
     if (!SETTLED.has(phase)) {
       unsettled.push({ hostId, share: bytes === 0 ? 0 : (current?.bytesDone ?? 0) / bytes });
@@ -102,12 +105,18 @@ export function aggregateApplication(
   };
 }
 
+/** Why a host does not obey the present goal: it says so at the generation that it last obeyed. */
+function refusal(said: HostApplicationStatus | undefined): HostFailure | undefined {
+  const { GOAL_REFUSED } = HostFailureReason;
+  return said?.failure?.reason === GOAL_REFUSED ? said.failure : undefined;
+}
+
 /** Whether a host has not been heard of for too long. */
 export function isSilent(host: KnownHost, now: number): boolean {
   return host.heardAt === undefined || now - host.heardAt > SILENT_MS;
 }
 
-/** The highest generations that hosts speak of and that are above the goals'. */
+/** The highest generations that hosts speak of and that are above the goals', or have none. */
 export function generationsAhead(
   goals: ReadonlyMap<string, Goal>,
   hosts: Iterable<KnownHost>,
@@ -116,7 +125,7 @@ export function generationsAhead(
   for (const { applications } of hosts) {
     for (const { application, generation } of applications.values()) {
       const known = Math.max(goals.get(application)?.generation ?? 0, ahead.get(application) ?? 0);
-      if (generation > known && goals.has(application)) ahead.set(application, generation);
+      if (generation > known) ahead.set(application, generation);
     }
   }
   return [...ahead].map(([application, generation]) => ({ application, generation }));

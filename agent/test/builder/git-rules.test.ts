@@ -32,7 +32,7 @@ test("refuses everything else", () => {
     ["-x", /option/],
     ["ext::sh -c touch% /tmp/x", /remote helpers/],
     ["fd::17", /remote helpers/],
-    ["http://example.com/a", /http: is not allowed/],
+    ["ftp://example.com/a", /ftp: is not allowed/],
     ["ftp://example.com/a", /ftp: is not allowed/],
     ["ssh://-oProxyCommand=x/a", /option/],
     ["ssh://git@-oProxyCommand=x/a", /option/],

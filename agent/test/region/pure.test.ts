@@ -135,17 +135,36 @@ counting("keeps samples bounded", () => {
   );
 });
 
+counting("samples failures of the present goal, and refusals of it", () => {
+  const failing = (reason: HostFailureReason, generation: number) =>
+    ({ generation, phase: HostPhase.FAILED, failure: { reason, message: "m" } }) as const;
+  const hosts = [
+    known("before", 0, failing(HostFailureReason.EXITED, 1), web),
+    known("now", 0, failing(HostFailureReason.UNHEALTHY, 2), web),
+    known("refuses", 0, failing(HostFailureReason.GOAL_REFUSED, 1), web),
+  ];
+  const { failures } = aggregateApplication(goal, hosts, 0);
+  assert.equal(
+    failures.map(({ hostId }) => hostId),
+    ["now", "refuses"],
+  );
+});
+
 counting("sees generations ahead of the goals", () => {
   const hosts = [
     known("a", 0, { generation: 5 }),
     known("b", 0, { generation: 7 }),
     known("c", 0, { generation: 1, application: "api" }),
+    known("d", 0, { generation: 3, application: "lost" }),
   ];
   const goals = new Map([
     ["web", goal],
     ["api", { ...goal, application: "api" }],
   ]);
-  assert.equal(generationsAhead(goals, hosts), [{ application: "web", generation: 7 }]);
+  assert.equal(generationsAhead(goals, hosts), [
+    { application: "web", generation: 7 },
+    { application: "lost", generation: 3 },
+  ]);
 });
 
 counting("rates", () => {

@@ -1,5 +1,5 @@
-/** What git may speak. No `ext::`, which runs any command, and no unencrypted, unverified http. */
-export const ALLOWED_PROTOCOLS = ["https", "ssh", "git", "file"] as const;
+/** What git may speak: all that it has built in. No `ext::` and the like, which run any command. */
+export const ALLOWED_PROTOCOLS = ["https", "http", "ssh", "git", "file"] as const;
 
 const URL_MAX = 2048;
 
