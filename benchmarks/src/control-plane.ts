@@ -32,11 +32,15 @@ export async function startControlPlane(): Promise<ControlPlane> {
     const goalKey = path.join(dir, "goal.key");
     await finished(["keygen", "--out", goalKey]);
     const address = `127.0.0.1:${await freePort()}`;
-    const child = spawn(process.execPath, [
-      ...[coordinatorBin, "serve", "--listen", address, "--nats", nats.url, "--goal-key", goalKey],
-      ...["--database-url", await postgres.createDatabase("slipway")],
-      ...["--replication-database-url", await postgres.createDatabase("slipway_replication")],
-    ]);
+    const options = {
+      listen: address,
+      nats: nats.url,
+      "goal-key": goalKey,
+      "database-url": await postgres.createDatabase("slipway"),
+      "replication-database-url": await postgres.createDatabase("slipway_replication"),
+    };
+    const args = Object.entries(options).map(([name, value]) => `--${name}=${value}`);
+    const child = spawn(process.execPath, [coordinatorBin, "serve", ...args]);
     stops.push(async () => {
       child.kill("SIGTERM");
       if (child.exitCode === null && child.signalCode === null) await once(child, "exit");

@@ -135,9 +135,10 @@ counting("keeps samples bounded", () => {
   );
 });
 
+const failing = (reason: HostFailureReason, generation: number) =>
+  ({ generation, phase: HostPhase.FAILED, failure: { reason, message: "m" } }) as const;
+
 counting("samples failures of the present goal, and refusals of it", () => {
-  const failing = (reason: HostFailureReason, generation: number) =>
-    ({ generation, phase: HostPhase.FAILED, failure: { reason, message: "m" } }) as const;
   const hosts = [
     known("before", 0, failing(HostFailureReason.EXITED, 1), web),
     known("now", 0, failing(HostFailureReason.UNHEALTHY, 2), web),

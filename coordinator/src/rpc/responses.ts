@@ -3,8 +3,7 @@ import type { ServerDuplexStream, ServerWritableStream } from "@grpc/grpc-js";
 
 /** A call that answers with a stream. */
 export type StreamingCall<Request, Response> =
-  | ServerWritableStream<Request, Response>
-  | ServerDuplexStream<Request, Response>;
+  ServerWritableStream<Request, Response> | ServerDuplexStream<Request, Response>;
 
 /** What a call's stream was given and has not passed on yet. */
 export class Responses<Response> {
