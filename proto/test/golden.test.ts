@@ -1,0 +1,71 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { Goal, GoalDigest, SignedGoal } from "../gen/slipway/v1/goal.js";
+import { HostPhase, HostStatus } from "../gen/slipway/v1/status.js";
+import { Membership, Role } from "../gen/slipway/v1/swarm.js";
+
+// These bytes are signed, kept in buckets, or read by agents of other versions: changing a field's
+// number or type is something that a running fleet does not survive.
+
+const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString("hex");
+const time = new Date("2026-01-02T03:04:05.006Z");
+const TIME = "08a5ebdcca0610809bee02";
+
+test("a goal", () => {
+  const goal = Goal.fromPartial({
+    application: "shop",
+    region: "eu",
+    generation: 7,
+    issueTime: time,
+    deploymentId: "d1",
+    selector: { tier: "web" },
+    run: { buildId: "b1", artifactDigest: "sha256:00", run: { command: ["./shop"] } },
+    percent: 100,
+    expireTime: time,
+  });
+  const bytes =
+    `0a0473686f70120265751807220b${TIME}2a026431320b0a047469657212037765623a190a026231` +
+    `1a097368613235363a303032080a062e2f73686f704864520b${TIME}`;
+  assert.is(hex(Goal.encode(goal).finish()), bytes);
+  assert.equal(Goal.decode(Buffer.from(bytes, "hex")), goal);
+});
+
+test("a signed goal", () => {
+  const signed = { payload: Buffer.from([1, 2]), signature: Buffer.from([3]), keyId: "k" };
+  assert.is(hex(SignedGoal.encode(signed).finish()), "0a0201021201031a016b");
+});
+
+test("a digest of goals", () => {
+  const version = {
+    application: "shop",
+    generation: 7,
+    issueTime: time,
+    selector: { tier: "web" },
+  };
+  assert.is(
+    hex(GoalDigest.encode({ goals: [version] }).finish()),
+    `0a220a0473686f7010071a0b${TIME}220b0a04746965721203776562`,
+  );
+});
+
+test("a membership", () => {
+  const publicKey = Buffer.alloc(2, 9);
+  const membership = { publicKey, id: "h1", region: "eu", role: Role.HOST, expireTime: time };
+  assert.is(hex(Membership.encode(membership).finish()), `0a020909120268311a02657520012a0b${TIME}`);
+});
+
+test("a host's status", () => {
+  const application = {
+    application: "shop",
+    generation: 7,
+    phase: HostPhase.RUNNING,
+    bytesFromPeers: 300,
+  };
+  const status = { hostId: "h1", region: "eu", time, applications: [application] };
+  assert.is(
+    hex(HostStatus.encode(HostStatus.fromPartial(status)).finish()),
+    `0a02683112026575320b${TIME}4a0d0a0473686f701007180550ac02`,
+  );
+});
+
+test.run();
