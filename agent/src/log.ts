@@ -6,12 +6,12 @@ export type { Logger };
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "silent"] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
-/** JSON lines on stdout; an `error` or `err` field is written with its stack. */
+/** JSON lines on stdout; an `err` field is written with its stack. */
 export function createLogger(level: LogLevel): Logger {
   return pino({
     level,
     base: null,
     timestamp: pino.stdTimeFunctions.isoTime,
-    serializers: { error: pino.stdSerializers.err, err: pino.stdSerializers.err },
+    serializers: { err: pino.stdSerializers.err },
   });
 }

@@ -33,7 +33,7 @@ async function run(level: LogLevel, start: (log: Logger) => Promise<RunningAgent
     // What a library left open must not keep a stopped agent.
     process.exit(0);
   } catch (error) {
-    log.fatal({ error }, "agent failed");
+    log.fatal({ err: error }, "agent failed");
     process.stderr.write(
       `slipway-agent: ${error instanceof Error ? error.message : String(error)}\n`,
     );

@@ -16,7 +16,7 @@ export function stopOnce(
       try {
         await next();
       } catch (error) {
-        log.error({ error }, "a part of the agent cannot be stopped");
+        log.error({ err: error }, "a part of the agent cannot be stopped");
       }
     }
   };

@@ -58,7 +58,7 @@ export class Job {
     }
     if (directory !== undefined) {
       await removeTree(directory).catch((error: unknown) =>
-        log.error({ error, directory }, "cannot remove a checkout"),
+        log.error({ err: error, directory }, "cannot remove a checkout"),
       );
     }
     const { logFlushTimeoutMs, reportTimeoutMs } = context.config;
@@ -103,6 +103,6 @@ function logEnd(log: Logger, lease: Lease, error: unknown): void {
   } else if (error instanceof LeaseLostError || error instanceof BuilderStoppingError) {
     log.info({ lease, reason: error.message }, "build given up");
   } else {
-    log.error({ lease, error }, "build failed for the builder's own fault");
+    log.error({ lease, err: error }, "build failed for the builder's own fault");
   }
 }

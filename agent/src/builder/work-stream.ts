@@ -137,7 +137,7 @@ export class WorkStream {
         onMessage(message);
       }
     } catch (error) {
-      log.error({ error }, "cannot handle what the coordinator said");
+      log.error({ err: error }, "cannot handle what the coordinator said");
     }
   }
 }

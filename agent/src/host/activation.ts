@@ -61,7 +61,10 @@ export class Activator {
       return await supervisor.adopt(launch);
     } catch (error) {
       if (!(error instanceof StartError)) throw error;
-      log.error({ error, release: record.folder }, "running release can no longer be resolved");
+      log.error(
+        { err: error, release: record.folder },
+        "running release can no longer be resolved",
+      );
       return false;
     }
   }

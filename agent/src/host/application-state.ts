@@ -111,7 +111,7 @@ async function readJson<T>(
   } catch (error) {
     const aside = `${file}.damaged`;
     await rename(file, aside);
-    log.error({ error, aside }, "state file cannot be read; started afresh");
+    log.error({ err: error, aside }, "state file cannot be read; started afresh");
     return undefined;
   }
 }

@@ -54,7 +54,7 @@ export class Application {
       try {
         this.#learn(verify(Buffer.from(signedGoal, "base64")));
       } catch (error) {
-        log.error({ error }, "goal that was obeyed before is refused now; what runs is kept");
+        log.error({ err: error }, "goal that was obeyed before is refused now; what runs is kept");
       }
     }
     this.#loop = this.#run();
@@ -167,7 +167,7 @@ export class Application {
 
   #noteTrouble(error: unknown, waitMs: number): void {
     const retryInMs = Math.round(waitMs);
-    this.#options.log.warn({ error, retryInMs }, "goal cannot be reached yet");
+    this.#options.log.warn({ err: error, retryInMs }, "goal cannot be reached yet");
     if (error instanceof StageError) {
       // A full disk needs somebody's hand; a download that fails is still on its way.
       const full = error.reason === HostFailureReason.DISK_FULL;

@@ -57,7 +57,7 @@ export class GoalFollower {
         connection.subscribe(goalSubject(region, "*"), {
           callback: (error, message) => {
             if (error === null) this.#onMessage(message);
-            else this.#options.log.error({ error }, "goal subscription failed");
+            else this.#options.log.error({ err: error }, "goal subscription failed");
           },
         });
       }
@@ -94,7 +94,7 @@ export class GoalFollower {
           const { goals } = GoalDigest.decode(this.#newestDigest);
           if (goals.some((version) => this.#options.wants(version))) this.#wake();
         } catch (error) {
-          this.#options.log.warn({ error }, "digest cannot be decoded");
+          this.#options.log.warn({ err: error }, "digest cannot be decoded");
         }
       },
       SECOND_LOOK_MIN_MS + Math.random() * SECOND_LOOK_SPREAD_MS,
@@ -138,7 +138,7 @@ export class GoalFollower {
           attempt += 1;
           // Before the region's first goal there is no bucket, which is nobody's fault.
           if (!signal.aborted)
-            log.debug({ error, retryInMs: Math.round(waitMs) }, "goals not read");
+            log.debug({ err: error, retryInMs: Math.round(waitMs) }, "goals not read");
         }
       }
       const timer = new AbortController();

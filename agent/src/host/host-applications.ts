@@ -69,7 +69,7 @@ export class HostApplications {
     this.#queue = this.#queue
       .then(() => this.#handle(name, signed))
       .catch((error: unknown) => {
-        this.#options.log.error({ error, application: name }, "goal cannot be handled");
+        this.#options.log.error({ err: error, application: name }, "goal cannot be handled");
       });
     return this.#queue;
   }
@@ -168,7 +168,7 @@ export class HostApplications {
         });
         if (removed.length > 0) log.info({ removed, freedBytes }, "artifacts removed");
       } catch (error) {
-        log.error({ error }, "artifacts cannot be collected");
+        log.error({ err: error }, "artifacts cannot be collected");
       }
     });
     return this.#collecting;

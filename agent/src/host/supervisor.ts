@@ -150,7 +150,8 @@ export class Supervisor {
     process.exited
       .then((exit) => this.#onExit(process, exit, Date.now() - startedAt, epoch))
       .catch((error: unknown) => {
-        if (epoch === this.#epoch) this.#options.log.error({ error }, "lost sight of a release");
+        if (epoch === this.#epoch)
+          this.#options.log.error({ err: error }, "lost sight of a release");
       });
   }
 
@@ -183,7 +184,7 @@ export class Supervisor {
       await this.#spawn(launch, epoch);
     } catch (error) {
       this.#options.log.error(
-        { error, release: launch.release },
+        { err: error, release: launch.release },
         "release cannot be started again",
       );
       this.#failuresInARow += 1;
@@ -217,7 +218,7 @@ export class Supervisor {
     try {
       await this.#options.logFile.rotate();
     } catch (error) {
-      this.#options.log.error({ error }, "release log cannot be rotated");
+      this.#options.log.error({ err: error }, "release log cannot be rotated");
     } finally {
       this.#rotating = false;
     }

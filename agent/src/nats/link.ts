@@ -84,7 +84,7 @@ export class NatsLink {
         attempt = 0;
         await this.#use(connection);
       } catch (error) {
-        if (!signal.aborted) log.warn({ error, servers }, "nats cannot be reached");
+        if (!signal.aborted) log.warn({ err: error, servers }, "nats cannot be reached");
       }
       const pause = delay(backOffMs(attempt, RETRY), undefined, { signal });
       await pause.catch(() => {
@@ -103,11 +103,11 @@ export class NatsLink {
     this.#restored(connection, true);
     // The library does not end this when the connection is closed, so nobody waits for it.
     this.#followStatus(connection).catch((error: unknown) => {
-      log.error({ error }, "nats connection's status cannot be followed");
+      log.error({ err: error }, "nats connection's status cannot be followed");
     });
     const error = await connection.closed();
     this.#up = false;
-    if (error !== undefined) log.error({ error }, "nats connection closed");
+    if (error !== undefined) log.error({ err: error }, "nats connection closed");
   }
 
   async #followStatus(connection: NatsConnection): Promise<void> {

@@ -62,7 +62,7 @@ export class Enroller {
       } catch (error) {
         waitMs = backOffMs(attempt, RETRY);
         attempt += 1;
-        if (!signal.aborted) this.#options.log.warn({ error }, "hosts cannot be enrolled yet");
+        if (!signal.aborted) this.#options.log.warn({ err: error }, "hosts cannot be enrolled yet");
       }
       await delay(waitMs, undefined, { signal, ref: false }).catch(() => {
         // Stopped: the loop's condition ends it.

@@ -112,7 +112,7 @@ export class GoalCopier {
         const waitMs = backOffMs(attempt, RETRY);
         attempt += 1;
         if (!isConflict(error) && !signal.aborted)
-          this.#options.log.warn({ error }, "goals cannot be copied");
+          this.#options.log.warn({ err: error }, "goals cannot be copied");
         await delay(waitMs, undefined, { signal, ref: false }).catch(() => {
           // Stopped: the loop's condition ends it.
         });
@@ -206,7 +206,7 @@ export class GoalCopier {
     if (this.#malformed.size >= MAX_REMEMBERED) this.#malformed.clear();
     this.#malformed.add(value);
     this.stats.malformed += 1;
-    this.#options.log.error({ error, value }, "malformed goal ignored");
+    this.#options.log.error({ err: error, value }, "malformed goal ignored");
   }
 }
 

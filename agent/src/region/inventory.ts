@@ -45,7 +45,7 @@ export class Inventory {
       connection.subscribe(hostStatusSubject(region, "*"), {
         callback: (error, message) => {
           if (error === null) this.#hear(message);
-          else log.error({ error }, "host status subscription failed");
+          else log.error({ err: error }, "host status subscription failed");
         },
       });
     });
@@ -54,7 +54,7 @@ export class Inventory {
       connection.subscribe(hostQuerySubject(region), {
         callback: (error, message) => {
           if (error === null) void this.#answer(message);
-          else log.error({ error }, "host query subscription failed");
+          else log.error({ err: error }, "host query subscription failed");
         },
       });
     });
@@ -89,7 +89,7 @@ export class Inventory {
       }
       message.respond(HostQueryReply.encode(reply).finish());
     } catch (error) {
-      log.warn({ error }, "host query cannot be answered");
+      log.warn({ err: error }, "host query cannot be answered");
     }
   }
 }

@@ -96,7 +96,7 @@ export class KvMirror {
         const waitMs = backOffMs(attempt, RETRY);
         attempt += 1;
         if (!signal.aborted)
-          log.debug({ error, bucket, retryInMs: Math.round(waitMs) }, "bucket not read");
+          log.debug({ err: error, bucket, retryInMs: Math.round(waitMs) }, "bucket not read");
         await until(woken, waitMs);
       }
     }

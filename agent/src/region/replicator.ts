@@ -87,7 +87,7 @@ export class Replicator {
     const tracked = task
       .catch((error: unknown) => {
         if (!this.#controller.signal.aborted)
-          this.#options.log.error({ error }, "replication failed");
+          this.#options.log.error({ err: error }, "replication failed");
       })
       .finally(() => this.#tasks.delete(tracked));
     this.#tasks.add(tracked);
@@ -106,7 +106,7 @@ export class Replicator {
           this.#enqueue(target.artifactDigest);
         }
       } catch (error) {
-        if (!signal.aborted) log.warn({ error }, "replication targets cannot be watched");
+        if (!signal.aborted) log.warn({ err: error }, "replication targets cannot be watched");
       } finally {
         signal.removeEventListener("abort", cancel);
       }
@@ -121,7 +121,7 @@ export class Replicator {
       try {
         await this.recheck();
       } catch (error) {
-        if (!signal.aborted) log.warn({ error }, "held artifacts cannot be checked");
+        if (!signal.aborted) log.warn({ err: error }, "held artifacts cannot be checked");
       }
       await pause(recheckMs * (0.9 + Math.random() * 0.2), signal);
     }
@@ -167,7 +167,7 @@ export class Replicator {
     } catch (error) {
       if (signal.aborted) return;
       this.stats.failures += 1;
-      log.warn({ error, digest }, "artifact cannot be replicated yet");
+      log.warn({ err: error, digest }, "artifact cannot be replicated yet");
       const message = (error instanceof Error ? error.message : String(error)).slice(
         0,
         MESSAGE_MAX,
@@ -241,7 +241,7 @@ export class Replicator {
       if (signal.aborted) return false;
       // An artifact that no build made, or that is forgotten: nobody waits for it.
       if ((error as ServiceError).code === status.NOT_FOUND) return true;
-      log.warn({ error, digest: artifactDigest }, "replication cannot be reported");
+      log.warn({ err: error, digest: artifactDigest }, "replication cannot be reported");
       return false;
     }
   }

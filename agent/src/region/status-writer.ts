@@ -90,7 +90,7 @@ export class StatusWriter {
           await this.#tick(kv, performance.now());
         } catch (error) {
           // The coordinator makes the bucket; until then, and while NATS is away, nobody reads.
-          if (!signal.aborted) log.debug({ error }, "status cannot be written");
+          if (!signal.aborted) log.debug({ err: error }, "status cannot be written");
         }
       }
       await delay(TICK_MS, undefined, { signal, ref: false }).catch(() => {

@@ -109,6 +109,7 @@ test("agents start with nothing to talk to, hold their data directory, and stop"
   const second = start("host", ...hostFlags);
   assert.is(await second.exited, 1);
   assert.match(second.said.stderr, /^slipway-agent: process \d+ uses the data directory .*\n$/);
+  assert.match(second.said.stdout, /"err":{"type":"DataDirectoryInUseError","message":/);
   for (const { child, exited, said } of [region, host]) {
     child.kill("SIGTERM");
     assert.is(await exited, 0, said.stderr);
