@@ -25,6 +25,12 @@ export interface BuildWatchRequest {
   untilDeployable?: boolean;
 }
 
+/** Also what only the library asks for. */
+export interface BuildWatchPlanRequest extends BuildWatchRequest {
+  /** End after the log lines that are kept now. Default false. */
+  untilCaughtUp?: boolean;
+}
+
 /** After the final state, this long without a log line means that there are no more. */
 const LAST_LINES_QUIET_MS = 10_000;
 
@@ -41,10 +47,10 @@ export function isFinalBuild(build: Build, untilDeployable = false): boolean {
  */
 export function buildWatchPlan(
   id: string,
-  request: BuildWatchRequest,
-  quietMs?: number,
+  request: BuildWatchPlanRequest,
 ): WatchPlan<WatchBuildRequest, WatchBuildResponse, BuildEvent> {
-  const { logs = false, untilDeployable = false } = request;
+  const { logs = false, untilDeployable = false, untilCaughtUp = false } = request;
+  const asked = { id, logs, untilDeployable, untilCaughtUp };
   let afterLogSequence = request.afterLogSequence ?? 0;
   let last: Build | undefined;
   let final: Build | undefined;
@@ -63,7 +69,7 @@ export function buildWatchPlan(
 
   return {
     method: BuildServiceService.watchBuild,
-    request: () => WatchBuildRequest.fromPartial({ id, logs, afterLogSequence, untilDeployable }),
+    request: () => WatchBuildRequest.fromPartial({ ...asked, afterLogSequence }),
     take: ({ event }) => {
       if (event?.$case === "build") return takeBuild(event.value);
       const events: BuildEvent[] = [];
@@ -75,11 +81,8 @@ export function buildWatchPlan(
       return events;
     },
     isDone: () => final !== undefined && !logs,
-    quietMs: () => quietMs ?? (final === undefined ? undefined : LAST_LINES_QUIET_MS),
-    atEnd: (how) => {
-      if (final !== undefined) return held();
-      return how === "quiet" ? [] : undefined;
-    },
+    quietMs: () => (final === undefined || untilCaughtUp ? undefined : LAST_LINES_QUIET_MS),
+    atEnd: () => (final !== undefined || untilCaughtUp ? held() : undefined),
     held,
   };
 }

@@ -49,10 +49,7 @@ export interface BuildFilter {
 
 /** Which of a build's log lines to read. */
 export interface LogRequest {
-  /**
-   * Go on until the build has ended. False: end once the kept lines have been read, which is after
-   * 1 s without another. Default true.
-   */
+  /** Go on until the build has ended. False: end after the lines that are kept now. Default true. */
   follow?: boolean;
   /** Only lines after this sequence: 0, the default, is all of them. */
   afterSequence?: number;
@@ -86,9 +83,6 @@ export interface Builds {
   /** As `waitUntilFinished`, but after SUCCEEDED waits until it is deployable too. */
   waitUntilDeployable(id: string, options?: WatchOptions): Promise<Build>;
 }
-
-/** Without a line for this long, the kept ones have been read. */
-const KEPT_LINES_QUIET_MS = 1_000;
 
 export function createBuilds(caller: Caller): Builds {
   const listPage: Builds["listPage"] = async (filter = {}, options) => {
@@ -153,8 +147,11 @@ export function createBuilds(caller: Caller): Builds {
     watch: (id, options = {}) => watch(caller, buildWatchPlan(id, options), options),
     logs: async function* (id, options = {}) {
       const { follow = true, afterSequence = 0 } = options;
-      const request = { logs: true, afterLogSequence: afterSequence };
-      const plan = buildWatchPlan(id, request, follow ? undefined : KEPT_LINES_QUIET_MS);
+      const plan = buildWatchPlan(id, {
+        logs: true,
+        afterLogSequence: afterSequence,
+        untilCaughtUp: !follow,
+      });
       for await (const event of watch(caller, plan, options)) {
         if (event.type === "log") yield event.line;
       }

@@ -15,7 +15,7 @@ export interface WatchPlan<Request, Response, Event> {
   /** Milliseconds without a message that count as the stream's end; undefined: none do. */
   quietMs(): number | undefined;
   /** The last events, if a stream's end is the watch's end now; undefined to connect again. */
-  atEnd(how: "end" | "quiet"): readonly Event[] | undefined;
+  atEnd(): readonly Event[] | undefined;
   /** Held back so far; what a watch still has to say before it gives up. */
   held(): readonly Event[];
 }
@@ -68,7 +68,7 @@ export async function* watch<Request, Response, Event>(
           const late = timedOut(connection.address, timeoutMs);
           error = caller.streamFailure(late, connection.address, timeoutMs);
         } else {
-          const last = plan.atEnd(next.kind);
+          const last = plan.atEnd();
           if (last !== undefined) {
             yield* last;
             return;

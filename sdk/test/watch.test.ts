@@ -257,11 +257,24 @@ test("until deployable: changes of replication at one revision are told, repetit
   assert.is((await collect(client.builds.watch("b", { untilDeployable: true }))).length, 3);
 });
 
-test("logs end with the build, or once the kept ones are read", async ({ closers }) => {
+test("logs end with the build, or after the kept ones, each once", async ({ closers }) => {
+  let cut = false;
   const { client } = await start(closers, "watchBuild", ({ call, send, request }) => {
+    if (request["untilCaughtUp"] === true) {
+      const after = Number(request["afterLogSequence"]);
+      send(lines(after + 1, after + 2));
+      // The first connection breaks after the first two lines of four.
+      if (!cut) {
+        cut = true;
+        call.emit("error", new Refusal(status.UNAVAILABLE, "stopping"));
+        return;
+      }
+      send(state(2, RUNNING));
+      call.end();
+      return;
+    }
     send(state(2, RUNNING));
     send(lines(1, 2));
-    if (request["id"] === "running") return;
     send(state(3, FAILED));
     send(lines(3));
     call.end();
@@ -270,7 +283,7 @@ test("logs end with the build, or once the kept ones are read", async ({ closers
     (await collect(client.builds.logs(id, options))).map(({ sequence }) => sequence);
   assert.equal(await sequences("ended", {}), [1, 2, 3]);
   assert.equal(await sequences("ended", { afterSequence: 2 }), [3]);
-  assert.equal(await sequences("running", { follow: false }), [1, 2]);
+  assert.equal(await sequences("running", { follow: false }), [1, 2, 3, 4]);
 });
 
 test("a consumer that does not read holds the coordinator back", async ({ closers }) => {

@@ -6,6 +6,7 @@ import {
   nanos,
   RetentionPolicy,
   StorageType,
+  type MsgRequest,
   type NatsConnection,
 } from "nats";
 import type { Logger } from "pino";
@@ -83,7 +84,8 @@ export class BuildLogs implements Service {
     const page: LogPage = { lines: [], position: after, more: false };
     let from = firstMessageAfter(after);
     for (let bytes = 0; bytes < PAGE_BYTES;) {
-      const message = await this.#next(buildId, from);
+      const query = { seq: from, next_by_subj: buildLogSubject(buildId) };
+      const message = await this.#message(query);
       if (message === undefined) return page;
       const { lines } = LogLines.decode(message.data);
       for (const [index, line] of lines.entries()) {
@@ -98,6 +100,15 @@ export class BuildLogs implements Service {
     return page;
   }
 
+  /**
+   * The position after the last line that is kept now; 0 if none is.
+   * @throws NatsError if NATS does not answer.
+   */
+  async end(buildId: string): Promise<number> {
+    const message = await this.#message({ last_by_subj: buildLogSubject(buildId) });
+    return message === undefined ? 0 : afterMessage(message.sequence);
+  }
+
   /** Calls the listener when lines come in; may call too often. Answers how to stop that. */
   onLines(buildId: string, listener: () => void): () => void {
     const subscription = this.#options.nats.subscribe(buildLogSubject(buildId), {
@@ -107,13 +118,9 @@ export class BuildLogs implements Service {
   }
 
   /** Asks the stream's leader, so that what was acknowledged is seen. */
-  async #next(
-    buildId: string,
-    sequence: number,
-  ): Promise<{ sequence: number; data: Uint8Array } | undefined> {
+  async #message(query: MsgRequest): Promise<{ sequence: number; data: Uint8Array } | undefined> {
     try {
       const manager = await this.#manager();
-      const query = { seq: sequence, next_by_subj: buildLogSubject(buildId) };
       const message = await manager.streams.getMessage(BUILD_LOGS_STREAM, query);
       return { sequence: message.seq, data: message.data };
     } catch (error) {

@@ -5,7 +5,7 @@ import type { BuildLogs } from "./build-logs.js";
 import { systemLine } from "./log-writer.js";
 
 export interface LogTailOptions {
-  logs: Pick<BuildLogs, "read">;
+  logs: Pick<BuildLogs, "end" | "read">;
   buildId: string;
   /** Sequence of the last line that the reader has; 0 for none. */
   after: number;
@@ -60,6 +60,19 @@ export class LogTail {
       }
     }
     yield [this.#notice("the rest of the log is not available: its storage does not answer")];
+  }
+
+  /**
+   * The lines that are kept by now, and perhaps some that come in while they are read.
+   * @throws NatsError if they can't all be read.
+   */
+  async *kept(): AsyncGenerator<LogLine[]> {
+    const end = await this.#options.logs.end(this.#options.buildId);
+    while (this.#position < end) {
+      const { lines, more } = await this.#page();
+      if (lines.length > 0) yield lines;
+      if (!more) return;
+    }
   }
 
   async #page(): Promise<{ lines: LogLine[]; more: boolean }> {

@@ -123,6 +123,7 @@ test("a tail says once that logs are not readable, and goes on when they are", a
   let now = 0;
   const asked: number[] = [];
   const logs = {
+    end: unreachable,
     read: (_: string, after: number) => {
       asked.push(after);
       if (isDown) return unreachable();
@@ -158,6 +159,7 @@ test("a tail says once that logs are not readable, and goes on when they are", a
 test("the rest of a log that can't be read ends in bounded tries", async () => {
   let tries = 0;
   const logs = {
+    end: unreachable,
     read: () => {
       tries += 1;
       return unreachable();
@@ -168,6 +170,33 @@ test("the rest of a log that can't be read ends in bounded tries", async () => {
   for await (const lines of tail.rest()) texts.push(...lines.map(({ text }) => text));
   assert.is(tries, 3);
   assert.equal(texts, ["the rest of the log is not available: its storage does not answer"]);
+});
+
+test("what is kept is read up to where it ended at first, however fast more comes in", async () => {
+  const logs = {
+    end: () => Promise.resolve(afterMessage(3)),
+    read: (_: string, after: number) => {
+      const message = firstMessageAfter(after);
+      const lines = [{ ...line(`${message}`), sequence: lineSequence(message, 0) }];
+      return Promise.resolve({ lines, position: afterMessage(message), more: true });
+    },
+  };
+  const tail = new LogTail({ logs, buildId: "x", after: 0, log: silent, now: () => 0 });
+  const texts: string[] = [];
+  for await (const lines of tail.kept()) texts.push(...lines.map(({ text }) => text));
+  assert.equal(texts, ["1", "2", "3"]);
+});
+
+test("what is kept and can't be read is an error, not a shorter log", async () => {
+  const logs = { end: () => Promise.resolve(afterMessage(3)), read: unreachable };
+  const tail = new LogTail({ logs, buildId: "x", after: 0, log: silent, now: () => 0 });
+  await tail
+    .kept()
+    .next()
+    .then(
+      () => assert.unreachable(),
+      (error: unknown) => assert.instance(error, NatsError),
+    );
 });
 
 test.run();

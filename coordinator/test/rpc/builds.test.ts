@@ -9,7 +9,7 @@ import {
   type Build,
   type Lease,
   type LogLine,
-  type WatchBuildRequest,
+  WatchBuildRequest,
   type WatchBuildResponse,
 } from "@slipway/proto";
 import { suite } from "uvu";
@@ -84,10 +84,9 @@ const watched = async (
   { builds } = clients,
   all: Watched = { builds: [], lines: [], order: [] },
 ): Promise<Watched> => {
-  const stream = builds.watchBuild(
-    { logs: false, afterLogSequence: 0, untilDeployable: false, ...request },
-    { deadline: Date.now() + 20_000 },
-  );
+  const stream = builds.watchBuild(WatchBuildRequest.fromPartial(request), {
+    deadline: Date.now() + 20_000,
+  });
   for await (const { event } of stream as AsyncIterable<WatchBuildResponse>) {
     all.order.push(event?.$case === "build" ? BuildStatus[event.value.status] : "lines");
     if (event?.$case === "build") all.builds.push(event.value);
@@ -378,11 +377,41 @@ test("a batch of many lines is kept whole and in order", async () => {
   await builder.hear("logsAccepted");
   builder.complete(lease);
   const { lines: kept } = await watch;
+  const caughtUp = await watched({ id, logs: true, untilCaughtUp: true });
+  assert.equal(caughtUp.lines, kept);
   assert.equal(
     kept.map(({ text }) => text),
     lines.map(({ text }) => text),
   );
   assert.ok(kept.every(({ attempt, source: from }) => attempt === 1 && from === source));
+  builder.cut();
+});
+
+test("a watch until caught up has every line kept by then, and does not wait", async () => {
+  const builder = new TestBuilder(clients.builders);
+  const { id } = await submitted();
+  const untilCaughtUp = { id, logs: true, untilDeployable: true, untilCaughtUp: true };
+  const queued = await watched(untilCaughtUp);
+  assert.equal(queued.order, ["QUEUED"]);
+  await builder.hello("b1", 1);
+  const lease = await leased(builder, id);
+  builder.log(lease, 1, "fetching");
+  builder.log(lease, 2, "building");
+  await builder.hear("logsAccepted");
+  await builder.hear("logsAccepted");
+  // Of either coordinator, however young the lines.
+  for (const from of [clients, otherClients]) {
+    const { lines, order } = await watched(untilCaughtUp, from);
+    const texts = lines.map(({ text }) => text);
+    assert.equal(texts, ["fetching", "building"]);
+    assert.is(order.at(-1), "RUNNING");
+    const afterLogSequence = lines[0]?.sequence ?? 0;
+    const rest = await watched({ ...untilCaughtUp, afterLogSequence }, from);
+    assert.equal(rest.lines, lines.slice(1));
+  }
+  builder.complete(lease);
+  await builder.hear("accepted");
+  assert.is((await watched({ id, untilCaughtUp: true })).order.at(-1), "SUCCEEDED");
   builder.cut();
 });
 

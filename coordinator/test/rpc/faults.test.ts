@@ -3,6 +3,7 @@ import {
   BuildFailureReason,
   BuildStatus,
   LogSource,
+  WatchBuildRequest,
   WorkAccepted_Kind,
   WorkLost_Reason,
   type Build,
@@ -55,10 +56,7 @@ const leaseOf = async (builder: TestBuilder): Promise<Lease> => {
   return lease;
 };
 const watch = ({ builds }: Clients, id: string, logs = false) =>
-  builds.watchBuild(
-    { id, logs, afterLogSequence: 0, untilDeployable: false },
-    { deadline: Date.now() + 30_000 },
-  );
+  builds.watchBuild(WatchBuildRequest.fromPartial({ id, logs }), { deadline: Date.now() + 30_000 });
 const codeOf = async (promise: Promise<unknown>): Promise<status> => {
   try {
     await promise;
@@ -202,6 +200,12 @@ test("NATS is away: builds go on, and a watch says that logs are missing", async
   await eventually(() => state === BuildStatus.RUNNING || undefined);
   await eventually(() => notices.length > 0 || undefined);
   assert.match(notices[0] ?? "", /logs are not available/);
+  // Who asks for what is kept gets no shorter log.
+  const kept = clients.builds.watchBuild(
+    WatchBuildRequest.fromPartial({ id, logs: true, untilCaughtUp: true }),
+    { deadline: Date.now() + 30_000 },
+  );
+  assert.is(await codeOf(kept[Symbol.asyncIterator]().next()), status.UNAVAILABLE);
   const reason = BuildFailureReason.COMMAND_FAILED;
   const failure = { reason, message: "make: exit 1", exitCode: 1 };
   builder.say({ $case: "fail", value: { lease, failure, retry: false } });

@@ -16,7 +16,7 @@ import type { CallInfo } from "../handler.js";
 /** Every line that was kept before the final state is sent before it. */
 export async function* watchBuild(
   context: Context,
-  { id, logs, afterLogSequence, untilDeployable }: WatchBuildRequest,
+  { id, logs, afterLogSequence, untilDeployable, untilCaughtUp }: WatchBuildRequest,
   { signal }: Pick<CallInfo, "signal">,
 ): AsyncGenerator<WatchBuildResponse> {
   const found = new Violations();
@@ -38,6 +38,11 @@ export async function* watchBuild(
     const tail = logs
       ? new LogTail({ logs: buildLogs, buildId: id, after: afterLogSequence, log, now })
       : undefined;
+    if (untilCaughtUp) {
+      if (tail !== undefined) for await (const lines of tail.kept()) yield logEvent(lines);
+      yield { event: { $case: "build", value: build } };
+      return;
+    }
     if (tail !== undefined) stops.push(buildLogs.onLines(id, () => wake.signal()));
     let sent = Buffer.alloc(0);
     let isTailRead = tail === undefined;

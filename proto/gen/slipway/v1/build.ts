@@ -326,6 +326,12 @@ export interface WatchBuildRequest {
   afterLogSequence: number;
   /** Go on after SUCCEEDED until the build is deployable. */
   untilDeployable: boolean;
+  /**
+   * Do not wait for anything: the log lines that are kept now, if asked for, then the state that the
+   * build had before they were read, then the end. If that state is final, they are all lines there
+   * are. UNAVAILABLE if they can't be read. Overrides until_deployable.
+   */
+  untilCaughtUp: boolean;
 }
 
 export interface WatchBuildResponse {
@@ -1713,7 +1719,7 @@ export const CancelBuildResponse: MessageFns<CancelBuildResponse> = {
 };
 
 function createBaseWatchBuildRequest(): WatchBuildRequest {
-  return { id: "", logs: false, afterLogSequence: 0, untilDeployable: false };
+  return { id: "", logs: false, afterLogSequence: 0, untilDeployable: false, untilCaughtUp: false };
 }
 
 export const WatchBuildRequest: MessageFns<WatchBuildRequest> = {
@@ -1729,6 +1735,9 @@ export const WatchBuildRequest: MessageFns<WatchBuildRequest> = {
     }
     if (message.untilDeployable !== false) {
       writer.uint32(32).bool(message.untilDeployable);
+    }
+    if (message.untilCaughtUp !== false) {
+      writer.uint32(40).bool(message.untilCaughtUp);
     }
     return writer;
   },
@@ -1778,6 +1787,14 @@ export const WatchBuildRequest: MessageFns<WatchBuildRequest> = {
             message.untilDeployable = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.untilCaughtUp = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1804,6 +1821,11 @@ export const WatchBuildRequest: MessageFns<WatchBuildRequest> = {
         : isSet(object.until_deployable)
         ? globalThis.Boolean(object.until_deployable)
         : false,
+      untilCaughtUp: isSet(object.untilCaughtUp)
+        ? globalThis.Boolean(object.untilCaughtUp)
+        : isSet(object.until_caught_up)
+        ? globalThis.Boolean(object.until_caught_up)
+        : false,
     };
   },
 
@@ -1821,6 +1843,9 @@ export const WatchBuildRequest: MessageFns<WatchBuildRequest> = {
     if (message.untilDeployable !== false) {
       obj.untilDeployable = message.untilDeployable;
     }
+    if (message.untilCaughtUp !== false) {
+      obj.untilCaughtUp = message.untilCaughtUp;
+    }
     return obj;
   },
 
@@ -1833,6 +1858,7 @@ export const WatchBuildRequest: MessageFns<WatchBuildRequest> = {
     message.logs = object.logs ?? false;
     message.afterLogSequence = object.afterLogSequence ?? 0;
     message.untilDeployable = object.untilDeployable ?? false;
+    message.untilCaughtUp = object.untilCaughtUp ?? false;
     return message;
   },
 };
