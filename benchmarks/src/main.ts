@@ -1,11 +1,13 @@
 import { parseArgs } from "node:util";
 import { submitToLease } from "./submit-to-lease.js";
+import { swarmPair } from "./swarm/swarm-pair.js";
 
 /** One benchmark: its figures by name; a peer's or a physical limit's under `beside`. */
 export type Figures = Record<string, number | string | Record<string, number>>;
 
 const benchmarks: Record<string, () => Promise<Figures>> = {
   "submit-to-lease": submitToLease,
+  "swarm-pair": swarmPair,
 };
 
 const { positionals, values } = parseArgs({

@@ -21,3 +21,7 @@ export {
   readPublicKey,
   writeIdentity,
 } from "./identity.js";
+export { openArtifactStore } from "../store/artifact-store.js";
+export { chunkFile } from "../store/chunker.js";
+export { artifactDigest } from "../store/manifest.js";
+export type { ArtifactStore } from "../store/types.js";
