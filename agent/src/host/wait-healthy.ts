@@ -36,7 +36,7 @@ interface Waiting {
 export async function waitUntilHealthy(waiting: Waiting): Promise<ReleaseFailure | undefined> {
   const { supervisor, launch, check, signal } = waiting;
   const deadline = Date.now() + check.deadlineMs;
-  let answer = "it was not asked yet";
+  let answer: string | undefined;
   for (;;) {
     signal.throwIfAborted();
     if (supervisor.exits - waiting.exitsFrom >= MAX_EXITS) return exited(waiting);
@@ -53,13 +53,16 @@ export async function waitUntilHealthy(waiting: Waiting): Promise<ReleaseFailure
       signal.throwIfAborted();
       // A good answer of something else at that address does not count for a process that is gone.
       if (found === undefined && supervisor.isUp && supervisor.exits === exits) return undefined;
-      answer = found ?? "the process exited while it was asked";
+      // The last one may have been given a few milliseconds, and says little then.
+      if (answer === undefined || Date.now() < deadline) {
+        answer = found ?? "the process exited while it was asked";
+      }
     }
     if (Date.now() >= deadline) {
       if (supervisor.exits > waiting.exitsFrom) return exited(waiting);
       return {
         reason: HostFailureReason.UNHEALTHY,
-        message: `not healthy ${check.deadlineMs} ms after its start: ${answer}`,
+        message: `not healthy ${check.deadlineMs} ms after its start: ${answer ?? "it was not asked"}`,
       };
     }
     const pause = check.kind.kind === "running" ? POLL_MS : check.intervalMs;
