@@ -37,7 +37,8 @@ export async function fetchArtifact(
   onProgress: (progress: FetchProgress) => void,
 ): Promise<string> {
   try {
-    const there = await store.path(digest);
+    // What lay here may have been damaged since it came; what comes now is verified as it does.
+    const there = (await store.verify(digest)) ? await store.path(digest) : undefined;
     if (there !== undefined) return there;
     for await (const progress of swarm.fetch(digest, { store, signal })) onProgress(progress);
     const file = await store.path(digest);

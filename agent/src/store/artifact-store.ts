@@ -5,7 +5,7 @@ import path from "node:path";
 import type { ReadableArtifact } from "../swarm/types.js";
 import { DirectoryArtifactWrite, FILES } from "./artifact-write.js";
 import { ArtifactBusyError, errorCode, storeError } from "./errors.js";
-import { readFully, readIfThere, syncDirectory } from "./files.js";
+import { holdsChunk, readFully, readIfThere, syncDirectory } from "./files.js";
 import { type Manifest, ManifestError, decodeManifest, digestHex } from "./manifest.js";
 import type { ArtifactStore, ArtifactWrite, Collected, StoredArtifact } from "./types.js";
 
@@ -28,6 +28,8 @@ class DirectoryArtifactStore implements ArtifactStore {
   /** Digest → how many hold it open. */
   readonly #users = new Map<string, number>();
   readonly #writing = new Set<string>();
+  /** Incomplete ones of which this process has seen every byte that is claimed to be here. */
+  readonly #seen = new Set<string>();
 
   constructor(root: string) {
     this.#root = root;
@@ -63,6 +65,27 @@ class DirectoryArtifactStore implements ArtifactStore {
     return (await statIfThere(file)) === undefined ? undefined : file;
   }
 
+  async verify(digest: string): Promise<boolean> {
+    const directory = this.#directory(digest);
+    const release = this.#use(digest);
+    try {
+      const file = await openIfThere(path.join(directory, FILES.data));
+      if (file === undefined) return false;
+      try {
+        const manifest = await this.#manifest(digest);
+        if (manifest !== undefined && (await isWhole(file, manifest))) return true;
+      } finally {
+        await file.close();
+      }
+      // Who reads from it at this moment verifies what is read.
+      await rm(path.join(directory, FILES.data));
+      await syncDirectory(directory);
+      return false;
+    } finally {
+      release();
+    }
+  }
+
   async readManifest(digest: string): Promise<Buffer | undefined> {
     return (await this.#manifest(digest))?.bytes;
   }
@@ -73,8 +96,9 @@ class DirectoryArtifactStore implements ArtifactStore {
     if (this.#writing.has(digest)) throw new ArtifactBusyError(`${digest} is being written`);
     const release = this.#use(digest);
     this.#writing.add(digest);
-    const done = (): void => {
+    const done = (intact: boolean): void => {
       this.#writing.delete(digest);
+      if (intact) this.#seen.add(digest);
       release();
     };
     try {
@@ -85,9 +109,11 @@ class DirectoryArtifactStore implements ArtifactStore {
         throw new ArtifactBusyError(`${digest} is complete already`);
       }
       await touch(directory);
-      return await DirectoryArtifactWrite.open(directory, manifest, done);
+      // What another process left may have been damaged since; a retry need not read it all again.
+      const trusted = this.#seen.delete(digest);
+      return await DirectoryArtifactWrite.open(directory, manifest, { trusted, onClose: done });
     } catch (error) {
-      done();
+      done(false);
       throw storeError(error);
     }
   }
@@ -101,6 +127,7 @@ class DirectoryArtifactStore implements ArtifactStore {
   async remove(digest: string): Promise<void> {
     const directory = this.#directory(digest);
     if (this.#users.has(digest)) throw new ArtifactBusyError(`${digest} is in use`);
+    this.#seen.delete(digest);
     const trash = path.join(this.#root, `${TRASH}${randomBytes(8).toString("hex")}`);
     try {
       await rename(directory, trash);
@@ -170,6 +197,15 @@ class DirectoryArtifactStore implements ArtifactStore {
       else this.#users.set(digest, users);
     };
   }
+}
+
+async function isWhole(file: FileHandle, manifest: Manifest): Promise<boolean> {
+  if ((await file.stat()).size !== manifest.sizeBytes) return false;
+  const buffer = Buffer.allocUnsafe(manifest.largestChunkBytes);
+  for (let index = 0; index < manifest.chunkCount; index++) {
+    if (!(await holdsChunk(file, manifest, index, buffer))) return false;
+  }
+  return true;
 }
 
 function readable(file: FileHandle, manifest: Manifest, release: () => void): ReadableArtifact {

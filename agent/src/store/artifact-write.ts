@@ -3,7 +3,7 @@ import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import { Bitfield, bitfieldBytes } from "./bitfield.js";
 import { storeError } from "./errors.js";
-import { readFully, readIfThere, syncDirectory, writeFully } from "./files.js";
+import { holdsChunk, readFully, readIfThere, syncDirectory, writeFully } from "./files.js";
 import type { Manifest } from "./manifest.js";
 import type { ArtifactWrite } from "./types.js";
 
@@ -21,6 +21,13 @@ export const FILES = {
   recent: "recent",
 } as const;
 
+interface OpenOptions {
+  /** What is claimed to be here need not be read again. */
+  trusted: boolean;
+  /** `intact`: nothing failed that makes the claims doubtful. */
+  onClose: (intact: boolean) => void;
+}
+
 /**
  * An artifact that is written in place. A bit of `have` on disk is set only when the chunk's bytes
  * are durable, so that it never claims what a power cut took; `recent` saves a killed process, whose
@@ -32,7 +39,7 @@ export class DirectoryArtifactWrite implements ArtifactWrite {
   #bytesDone = 0;
   readonly #directory: string;
   readonly #files: { data: FileHandle; have: FileHandle; recent: FileHandle };
-  readonly #onClose: () => void;
+  readonly #onClose: (intact: boolean) => void;
   #unsyncedBytes = 0;
   #timer: NodeJS.Timeout | undefined;
   #syncing: Promise<void> | undefined;
@@ -46,7 +53,7 @@ export class DirectoryArtifactWrite implements ArtifactWrite {
     manifest: Manifest,
     have: Bitfield,
     files: { data: FileHandle; have: FileHandle; recent: FileHandle },
-    onClose: () => void,
+    onClose: (intact: boolean) => void,
   ) {
     this.#directory = directory;
     this.manifest = manifest;
@@ -62,7 +69,7 @@ export class DirectoryArtifactWrite implements ArtifactWrite {
   static async open(
     directory: string,
     manifest: Manifest,
-    onClose: () => void,
+    { trusted, onClose }: OpenOptions,
   ): Promise<DirectoryArtifactWrite> {
     const opened: FileHandle[] = [];
     const file = async (name: string): Promise<FileHandle> => {
@@ -74,7 +81,7 @@ export class DirectoryArtifactWrite implements ArtifactWrite {
       const data = await file(FILES.partial);
       const claimed = await readHave(directory, manifest);
       const recent = await readRecent(directory, manifest);
-      const have = await recheck(data, manifest, claimed, recent);
+      const have = await recheck(data, manifest, claimed, { recent, trusted });
       const files = { data, have: await file(FILES.have), recent: await file(FILES.recent) };
       const write = new DirectoryArtifactWrite(directory, manifest, have, files, onClose);
       await write.#sync();
@@ -150,9 +157,12 @@ export class DirectoryArtifactWrite implements ArtifactWrite {
     try {
       await Promise.allSettled(this.#writing);
       if (this.#failure === undefined) await this.#sync();
+    } catch (error) {
+      this.#failure ??= error;
+      throw error;
     } finally {
       await Promise.all(Object.values(this.#files).map((file) => file.close()));
-      this.#onClose();
+      this.#onClose(this.#failure === undefined);
     }
   }
 
@@ -236,25 +246,23 @@ async function readRecent(directory: string, manifest: Manifest): Promise<number
   return [...recent];
 }
 
-/** The chunks that are here: those that `have` claims, and the recent ones whose bytes are right. */
+/** The chunks that are here: those whose bytes are right, and with trust all that are claimed. */
 async function recheck(
   data: FileHandle,
   manifest: Manifest,
   claimed: Bitfield,
-  recent: readonly number[],
+  { recent, trusted }: { recent: readonly number[]; trusted: boolean },
 ): Promise<Bitfield> {
   const { size } = await data.stat();
   const end = (index: number): number => manifest.offset(index) + manifest.sizeOf(index);
   const indexes = setBits(claimed);
   // A file that somebody cut: nothing that is said of it can be trusted.
-  const cut = indexes.some((index) => end(index) > size);
-  const have = cut ? new Bitfield(claimed.size) : claimed;
+  const believed = trusted && indexes.every((index) => end(index) <= size);
+  const have = believed ? claimed : new Bitfield(claimed.size);
   const buffer = Buffer.allocUnsafe(manifest.largestChunkBytes);
-  for (const index of cut ? [...indexes, ...recent] : recent) {
+  for (const index of believed ? recent : [...indexes, ...recent]) {
     if (have.has(index) || end(index) > size) continue;
-    const chunk = buffer.subarray(0, manifest.sizeOf(index));
-    await readFully(data, manifest.offset(index), chunk.length, chunk);
-    if (manifest.verify(index, chunk)) have.set(index);
+    if (await holdsChunk(data, manifest, index, buffer)) have.set(index);
   }
   return have;
 }

@@ -1,5 +1,6 @@
 import { type FileHandle, open, readFile } from "node:fs/promises";
 import { errorCode } from "./errors.js";
+import type { Manifest } from "./manifest.js";
 
 /** Fills the first `length` bytes of `into` from `offset` on, or throws. */
 export async function readFully(
@@ -13,6 +14,24 @@ export async function readFully(
     if (bytesRead === 0) throw new Error(`the file ends at ${offset + done}`);
     done += bytesRead;
   }
+}
+
+/** Whether a file that is long enough has a chunk's right bytes; `into` takes the largest chunk. */
+export async function holdsChunk(
+  file: FileHandle,
+  manifest: Manifest,
+  index: number,
+  into: Buffer,
+): Promise<boolean> {
+  const chunk = into.subarray(0, manifest.sizeOf(index));
+  try {
+    await readFully(file, manifest.offset(index), chunk.length, chunk);
+  } catch (error) {
+    // The disk has lost these bytes; others it may still have.
+    if (errorCode(error) === "EIO") return false;
+    throw error;
+  }
+  return manifest.verify(index, chunk);
 }
 
 /** Writes all bytes at `offset`, or throws. */

@@ -46,6 +46,11 @@ export interface ArtifactStore {
   open(digest: string): Promise<ReadableArtifact | undefined>;
   /** Path of a complete artifact's file, which is read-only; undefined if it is not here. */
   path(digest: string): Promise<string | undefined>;
+  /**
+   * Reads all of a complete artifact. False if it is not here, or was damaged: then it is removed,
+   * so that it can be fetched again.
+   */
+  verify(digest: string): Promise<boolean>;
   /** The manifest, also of an incomplete artifact; undefined if it is not here. */
   readManifest(digest: string): Promise<Buffer | undefined>;
   /**

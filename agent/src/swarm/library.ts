@@ -20,6 +20,8 @@ interface Entry {
   shared: Promise<{ artifact: ReadableArtifact; shared: Shared } | undefined>;
   users: number;
   usedAt: number;
+  /** To be closed after its last use; others get a new one. */
+  forgotten: boolean;
 }
 
 /** What this peer can share: what its source has whole, and what it is fetching itself. */
@@ -46,6 +48,7 @@ export class Library {
   /** Its bytes on this disk turned out wrong: not shared any more. */
   withhold(digest: string): void {
     this.#withheld.add(digest);
+    this.#forget(digest);
   }
 
   /** A new copy came in. */
@@ -66,6 +69,7 @@ export class Library {
       return opened === undefined ? undefined : await use(opened.shared);
     } finally {
       entry.users--;
+      if (entry.forgotten && entry.users === 0) void closeEntry(entry);
     }
   }
 
@@ -85,7 +89,7 @@ export class Library {
       if (artifact === undefined) return undefined;
       return { artifact, shared: whole(artifact, digest) };
     });
-    const entry = { shared, users: 0, usedAt: Date.now() };
+    const entry = { shared, users: 0, usedAt: Date.now(), forgotten: false };
     this.#open.set(digest, entry);
     const forget = (): void => {
       if (this.#open.get(digest) === entry) this.#open.delete(digest);
@@ -93,6 +97,15 @@ export class Library {
     // What is not here now may be a moment later.
     shared.then((opened) => opened ?? forget(), forget);
     return entry;
+  }
+
+  /** Whoever asks next opens it anew: it may be another file by then. */
+  #forget(digest: string): void {
+    const entry = this.#open.get(digest);
+    if (entry === undefined) return;
+    this.#open.delete(digest);
+    entry.forgotten = true;
+    if (entry.users === 0) void closeEntry(entry);
   }
 
   #closeIdle(now: number): void {

@@ -97,6 +97,7 @@ export class FakeStager implements Stager {
   }
 
   readonly store = {
+    verify: (digest: string) => Promise.resolve(this.#here.has(digest)),
     path: (digest: string) =>
       Promise.resolve(this.#here.has(digest) ? this.#file(digest) : undefined),
     collect: () => Promise.resolve({ removed: [], freedBytes: 0, remainingBytes: 0 }),

@@ -1,6 +1,15 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { appendFile, readFile, stat, truncate, utimes, writeFile } from "node:fs/promises";
+import {
+  appendFile,
+  chmod,
+  readFile,
+  rm,
+  stat,
+  truncate,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import path from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -112,6 +121,18 @@ for (const [what, { damage, expected }] of Object.entries<{
     },
     expected: 0,
   },
+  "a flipped bit": {
+    damage: async (at) => {
+      const bytes = await readFile(at("data.partial"));
+      bytes.writeUInt8(bytes.readUInt8(12) ^ 1, 12);
+      await writeFile(at("data.partial"), bytes);
+    },
+    expected: 40,
+  },
+  "bits of chunks that never came": {
+    damage: (at, manifest) => writeFile(at("data.partial"), Buffer.alloc(manifest.sizeBytes)),
+    expected: 0,
+  },
   "a damaged manifest": { damage: (at) => truncate(at("manifest"), 20), expected: 60 },
 })) {
   test(`takes up only what is really there: ${what}`, async ({ dir, store }) => {
@@ -120,13 +141,69 @@ for (const [what, { damage, expected }] of Object.entries<{
     for (const index of [0, 1, 2]) await first.write(index, chunkOf(content, manifest, index));
     await first.close();
     await damage((name) => path.join(dir, "artifacts", digestHex(manifest.digest), name), manifest);
-    const second = await store.begin(manifest.bytes);
+    const next = await openArtifactStore(dir);
+    const second = await next.begin(manifest.bytes);
     assert.is(second.bytesDone, expected);
     for (const index of [0, 1, 2]) await second.write(index, chunkOf(content, manifest, index));
     await second.complete();
     await second.close();
     const file = await store.path(manifest.digest);
     assert.ok(file && (await readFile(file)).equals(content));
+  });
+}
+
+test("a retry of the same process reads nothing again, but sees that the file was cut", async ({
+  dir,
+  store,
+}) => {
+  const { content, manifest } = makeArtifact([10, 20, 30]);
+  const file = path.join(dir, "artifacts", digestHex(manifest.digest), "data.partial");
+  const first = await store.begin(manifest.bytes);
+  for (const index of [0, 1, 2]) await first.write(index, chunkOf(content, manifest, index));
+  await first.close();
+  await writeFile(file, Buffer.alloc(manifest.sizeBytes));
+  const second = await store.begin(manifest.bytes);
+  assert.is(second.bytesDone, 60);
+  await second.close();
+  await truncate(file, 45);
+  const third = await store.begin(manifest.bytes);
+  assert.is(third.bytesDone, 0);
+  await third.close();
+});
+
+for (const [what, damage] of Object.entries<
+  (at: (name: string) => string, content: Buffer) => Promise<void>
+>({
+  "a flipped bit": async (at, content) => {
+    await rm(at("data"));
+    await writeFile(at("data"), Buffer.from(content).fill(content.readUInt8(70) ^ 1, 70, 71));
+  },
+  "a cut file": async (at) => {
+    await chmod(at("data"), 0o600);
+    await truncate(at("data"), 70);
+  },
+  "a damaged manifest": (at) => truncate(at("manifest"), 20),
+})) {
+  test(`a complete artifact that was damaged is noticed, and made again: ${what}`, async ({
+    dir,
+    store,
+  }) => {
+    const { content, manifest } = makeArtifact([60, 40]);
+    const { digest } = manifest;
+    const put = async (): Promise<void> => {
+      const write = await store.begin(manifest.bytes);
+      for (const index of [0, 1]) await write.write(index, chunkOf(content, manifest, index));
+      await write.complete();
+      await write.close();
+    };
+    assert.is(await store.verify(digest), false);
+    await put();
+    assert.is(await store.verify(digest), true);
+    await damage((name) => path.join(dir, "artifacts", digestHex(digest), name), content);
+    assert.is(await store.verify(digest), false);
+    assert.is(await store.path(digest), undefined);
+    await put();
+    assert.is(await store.verify(digest), true);
   });
 }
 

@@ -147,6 +147,7 @@ test("a full store fails the fetch with its type", async ({ region }) => {
   const full: ArtifactStore = {
     open: (wanted) => store.open(wanted),
     path: (wanted) => store.path(wanted),
+    verify: (wanted) => store.verify(wanted),
     readManifest: (wanted) => store.readManifest(wanted),
     list: () => store.list(),
     remove: (wanted) => store.remove(wanted),
