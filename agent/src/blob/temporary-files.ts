@@ -2,7 +2,7 @@ import { createHash, randomBytes } from "node:crypto";
 import { readdir, rename, rm, stat, utimes } from "node:fs/promises";
 import { hostname } from "node:os";
 import path from "node:path";
-import { ownIdentity, processStartTime, type ProcessIdentity } from "../process/identity.js";
+import { identityTag, isTagAlive, ownIdentity } from "../process/identity.js";
 import { errorCode } from "../store/errors.js";
 
 const STALE_MS = 24 * 60 * 60 * 1000;
@@ -10,7 +10,7 @@ const STALE_MS = 24 * 60 * 60 * 1000;
 const ABANDONED_MS = 10 * 60 * 1000;
 
 /** `HEX.HOST.PID.START.RANDOM` (host and start time hashed): whose file it is, so that an abandoned one can be told. */
-const NAME_PATTERN = /^[0-9a-f]{64}\.([0-9a-f]{16})\.(\d+)\.([0-9a-f]{16})\.[0-9a-f]{16}$/;
+const NAME_PATTERN = /^[0-9a-f]{64}\.([0-9a-f]{16})\.(\d+\.[0-9a-f]{16})\.[0-9a-f]{16}$/;
 
 /**
  * Names under a store's `tmp/`. A writer has a file of its own, so nobody else's commit can ever
@@ -18,26 +18,25 @@ const NAME_PATTERN = /^[0-9a-f]{64}\.([0-9a-f]{16})\.(\d+)\.([0-9a-f]{16})\.[0-9
  */
 export class TemporaryFiles {
   readonly #directory: string;
-  readonly #owner: ProcessIdentity;
+  readonly #owner: string;
   /** In use by this process. */
   readonly #open = new Set<string>();
 
-  constructor(directory: string, owner: ProcessIdentity) {
+  private constructor(directory: string, owner: string) {
     this.#directory = directory;
     this.#owner = owner;
   }
 
   static async open(directory: string): Promise<TemporaryFiles> {
-    const files = new TemporaryFiles(directory, await ownIdentity());
+    const files = new TemporaryFiles(directory, identityTag(await ownIdentity()));
     await files.#removeStale();
     return files;
   }
 
   /** A path for a new file. To be released. */
   create(hex: string): string {
-    const { pid, startTime } = this.#owner;
     const random = randomBytes(8).toString("hex");
-    const name = `${hex}.${short(hostname())}.${pid}.${short(startTime)}.${random}`;
+    const name = `${hex}.${short(hostname())}.${this.#owner}.${random}`;
     this.#open.add(name);
     return path.join(this.#directory, name);
   }
@@ -74,12 +73,10 @@ export class TemporaryFiles {
   }
 
   async #abandoned(name: string, mtimeMs: number): Promise<boolean> {
-    const [, host, pid, start] = NAME_PATTERN.exec(name) ?? [];
+    const [, host, owner = ""] = NAME_PATTERN.exec(name) ?? [];
     if (host !== short(hostname())) return Date.now() - mtimeMs > ABANDONED_MS;
     if (this.#open.has(name)) return false;
-    if (Number(pid) === this.#owner.pid && start === short(this.#owner.startTime)) return true;
-    const now = await processStartTime(Number(pid));
-    return now === undefined || start !== short(now);
+    return owner === this.#owner || !(await isTagAlive(owner));
   }
 
   async #removeStale(): Promise<void> {

@@ -1,3 +1,3 @@
 export { startBuilder, type Builder } from "./builder.js";
 export type { BuilderConfig } from "./config.js";
-export { DataDirectoryInUseError } from "./data-directory.js";
+export { DataDirectoryInUseError } from "../process/data-directory-lock.js";

@@ -4,7 +4,7 @@ import { request as httpsRequest } from "node:https";
 import { connect } from "node:net";
 import { durationToMs, type HealthCheck } from "@slipway/proto";
 import { expand } from "./expand.js";
-import { signalGroup } from "./process-group.js";
+import { signalGroup } from "../process/group.js";
 
 /** A health check with its defaults and with every ${NAME} replaced. */
 export interface ResolvedCheck {

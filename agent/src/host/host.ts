@@ -4,13 +4,13 @@ import { HostStatus, hostStatusSubject } from "@slipway/proto";
 import type { HostConfig } from "../config.js";
 import type { Logger } from "../log.js";
 import { NatsLink } from "../nats/link.js";
+import { lockDataDirectory } from "../process/data-directory-lock.js";
 import { openArtifactStore } from "../store/artifact-store.js";
 import { join, readIdentity, readPublicKey, type Swarm } from "../swarm/index.js";
 import { AGENT_VERSION } from "../version.js";
 import { type RunningAgent, stopOnce } from "../running-agent.js";
 import { GoalFollower } from "./goal-follower.js";
 import { HostApplications } from "./host-applications.js";
-import { lockDataDirectory } from "./lock.js";
 import { StatusReporter } from "./status-reporter.js";
 import { readGoalKeys } from "./verify-goal.js";
 

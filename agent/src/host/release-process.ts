@@ -2,8 +2,8 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
+import { signalGroup } from "../process/group.js";
 import { isAlive, processStartTime, type ProcessIdentity } from "../process/identity.js";
-import { signalGroup } from "./process-group.js";
 
 /** How a release is started. */
 export interface Launch {

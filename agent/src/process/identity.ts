@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import process from "node:process";
 import { promisify } from "node:util";
@@ -11,6 +12,36 @@ export interface ProcessIdentity {
   pid: number;
   /** Opaque; the same as long as it is the same process. */
   startTime: string;
+}
+
+/** An identity, as JSON, that an earlier process wrote down; undefined if it was cut off. */
+export function parseIdentity(text: string): ProcessIdentity | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== "object" || value === null) return undefined;
+  const { pid, startTime } = value as Record<string, unknown>;
+  return typeof pid === "number" &&
+    Number.isInteger(pid) &&
+    pid > 0 &&
+    typeof startTime === "string"
+    ? { pid, startTime }
+    : undefined;
+}
+
+/** A process, in a form that fits into a file's name. */
+export function identityTag({ pid, startTime }: ProcessIdentity): string {
+  return `${pid}.${createHash("sha256").update(startTime).digest("hex").slice(0, 16)}`;
+}
+
+/** True if the process with this tag still runs. */
+export async function isTagAlive(tag: string): Promise<boolean> {
+  const pid = Number(tag.split(".", 1)[0]);
+  const startTime = await processStartTime(pid);
+  return startTime !== undefined && identityTag({ pid, startTime }) === tag;
 }
 
 /** This process. */

@@ -8,9 +8,9 @@ import {
 } from "@slipway/proto";
 import { openDirectoryBlobStore } from "../blob/index.js";
 import { DEFAULT_CELL, type RegionConfig } from "../config.js";
-import { lockDataDirectory } from "../host/lock.js";
 import type { Logger } from "../log.js";
 import { NatsLink } from "../nats/link.js";
+import { lockDataDirectory } from "../process/data-directory-lock.js";
 import { type RunningAgent, stopOnce } from "../running-agent.js";
 import { join, readIdentity, readPublicKey } from "../swarm/index.js";
 import { AGENT_VERSION } from "../version.js";

@@ -5,9 +5,16 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { DataDirectory, DataDirectoryInUseError } from "../../src/builder/data-directory.js";
+import { DataDirectory } from "../../src/builder/data-directory.js";
 import { GroupRecords } from "../../src/builder/process/group-records.js";
-import { isAlive, ownIdentity, processStartTime } from "../../src/process/identity.js";
+import { DataDirectoryInUseError } from "../../src/process/data-directory-lock.js";
+import {
+  identityTag,
+  isAlive,
+  isTagAlive,
+  ownIdentity,
+  processStartTime,
+} from "../../src/process/identity.js";
 import { remove } from "./repository.js";
 
 const test = suite("data directory");
@@ -32,16 +39,16 @@ withDirectory("is one builder's at a time", async (directory) => {
   await first.unlock();
   const names = await readdir(directory);
   assert.is(names.length, 1, "an old holder does not unlock a new one");
-  assert.match(names[0] ?? "", /^lock\.[0-9a-f]{16}$/);
+  assert.match(names[0] ?? "", /^lock\.\d+\.[0-9a-f]{16}\.[0-9a-f]{16}$/);
   await second.unlock();
   assert.equal(await readdir(directory), []);
 });
 
 withDirectory("is taken over from a process that has ended", async (directory) => {
   const own = await ownIdentity();
-  const recycled = JSON.stringify({ ...own, startTime: "another" });
-  for (const left of ["", "{", recycled, JSON.stringify({ pid: 2 ** 22 + 1, startTime: "x" })]) {
-    await writeFile(path.join(directory, `lock.${"0".repeat(16)}`), left);
+  const recycled = identityTag({ ...own, startTime: "another" });
+  for (const left of [recycled, identityTag({ pid: 2 ** 22 + 1, startTime: "x" })]) {
+    await writeFile(path.join(directory, `lock.${left}.${"0".repeat(16)}`), "");
     const starters = Array.from({ length: 4 }, () =>
       DataDirectory.lock(directory).catch((error: unknown) => error),
     );
@@ -98,6 +105,8 @@ test("tells processes apart by when they started", async () => {
   const own = await ownIdentity();
   assert.ok(await isAlive(own));
   assert.not(await isAlive({ ...own, startTime: `${own.startTime}0` }));
+  assert.ok(await isTagAlive(identityTag(own)));
+  assert.not(await isTagAlive(identityTag({ ...own, startTime: "another" })));
   assert.not(await isAlive({ pid: 2 ** 22 + 1, startTime: own.startTime }));
 });
 

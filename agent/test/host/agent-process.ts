@@ -1,6 +1,6 @@
 // A host agent without a network, for tests that kill it. Arguments: data directory, port, script.
 import { HostPhase } from "@slipway/proto";
-import { lockDataDirectory } from "../../src/host/lock.js";
+import { lockDataDirectory } from "../../src/process/data-directory-lock.js";
 import { makeGoal, TestHost } from "./fixtures.js";
 
 const [folder = "", port = "", script = ""] = process.argv.slice(2);

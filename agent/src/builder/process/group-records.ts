@@ -1,22 +1,13 @@
 import { mkdir, readFile, readdir, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
-import process from "node:process";
-import { isAlive, processStartTime, type ProcessIdentity } from "../../process/identity.js";
-import { errorCode } from "../../store/errors.js";
-import { killStrays } from "./strays.js";
-
-/** Sends a signal to a process group. False if there is none any more. */
-export function killGroup(group: number, signal: NodeJS.Signals | 0): boolean {
-  try {
-    process.kill(-group, signal);
-    return true;
-  } catch (error) {
-    // macOS says EPERM of a group in which there are only zombies left.
-    const code = errorCode(error);
-    if (code === "ESRCH" || code === "EPERM") return false;
-    throw error;
-  }
-}
+import { signalGroup } from "../../process/group.js";
+import {
+  isAlive,
+  parseIdentity,
+  processStartTime,
+  type ProcessIdentity,
+} from "../../process/identity.js";
+import { killStrays } from "../../process/strays.js";
 
 /** Files that name the process groups that run for a builder, for its next start after a crash. */
 export class GroupRecords {
@@ -46,26 +37,12 @@ export class GroupRecords {
     let killed = 0;
     for (const name of await readdir(this.#directory)) {
       const file = path.join(this.#directory, name);
-      const leader = parse(await readFile(file, "utf8"));
-      if (leader !== undefined && (await isAlive(leader)) && killGroup(leader.pid, "SIGKILL")) {
+      const leader = parseIdentity(await readFile(file, "utf8"));
+      if (leader !== undefined && (await isAlive(leader)) && signalGroup(leader.pid, "SIGKILL")) {
         killed += 1;
       }
       await rm(file, { force: true });
     }
     return killed + (await killStrays(variable));
   }
-}
-
-/** A record that was cut off while it was written is none. */
-function parse(text: string): ProcessIdentity | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-  const { pid, startTime } = value as Partial<Record<keyof ProcessIdentity, unknown>>;
-  return typeof pid === "number" && pid > 1 && typeof startTime === "string"
-    ? { pid, startTime }
-    : undefined;
 }

@@ -1,8 +1,9 @@
 import { spawn, type ChildProcessByStdio } from "node:child_process";
 import type { Readable } from "node:stream";
+import { signalGroup } from "../../process/group.js";
+import { killStrays } from "../../process/strays.js";
 import { errorCode } from "../../store/errors.js";
-import { killGroup, type GroupRecords } from "./group-records.js";
-import { killStrays } from "./strays.js";
+import type { GroupRecords } from "./group-records.js";
 
 /** How long the pipes of an ended group are waited for. */
 const DRAIN_MS = 500;
@@ -75,10 +76,10 @@ export async function runGroup(options: GroupOptions): Promise<GroupExit> {
     giveUp = () => resolve(undefined);
   });
   const kill = (graceMs: number): void => {
-    if (graceMs > 0) killGroup(group, "SIGTERM");
+    if (graceMs > 0) signalGroup(group, "SIGTERM");
     timers.push(
       setTimeout(() => {
-        killGroup(group, "SIGKILL");
+        signalGroup(group, "SIGKILL");
         timers.push(setTimeout(() => giveUp?.(), UNKILLABLE_MS));
       }, graceMs),
     );
@@ -97,7 +98,7 @@ export async function runGroup(options: GroupOptions): Promise<GroupExit> {
   try {
     forget = await options.records.add(group);
     const exit = await Promise.race([ended, unkillable]);
-    const leftGroup = killGroup(group, "SIGKILL");
+    const leftGroup = signalGroup(group, "SIGKILL");
     const strays = options.variable === undefined ? 0 : await killStrays(options.variable);
     const leftBehind = leftGroup || strays > 0;
     // Nobody can be held back any more, and what is still in the pipes is little.
@@ -117,7 +118,7 @@ export async function runGroup(options: GroupOptions): Promise<GroupExit> {
     child.stdout.destroy();
     child.stderr.destroy();
     child.unref();
-    killGroup(group, "SIGKILL");
+    signalGroup(group, "SIGKILL");
     await forget?.();
   }
 }

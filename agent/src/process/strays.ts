@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { readFile, readdir } from "node:fs/promises";
 import process from "node:process";
 import { promisify } from "node:util";
-import { errorCode } from "../../store/errors.js";
+import { errorCode } from "../store/errors.js";
 
 const run = promisify(execFile);
 const PS = { timeout: 5000, env: { PATH: "/bin:/usr/bin", LC_ALL: "C" }, maxBuffer: 64 << 20 };
