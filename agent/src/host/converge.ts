@@ -254,8 +254,11 @@ export class Converger {
     const bounded = hostFailure(failure.reason, failure.message);
     // Outside the percentage it was not the goal's release that failed.
     const failed = report.held ? undefined : { generation, ...bounded };
-    await this.#save({ activating: undefined, failed });
+    const saved = this.#save({ activating: undefined, failed });
+    // On a full disk too, what failed must not stay in its place.
+    await Promise.allSettled([saved]);
     await this.#restore();
+    await saved;
     report.step(HostPhase.FAILED, bounded);
   }
 

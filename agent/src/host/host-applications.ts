@@ -139,13 +139,15 @@ export class HostApplications {
     const folder = path.join(this.#root, name);
     await mkdir(folder, { recursive: true, mode: 0o755 });
     const logFile = new LogFile(path.join(folder, "logs"));
+    const folders = new ReleaseFolders(folder);
+    const recordFile = path.join(folder, "process.json");
     const application = new Application({
       name,
       folder,
       host,
       stager,
-      folders: new ReleaseFolders(folder),
-      supervisor: new Supervisor({ recordFile: path.join(folder, "process.json"), logFile, log }),
+      folders,
+      supervisor: new Supervisor({ recordFile, releases: folders.root, logFile, log }),
       logFile,
       log,
       verify: (signed) => this.#verify(name, signed),

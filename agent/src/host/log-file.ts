@@ -45,19 +45,16 @@ export class LogFile {
     for (let index = oldest - 1; index >= 1; index -= 1) {
       await rename(this.#rotated(index), this.#rotated(index + 1)).catch(ignoreMissing);
     }
-    // A writer that is faster than the rotation must not multiply what is kept.
-    if (size <= 2 * this.#bounds.fileBytes) {
-      await copyFile(this.path, this.#rotated(1), constants.COPYFILE_FICLONE);
-    } else {
-      await copyTail(
-        this.path,
-        this.#rotated(1),
-        size - this.#bounds.fileBytes,
-        this.#bounds.fileBytes,
-      );
+    try {
+      await this.#keep(size);
+    } catch (error) {
+      // Half a copy, on a disk that this very file may have filled.
+      await rm(this.#rotated(1), { force: true, recursive: true });
+      throw error;
+    } finally {
+      await truncate(this.path, 0);
+      await this.#removeOlderThan(oldest);
     }
-    await truncate(this.path, 0);
-    await this.#removeOlderThan(oldest);
     return true;
   }
 
@@ -78,6 +75,17 @@ export class LogFile {
       return buffer.toString("utf8", 0, bytesRead).trim();
     } finally {
       await handle.close();
+    }
+  }
+
+  /** Copies what is in the present file, or its end, to the newest of the older ones. */
+  async #keep(size: number): Promise<void> {
+    const { fileBytes } = this.#bounds;
+    // A writer that is faster than the rotation must not multiply what is kept.
+    if (size <= 2 * fileBytes) {
+      await copyFile(this.path, this.#rotated(1), constants.COPYFILE_FICLONE);
+    } else {
+      await copyTail(this.path, this.#rotated(1), size - fileBytes, fileBytes);
     }
   }
 

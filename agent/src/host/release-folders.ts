@@ -25,25 +25,26 @@ const TEMPORARY = ".tmp-";
  * or not at all.
  */
 export class ReleaseFolders {
-  readonly #root: string;
+  /** Where they all are. */
+  readonly root: string;
   readonly #link: string;
 
   /** @param folder the application's. */
   constructor(folder: string) {
-    this.#root = path.join(folder, "releases");
+    this.root = path.join(folder, "releases");
     this.#link = path.join(folder, "current");
   }
 
   /** Makes the folder for releases, and removes what an earlier agent left half-done. */
   async prepare(): Promise<void> {
-    await mkdir(this.#root, { recursive: true, mode: 0o755 });
-    for (const name of await readdir(this.#root)) {
-      if (name.startsWith(TEMPORARY)) await remove(path.join(this.#root, name));
+    await mkdir(this.root, { recursive: true, mode: 0o755 });
+    for (const name of await readdir(this.root)) {
+      if (name.startsWith(TEMPORARY)) await remove(path.join(this.root, name));
     }
   }
 
   path(name: string): string {
-    return path.join(this.#root, name);
+    return path.join(this.root, name);
   }
 
   async has(name: string): Promise<boolean> {
@@ -63,13 +64,13 @@ export class ReleaseFolders {
   async create(release: Release, artifact: string, signal: AbortSignal): Promise<void> {
     const name = releaseFolderName(release);
     if (await this.has(name)) return;
-    const temporary = path.join(this.#root, `${TEMPORARY}${randomUUID()}`);
+    const temporary = path.join(this.root, `${TEMPORARY}${randomUUID()}`);
     await mkdir(temporary, { mode: 0o755 });
     try {
       await fill(release, artifact, temporary, signal);
       await syncTree(temporary, signal);
       await rename(temporary, this.path(name));
-      await syncFolder(this.#root);
+      await syncFolder(this.root);
     } catch (error) {
       await remove(temporary);
       throw error;
@@ -96,9 +97,9 @@ export class ReleaseFolders {
 
   /** Removes all folders but these. */
   async prune(keep: ReadonlySet<string>): Promise<void> {
-    for (const name of await readdir(this.#root)) {
+    for (const name of await readdir(this.root)) {
       if (keep.has(name) || name.startsWith(TEMPORARY)) continue;
-      const doomed = path.join(this.#root, `${TEMPORARY}${randomUUID()}`);
+      const doomed = path.join(this.root, `${TEMPORARY}${randomUUID()}`);
       await rename(this.path(name), doomed);
       await remove(doomed);
     }

@@ -1,9 +1,16 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync } from "node:fs";
+import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { signalGroup } from "../process/group.js";
 import { isAlive, processStartTime, type ProcessIdentity } from "../process/identity.js";
+
+/**
+ * Tells a release where its folder is, and the agent whose process it is that has this in its
+ * environment.
+ */
+export const RELEASE_FOLDER_VARIABLE = "SLIPWAY_RELEASE_FOLDER";
 
 /** How a release is started. */
 export interface Launch {
@@ -56,7 +63,7 @@ export async function startProcess(launch: Launch, logPath: string): Promise<Rel
   try {
     child = spawn(file, args, {
       cwd: launch.folder,
-      env: { ...launch.environment },
+      env: { ...launch.environment, [RELEASE_FOLDER_VARIABLE]: path.resolve(launch.folder) },
       // A session of its own: the release outlives the agent, and is signalled as a group.
       detached: true,
       stdio: ["ignore", output, output],

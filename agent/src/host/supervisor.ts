@@ -1,11 +1,14 @@
 import { readFile, rm } from "node:fs/promises";
+import path from "node:path";
 import { backOffMs } from "../back-off.js";
 import type { Logger } from "../log.js";
 import { writeAtomicallySync } from "../atomic-file.js";
+import { killStrays } from "../process/strays.js";
 import type { LogFile } from "./log-file.js";
 import {
   adoptProcess,
   killLeftovers,
+  RELEASE_FOLDER_VARIABLE,
   startProcess,
   stopProcess,
   type Launch,
@@ -22,6 +25,8 @@ const ROTATE_EVERY_MS = 1_000;
 interface SupervisorOptions {
   /** Where the running process is written down for the next agent. */
   recordFile: string;
+  /** The folder in which all of the application's release folders are: see RELEASE_FOLDER_VARIABLE. */
+  releases: string;
   logFile: LogFile;
   log: Logger;
 }
@@ -96,7 +101,8 @@ export class Supervisor {
   /** Ends what an earlier agent left running, if anything. */
   async stopLeftOver(stopTimeoutMs: number): Promise<void> {
     const record = await this.#readRecord();
-    if (record !== undefined) await this.#end(record, stopTimeoutMs);
+    if (record === undefined) await this.#killStrays();
+    else await this.#end(record, stopTimeoutMs);
   }
 
   /** Stops the release gracefully, then by force; nothing is supervised afterwards. */
@@ -134,7 +140,7 @@ export class Supervisor {
 
   async #spawn(launch: Launch, epoch: number): Promise<void> {
     const process = await startProcess(launch, this.#options.logFile.path);
-    writeAtomicallySync(this.#options.recordFile, JSON.stringify(process.record));
+    this.#writeRecord(process.record);
     if (epoch !== this.#epoch) {
       // Stopped while it was being started.
       await this.#end(process.record, launch.stopTimeoutMs);
@@ -169,7 +175,12 @@ export class Supervisor {
     const waitMs = backOffMs(this.#failuresInARow, RESTART);
     const { release } = process.record;
     this.#options.log.warn({ release, exit, restartInMs: Math.round(waitMs) }, "release exited");
-    await killLeftovers(process.record);
+    try {
+      await killLeftovers(process.record);
+      await this.#killStrays();
+    } catch (err) {
+      this.#options.log.error({ err, release }, "what a release left running cannot be ended");
+    }
     if (epoch === this.#epoch) this.#restartIn(waitMs, epoch);
   }
 
@@ -195,7 +206,24 @@ export class Supervisor {
   async #end(record: ProcessRecord, stopTimeoutMs: number): Promise<void> {
     const gone = await stopProcess(record, stopTimeoutMs);
     if (!gone) this.#options.log.error({ record }, "a release's process group outlives SIGKILL");
+    await this.#killStrays();
     await rm(this.#options.recordFile, { force: true });
+  }
+
+  /** What left its group, or was started by an agent that ended before it could write it down. */
+  async #killStrays(): Promise<void> {
+    const folder = `${path.resolve(this.#options.releases)}${path.sep}`;
+    const killed = await killStrays(`${RELEASE_FOLDER_VARIABLE}=${folder}`);
+    if (killed > 0) this.#options.log.warn({ killed }, "processes outside of a group were killed");
+  }
+
+  /** Without it, on a full disk, the release runs all the same: the next agent starts it anew. */
+  #writeRecord(record: ProcessRecord): void {
+    try {
+      writeAtomicallySync(this.#options.recordFile, JSON.stringify(record));
+    } catch (err) {
+      this.#options.log.error({ err, record }, "the running process cannot be written down");
+    }
   }
 
   async #readRecord(): Promise<ProcessRecord | undefined> {

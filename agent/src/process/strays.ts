@@ -1,20 +1,23 @@
 import { execFile } from "node:child_process";
 import { readFile, readdir } from "node:fs/promises";
 import process from "node:process";
+import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { errorCode } from "../store/errors.js";
+import { processStartTime } from "./identity.js";
 
 const run = promisify(execFile);
 const PS = { timeout: 5000, env: { PATH: "/bin:/usr/bin", LC_ALL: "C" }, maxBuffer: 64 << 20 };
 /** A process that forks while it is looked for may be missed once. */
 const PASSES = 3;
+const GONE_MS = 2_000;
 
 /**
  * Kills every process that was started with this in its environment, also those that left their
  * group. What a build starts inherits the variable, unless it clears its environment. macOS shows
  * no environment of its own programs (such as /bin/sh), so there some may be missed.
  * @param variable `NAME=VALUE`; with a slash at its end, any value that starts so.
- * @returns how many were killed.
+ * @returns how many were killed; they, and their ports, are gone unless the kernel keeps them.
  */
 export async function killStrays(variable: string): Promise<number> {
   const killed = new Set<number>();
@@ -22,6 +25,10 @@ export async function killStrays(variable: string): Promise<number> {
     const found = (await processesWith(variable)).filter((pid) => !killed.has(pid));
     if (found.length === 0) break;
     for (const pid of found) if (kill(pid)) killed.add(pid);
+  }
+  const deadline = Date.now() + GONE_MS;
+  for (const pid of killed) {
+    while ((await processStartTime(pid)) !== undefined && Date.now() < deadline) await delay(10);
   }
   return killed.size;
 }

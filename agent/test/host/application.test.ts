@@ -1,4 +1,4 @@
-import { readFile, readdir, readlink, writeFile } from "node:fs/promises";
+import { mkdir, readFile, readdir, readlink, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { once } from "node:events";
 import { HostFailureReason, HostPhase, RunSpec, SignedGoal } from "@slipway/proto";
@@ -95,6 +95,26 @@ test("puts back a release that does not become healthy, and does not flap", asyn
   assert.is(host.status().phase, HostPhase.FAILED);
   assert.is((await ask(port))?.pid, pid);
   assert.is(fetches.length, 2);
+});
+
+test("puts back what ran also while nothing can be written down", async ({
+  host,
+  port,
+  folder,
+}) => {
+  await host.obey(makeGoal(1, host.stager.add(serviceScript("v1"))));
+  await host.reaches(1, HostPhase.RUNNING);
+  const deaf = host.stager.add("#!/usr/bin/env node\nsetInterval(() => {}, 1000);\n");
+  await host.obey(makeGoal(2, { ...deaf, run: httpRun({ deadlineMs: 1_000 }) }));
+  await host.reaches(2, HostPhase.ACTIVATING);
+  await eventually("v1 to be gone", async () => (await ask(port)) === undefined);
+  const inTheWay = path.join(folder, "apps/web/state.json.tmp");
+  await mkdir(inTheWay);
+  await eventually("v1 again", async () => (await ask(port))?.version === "v1");
+  await rm(inTheWay, { recursive: true });
+  const failed = await host.reaches(2, HostPhase.FAILED);
+  assert.is(failed.failure?.reason, HostFailureReason.UNHEALTHY);
+  assert.is((await ask(port))?.version, "v1");
 });
 
 test("says why a release failed", async ({ host }) => {

@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { appendFile, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { HealthCheck } from "@slipway/proto";
@@ -16,6 +16,7 @@ import {
 import { LogFile } from "../../src/host/log-file.js";
 import { killLeftovers, startProcess, stopProcess } from "../../src/host/release-process.js";
 import { Supervisor } from "../../src/host/supervisor.js";
+import { processStartTime } from "../../src/process/identity.js";
 import { ask, eventually, log, serviceScript, temporaryFolder } from "./fixtures.js";
 
 interface Context {
@@ -60,6 +61,7 @@ test("a release outlives the agent's kill -9 and is found again, not started aga
   const app = path.join(folder, "apps/web");
   const supervisor = new Supervisor({
     recordFile: path.join(app, "process.json"),
+    releases: path.join(app, "releases"),
     logFile: new LogFile(path.join(app, "logs")),
     log,
   });
@@ -108,7 +110,7 @@ test("a pid that now is another process's is left alone", async ({ folder }) => 
 test("what exits is started again, ever later", async ({ folder }) => {
   const logFile = new LogFile(path.join(folder, "logs"));
   await logFile.prepare();
-  const supervisor = new Supervisor({ recordFile: path.join(folder, "record"), logFile, log });
+  const supervisor = supervise(folder, logFile);
   await supervisor.start(launch(folder, "process.exit(4)"));
   await eventually("three exits", () => supervisor.exits >= 3);
   assert.equal(supervisor.lastExit, { code: 4, signal: null });
@@ -117,6 +119,59 @@ test("what exits is started again, ever later", async ({ folder }) => {
   assert.is(supervisor.release, undefined);
   await assertStays(() => supervisor.exits === exits, 500);
   supervisor.leave();
+});
+
+/** Its child leaves the group, and ignores SIGTERM. */
+const ESCAPE = `
+  const { spawn } = require("node:child_process");
+  const source = "process.on('SIGTERM', () => {}); console.log('child', process.pid); setInterval(() => {}, 1000)";
+  spawn(process.execPath, ["-e", source], { stdio: "inherit", detached: true });
+  setInterval(() => {}, 1000);`;
+
+async function escapedChild(logFile: LogFile): Promise<number> {
+  const pid = await eventually(
+    "the child",
+    async () => /child (\d+)/.exec(await readFile(logFile.path, "utf8"))?.[1],
+  );
+  return Number(pid);
+}
+
+test("a child that left the group ends with its release", async ({ folder }) => {
+  const logFile = new LogFile(path.join(folder, "logs"));
+  await logFile.prepare();
+  const supervisor = supervise(folder, logFile);
+  await mkdir(path.join(folder, "one"));
+  await supervisor.start(launch(path.join(folder, "one"), ESCAPE));
+  const child = await escapedChild(logFile);
+  await supervisor.stop();
+  assert.is(await processStartTime(child), undefined);
+  supervisor.leave();
+});
+
+test("what an agent could not write down runs, and the next one ends it", async ({ folder }) => {
+  const logFile = new LogFile(path.join(folder, "logs"));
+  await logFile.prepare();
+  const recordFile = path.join(folder, "missing", "record");
+  const supervisor = new Supervisor({ recordFile, releases: folder, logFile, log });
+  await mkdir(path.join(folder, "one"));
+  await supervisor.start(launch(path.join(folder, "one"), ESCAPE));
+  assert.ok(supervisor.isUp);
+  const child = await escapedChild(logFile);
+  supervisor.leave();
+  const next = supervise(folder, logFile);
+  assert.not(await next.adopt(launch(path.join(folder, "one"), ESCAPE)));
+  await next.stopLeftOver(300);
+  assert.is(await processStartTime(child), undefined);
+  next.leave();
+});
+
+test("a log that cannot be kept is cut all the same", async ({ folder }) => {
+  const logFile = new LogFile(folder, { fileBytes: 1_000, files: 1 });
+  await mkdir(`${logFile.path}.1`);
+  await writeFile(logFile.path, "x".repeat(1_500));
+  const error = await logFile.rotate().catch((reason: unknown) => reason);
+  assert.instance(error, Error);
+  assert.is(await logFile.size(), 0);
 });
 
 test("logs are bounded", async ({ folder }) => {
@@ -207,6 +262,11 @@ test("health checks", async ({ folder }) => {
   });
   await rm(folder, { recursive: true });
 });
+
+function supervise(folder: string, logFile: LogFile): Supervisor {
+  const recordFile = path.join(folder, "record");
+  return new Supervisor({ recordFile, releases: folder, logFile, log });
+}
 
 /** Fails as soon as the condition stops holding. */
 async function assertStays(condition: () => boolean, ms: number): Promise<void> {
