@@ -56,8 +56,9 @@ const SOCKET_CODES = new Set([
 // Connection exceptions (08), shutdown and start-up (57P0x), too many connections, and a statement
 // that lost a deadlock or serialisation, or ran into its time-out: all pass by themselves.
 const SQLSTATES = /^(08...|57P0[1-5]|53300|40001|40P01|57014|55P03|25P0[34])$/;
+// Knex puts the statement and " - " before it, with placeholders where the values are.
 const CONNECTION_MESSAGES =
-  /^(connection terminated|connection ended|client has encountered a connection error|timeout expired|query read timeout|knex: timeout acquiring a connection|unable to acquire a connection)/i;
+  /(^| - )(connection terminated|connection ended|client has encountered a connection error|client was closed|timeout expired|query read timeout|knex: timeout acquiring a connection|unable to acquire a connection)/i;
 
 /** Whether Postgres could not be reached or gave up for a passing reason. */
 function isDatabaseUnavailable(error: unknown): boolean {

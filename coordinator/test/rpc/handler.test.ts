@@ -232,6 +232,7 @@ test("what is the infrastructure's fault is UNAVAILABLE, everything else INTERNA
     [withCode("53300"), status.UNAVAILABLE],
     [withCode("57014"), status.UNAVAILABLE],
     [new Error("Connection terminated unexpectedly"), status.UNAVAILABLE],
+    [new Error('select "x" from "y" where "z" = $1 - Connection terminated'), status.UNAVAILABLE],
     [new Error("Knex: Timeout acquiring a connection. The pool is full"), status.UNAVAILABLE],
     [new AggregateError([withCode("ECONNREFUSED")], ""), status.UNAVAILABLE],
     [nats("TIMEOUT"), status.UNAVAILABLE],
