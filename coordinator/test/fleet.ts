@@ -23,6 +23,8 @@ export interface TestFleet {
   startPostgres(): Promise<void>;
   stopNats(): Promise<void>;
   startNats(): Promise<void>;
+  /** Stops it, and loses all that it kept. */
+  loseNats(): Promise<void>;
   start(options?: Partial<CoordinatorOptions>): Promise<Coordinator>;
   close(): Promise<void>;
 }
@@ -45,6 +47,10 @@ export async function startFleet(): Promise<TestFleet> {
       postgres = await startPostgres({ dir: path.join(dir, "postgres"), port: postgres.port });
     },
     stopNats: () => nats.stop(),
+    async loseNats() {
+      await nats.stop();
+      await rm(path.join(dir, "nats"), { recursive: true });
+    },
     async startNats() {
       nats = await startNats({ dir: path.join(dir, "nats"), port: nats.port });
     },

@@ -11,6 +11,7 @@ import {
 } from "nats";
 import type { Logger } from "pino";
 import type { Service } from "../context.js";
+import { onReconnect } from "../status/reconnects.js";
 import { afterMessage, firstMessageAfter, lineSequence } from "./sequence.js";
 import { packLines } from "./split-lines.js";
 
@@ -44,20 +45,30 @@ const NO_MESSAGE_FOUND = 10_037;
 export class BuildLogs implements Service {
   readonly #options: BuildLogsOptions;
   #ensured: Promise<void> | undefined;
+  #stopFollowing: (() => void) | undefined;
 
   constructor(options: BuildLogsOptions) {
     this.#options = options;
   }
 
-  /** Makes the stream, or gives it our limits, before the first build needs it. */
+  /**
+   * Makes the stream, or gives it our limits, before the first build needs it, and again whenever
+   * NATS was away: it may have lost the stream.
+   */
   start(): void {
-    this.#ensure().catch((error: unknown) => {
-      this.#options.log.warn({ err: error }, "the stream of build logs is not there yet");
-    });
+    const make = (): void => {
+      this.#ensured = undefined;
+      this.#ensure().catch((error: unknown) => {
+        this.#options.log.warn({ err: error }, "the stream of build logs is not there yet");
+      });
+    };
+    this.#stopFollowing ??= onReconnect(this.#options.nats, make);
+    make();
   }
 
-  /** There is nothing to stop: the connection is another's. */
+  /** The connection is another's to close. */
   stop(): Promise<void> {
+    this.#stopFollowing?.();
     return Promise.resolve();
   }
 
@@ -138,10 +149,11 @@ export class BuildLogs implements Service {
     try {
       await work();
     } catch (error) {
+      // If the stream is gone and somebody watches the build, nobody answers: the next try makes it.
+      this.#ensured = undefined;
       // Nobody listens on the subject: there is no stream.
       const isGone = error instanceof NatsError && error.code === "503";
       if (!isGone && !isApiError(error, STREAM_NOT_FOUND)) throw error;
-      this.#ensured = undefined;
       await this.#ensure();
       await work();
     }
@@ -163,7 +175,7 @@ export class BuildLogs implements Service {
     };
     const { streams } = await this.#manager();
     try {
-      await streams.add({
+      const { state } = await streams.add({
         name: BUILD_LOGS_STREAM,
         subjects: [buildLogSubject("*")],
         storage: StorageType.File,
@@ -171,6 +183,10 @@ export class BuildLogs implements Service {
         discard: DiscardPolicy.Old,
         ...limits,
       });
+      // So a stream made anew, after NATS lost what it kept, goes on above the old one's sequences,
+      // and watchers that have lines of that see the new ones. It takes a message a millisecond, on
+      // average, to outrun this. A purge of nothing does it with every version of nats-server.
+      if (state.last_seq === 0) await streams.purge(BUILD_LOGS_STREAM, { seq: Date.now() });
     } catch (error) {
       // It is there with other limits: the newest coordinator's count.
       if (!isApiError(error, STREAM_NAME_IN_USE)) throw error;

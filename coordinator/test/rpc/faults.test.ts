@@ -8,6 +8,7 @@ import {
   WorkLost_Reason,
   type Build,
   type Lease,
+  type LogLine,
   type WatchBuildResponse,
 } from "@slipway/proto";
 import { suite } from "uvu";
@@ -224,6 +225,44 @@ test("NATS is away: builds go on, and a watch says that logs are missing", async
     return texts.includes("before") ? texts : undefined;
   }, 20_000);
   assert.equal(lines, ["before"]);
+  builder.cut();
+  clients.close();
+  await coordinator.stop();
+});
+
+test("NATS loses what it kept: a watch gets the lines that come after", async () => {
+  const coordinator = await fleet.start();
+  const clients = connectTo(coordinator);
+  const { id } = await submit(clients);
+  const builder = new TestBuilder(clients.builders);
+  await builder.hello("b1", 1);
+  const lease = await leaseOf(builder);
+  const lines: LogLine[] = [];
+  const watching = (async () => {
+    for await (const { event } of watch(clients, id, true) as AsyncIterable<WatchBuildResponse>) {
+      if (event?.$case === "logs") lines.push(...event.value.lines);
+    }
+  })();
+  // If the test fails before it ends, that is what is told.
+  watching.catch(() => undefined);
+  for (const batch of [1, 2, 3]) {
+    builder.log(lease, batch, `before ${batch}`);
+    await builder.hear("logsAccepted");
+  }
+  await eventually(() => lines.length === 3 || undefined);
+  await fleet.loseNats();
+  await fleet.startNats();
+  builder.log(lease, 4, "after");
+  await builder.hear("logsAccepted");
+  await eventually(() => lines.some(({ text }) => text === "after") || undefined, 20_000);
+  builder.complete(lease);
+  await watching;
+  const sequences = lines.map(({ sequence }) => sequence);
+  assert.equal(
+    sequences,
+    [...new Set(sequences)].sort((a, b) => a - b),
+  );
+  assert.is(lines.filter(({ text }) => text === "after").length, 1);
   builder.cut();
   clients.close();
   await coordinator.stop();
