@@ -44,7 +44,8 @@ export const membershipKeyFile = (dir: string): string => path.join(dir, "keys",
 export const identityFile = (dir: string, name: string): string =>
   path.join(dir, "keys", `${name}.identity.json`);
 const blobFolder = (dir: string, name: string): string => path.join(dir, "blobs", name);
-export const dataFolder = (dir: string, name: string): string => path.join(dir, "data", name);
+/** Where a process works; without a name, the folder of all of them. */
+export const dataFolder = (dir: string, name = ""): string => path.join(dir, "data", name);
 
 /** What to start, in this order. */
 export function planProcesses(plan: FleetPlan): ProcessPlan[] {

@@ -8,7 +8,7 @@ import { endLeftovers } from "../processes/leftovers.js";
 import { type TemporaryDirectory, temporaryDirectory } from "../processes/temporary-directory.js";
 import { freePort, type NatsServer, type PostgresServer } from "../servers/index.js";
 import { startNats, startPostgres } from "../servers/index.js";
-import { type FleetPlan, planProcesses, type ProcessKind } from "./command-lines.js";
+import { dataFolder, type FleetPlan, planProcesses, type ProcessKind } from "./command-lines.js";
 import { processEnvironment } from "./environment.js";
 import { FleetError, type LogTail } from "./fleet-error.js";
 import { FleetProcess } from "./fleet-process.js";
@@ -168,7 +168,7 @@ class FleetBuilder {
     } else {
       await mkdir(dir, { recursive: true, mode: 0o700 });
       this.#dir = await realpath(dir);
-      guard().directory(this.#dir, { keep: true });
+      guard().directory(dataFolder(this.#dir), { keep: true });
     }
     // Root's Postgres runs as another user, who must get through to its part.
     if (process.getuid?.() === 0) await chmod(this.#dir, 0o711);
@@ -229,8 +229,9 @@ class FleetBuilder {
     await Promise.all(processes.map((each) => each.stop(5_000)));
     await Promise.all([this.#postgres?.stop(), this.#nats?.stop()]);
     if (this.#dir !== undefined) {
-      await endLeftovers(this.#dir);
-      if (this.#temporary === undefined) guard().forgetDirectory(this.#dir);
+      // Only where the fleet works: the rest may be open in somebody's editor.
+      await endLeftovers(dataFolder(this.#dir));
+      if (this.#temporary === undefined) guard().forgetDirectory(dataFolder(this.#dir));
     }
     await this.#temporary?.remove();
   }

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { readdir, readlink } from "node:fs/promises";
+import { readdir, readFile, readlink } from "node:fs/promises";
 import path from "node:path";
 import { promisify } from "node:util";
 import { isAlive, waitUntilGone } from "./signals.js";
@@ -9,8 +9,8 @@ const GRACE_MS = 2_000;
 const ROUNDS = 5;
 
 /**
- * Ends every process whose working directory is `directory` or below it: releases that a killed
- * host agent left running, build commands of a killed builder.
+ * Ends every process that works in `directory`: releases that a killed host agent left running,
+ * build commands of a killed builder.
  * @param directory - Absolute, without symbolic links.
  */
 export async function endLeftovers(directory: string): Promise<void> {
@@ -26,17 +26,24 @@ export async function endLeftovers(directory: string): Promise<void> {
   }
 }
 
-/** The processes, except this one, that work in the directory or below it. */
+/**
+ * The processes, except this one, whose working directory is the directory or below it. Not those
+ * with a terminal: what a fleet starts has none, but somebody who looks around in there has a shell.
+ */
 export async function processesIn(directory: string): Promise<number[]> {
   const found = process.platform === "linux" ? await fromProc() : await fromLsof();
   return found
-    .filter(({ pid, cwd }) => pid !== process.pid && isWithin(cwd, directory))
+    .filter(({ pid, cwd, terminal }) => {
+      return pid !== process.pid && !terminal && isWithin(cwd, directory);
+    })
     .map(({ pid }) => pid);
 }
 
 interface WorkingDirectory {
   pid: number;
   cwd: string;
+  /** Whether its session has one. */
+  terminal: boolean;
 }
 
 async function fromProc(): Promise<WorkingDirectory[]> {
@@ -46,7 +53,10 @@ async function fromProc(): Promise<WorkingDirectory[]> {
       try {
         // A removed directory says so behind its name.
         const cwd = (await readlink(`/proc/${pid}/cwd`)).replace(/ \(deleted\)$/, "");
-        return [{ pid: Number(pid), cwd }];
+        // Behind the name in brackets: state, parent, group, session, terminal (0 for none).
+        const stat = await readFile(`/proc/${pid}/stat`, "latin1");
+        const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+        return [{ pid: Number(pid), cwd, terminal: fields[4] !== "0" }];
       } catch {
         return []; // Ended meanwhile, or not ours to look at.
       }
@@ -56,13 +66,22 @@ async function fromProc(): Promise<WorkingDirectory[]> {
 }
 
 async function fromLsof(): Promise<WorkingDirectory[]> {
+  const [said, terminals] = await Promise.all([lsof(), withTerminal()]);
   const found: WorkingDirectory[] = [];
   let pid = 0;
-  for (const line of (await lsof()).split("\n")) {
+  for (const line of said.split("\n")) {
     if (line.startsWith("p")) pid = Number(line.slice(1));
-    if (line.startsWith("n") && pid > 0) found.push({ pid, cwd: line.slice(1) });
+    if (line.startsWith("n") && pid > 0) {
+      found.push({ pid, cwd: line.slice(1), terminal: terminals.has(pid) });
+    }
   }
   return found;
+}
+
+async function withTerminal(): Promise<Set<number>> {
+  const { stdout } = await run("ps", ["-axo", "pid=,tty="], { timeout: 10_000 });
+  const rows = stdout.split("\n").map((line) => line.trim().split(/\s+/));
+  return new Set(rows.filter(([, tty = ""]) => !/^[?-]*$/.test(tty)).map(([pid]) => Number(pid)));
 }
 
 async function lsof(): Promise<string> {
