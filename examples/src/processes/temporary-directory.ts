@@ -1,4 +1,4 @@
-import { mkdtemp, realpath, rm } from "node:fs/promises";
+import { mkdtemp, realpath, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { guard } from "./guardian.js";
@@ -19,7 +19,7 @@ export async function temporaryDirectory(
   prefix: string,
   { keep = false }: { keep?: boolean } = {},
 ): Promise<TemporaryDirectory> {
-  const directory = await mkdtemp(path.join(await realpath(tmpdir()), prefix));
+  const directory = await mkdtemp(path.join(await parentDirectory(), prefix));
   guard().directory(directory, { keep });
   return {
     path: directory,
@@ -29,4 +29,30 @@ export async function temporaryDirectory(
       guard().forgetDirectory(directory);
     },
   };
+}
+
+/** The system's; but root's servers run as another user, to whom root's own may be closed. */
+async function parentDirectory(): Promise<string> {
+  const usual = await realpath(tmpdir());
+  if (process.getuid?.() !== 0) return usual;
+  return (await firstOpenToAll([usual, "/tmp", "/var/tmp"])) ?? usual;
+}
+
+/** The first of the directories that every user can get to, without links. */
+export async function firstOpenToAll(directories: readonly string[]): Promise<string | undefined> {
+  for (const directory of directories) {
+    try {
+      const real = await realpath(directory);
+      if (await isOpenToAll(real)) return real;
+    } catch {
+      // Not there.
+    }
+  }
+  return undefined;
+}
+
+async function isOpenToAll(directory: string): Promise<boolean> {
+  const { mode } = await stat(directory);
+  const parent = path.dirname(directory);
+  return (mode & 0o001) !== 0 && (parent === directory || isOpenToAll(parent));
 }

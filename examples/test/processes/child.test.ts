@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { chmod, mkdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -7,9 +7,11 @@ import { type Child, startChild } from "../../src/processes/child.js";
 import { endLeftovers, processesIn } from "../../src/processes/leftovers.js";
 import { isAlive, waitUntilGone } from "../../src/processes/signals.js";
 import {
+  firstOpenToAll,
   type TemporaryDirectory,
   temporaryDirectory,
 } from "../../src/processes/temporary-directory.js";
+import { waitFor } from "../wait-for.js";
 
 const children = suite<{ dir: TemporaryDirectory }>("children");
 
@@ -86,6 +88,41 @@ children("what a killed process left in a directory is ended", async ({ dir }) =
   await dir.remove();
   await dir.remove();
   assert.not(existsSync(dir.path));
+});
+
+children("a directory for all users' servers is one that they can get to", async ({ dir }) => {
+  const closed = path.join(dir.path, "closed");
+  const below = path.join(closed, "below");
+  await mkdir(below, { recursive: true });
+  await chmod(closed, 0o700);
+  assert.is(await firstOpenToAll([path.join(dir.path, "missing"), below, closed]), undefined);
+  assert.is(await firstOpenToAll([below, "/"]), "/");
+});
+
+children("somebody's shell in a directory is left alone", async ({ dir }) => {
+  const shell = `cd '${dir.path}' && echo pid $$ > said && exec sleep 60`;
+  const linux = ["-qec", shell, "/dev/null"];
+  const macos = ["-q", "/dev/null", "sh", "-c", shell];
+  const terminal = await startChild({
+    name: "terminal",
+    command: "script",
+    args: process.platform === "linux" ? linux : macos,
+    cwd: "/",
+    logFile: path.join(dir.path, "log"),
+    env: { ...process.env, SHELL: "/bin/sh" },
+  });
+  const said = async (): Promise<string> =>
+    readFile(path.join(dir.path, "said"), "utf8").catch(() => "");
+  const pid = await waitFor(
+    async () => Number(/pid (\d+)\n/.exec(await said())?.[1]) || undefined,
+    10_000,
+    "the shell says its process id",
+  );
+  assert.equal(await processesIn(dir.path), []);
+  await endLeftovers(dir.path);
+  assert.ok(isAlive(pid));
+  process.kill(pid, "SIGKILL");
+  await terminal.stop();
 });
 
 children.run();
