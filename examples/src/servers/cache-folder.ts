@@ -1,6 +1,7 @@
-import { chmod, lstat, mkdir, mkdtemp, rename, rm } from "node:fs/promises";
+import { chmod, lstat, mkdir, mkdtemp, realpath, rename, rm } from "node:fs/promises";
 import { homedir, tmpdir } from "node:os";
 import path from "node:path";
+import { guard } from "../processes/guardian.js";
 
 /**
  * Where fetched programs are kept between runs, best first: `$XDG_CACHE_HOME/slipway`,
@@ -48,17 +49,19 @@ export async function cached(
     let temporary;
     try {
       await claimFolder(path.dirname(target));
-      temporary = await mkdtemp(path.join(path.dirname(target), ".new-"));
+      temporary = await mkdtemp(path.join(await realpath(path.dirname(target)), ".new-"));
     } catch (error) {
       refuse(target, error);
       continue;
     }
     try {
+      guard().directory(temporary, { keep: false });
       await make(temporary);
       await chmod(temporary, 0o755);
       await moveInto(temporary, target);
     } finally {
       await rm(temporary, { recursive: true, force: true });
+      guard().forgetDirectory(temporary);
     }
     try {
       await accept(target);

@@ -3,7 +3,7 @@ import { rm } from "node:fs/promises";
 import path from "node:path";
 import { promisify } from "node:util";
 import { cached } from "./cache-folder.js";
-import { fetchNatsServer } from "./nats-fetch.js";
+import { fetchNatsServer, reasonOf } from "./nats-fetch.js";
 
 const run = promisify(execFile);
 const MINIMUM = [2, 9] as const;
@@ -62,10 +62,4 @@ export function isSupportedVersion(said: string): boolean {
   if (match === null) return false;
   const [major, minor] = [Number(match[1]), Number(match[2])];
   return major > MINIMUM[0] || (major === MINIMUM[0] && minor >= MINIMUM[1]);
-}
-
-function reasonOf(error: unknown): string {
-  const { message, stderr } = error as Error & { stderr?: string };
-  const said = stderr?.trim().split("\n").at(-1) ?? "";
-  return said === "" ? (message.split("\n")[0] ?? message) : said;
 }

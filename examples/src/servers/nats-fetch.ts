@@ -35,15 +35,17 @@ async function aptFetch(work: string): Promise<string> {
   ].flatMap(([name, value]) => ["-o", `${name}=${value}`]);
   const aptGet = (...args: string[]): Promise<unknown> =>
     run("apt-get", [...options, ...args], { cwd: work, timeout: FETCH_TIMEOUT_MS });
-  // Some of the machine's package sources may be broken without it mattering here.
-  const updateFailure = await aptGet("update").then(
+  // Some of the machine's package sources may be broken without it mattering here. Without the
+  // option, apt calls a network that is away a success.
+  const updateFailure = await aptGet("-o", "APT::Update::Error-Mode=any", "update").then(
     () => undefined,
     (error: Error) => error,
   );
   try {
     await aptGet("download", "nats-server");
-  } catch (error) {
-    throw updateFailure ?? error;
+  } catch (cause) {
+    const failures = updateFailure === undefined ? [cause] : [cause, updateFailure];
+    throw new Error([...new Set(failures.map(reasonOf))].join("; "), { cause });
   }
   const archive = (await readdir(work)).find((name) => name.endsWith(".deb"));
   if (archive === undefined) throw new Error("apt-get downloaded nothing");
@@ -60,6 +62,15 @@ async function brewFetch(work: string): Promise<string> {
   const archive = (await brew("--cache", "nats-server")).trim();
   await run("tar", ["-xzf", archive, "-C", work], { timeout: 30_000 });
   return work;
+}
+
+/** Why a program could not be run or failed, in one line: its first error if it tells. */
+export function reasonOf(error: unknown): string {
+  const { message, stderr = "", killed } = error as Error & { stderr?: string; killed?: boolean };
+  if (killed === true) return `no end within ${FETCH_TIMEOUT_MS / 1000} s`;
+  const lines = stderr.split("\n").filter((line) => line.trim() !== "");
+  const said = lines.find((line) => /^E: |error/i.test(line)) ?? lines.at(-1);
+  return said?.replace(/^E: /, "").replaceAll(/\s+/g, " ") ?? message.split("\n")[0] ?? message;
 }
 
 async function findProgram(folder: string): Promise<string | undefined> {

@@ -1,10 +1,17 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync } from "node:fs";
 import { chmod, mkdir, mkdtemp, readFile, realpath, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { cached, cacheFolders } from "../../src/servers/cache-folder.js";
 import { isSupportedVersion } from "../../src/servers/nats-binary.js";
+import { reasonOf } from "../../src/servers/nats-fetch.js";
+import { waitFor } from "../wait-for.js";
 
 const programs = suite<{ dir: string; before: string | undefined }>("programs");
 
@@ -68,6 +75,32 @@ programs("passes over a folder that others can write to", async ({ dir }) => {
   } finally {
     await rm(made, { recursive: true });
   }
+});
+
+programs("leaves nothing of a thing whose maker was killed", async ({ dir }) => {
+  const script = fileURLToPath(new URL("fixtures/maker.ts", import.meta.url));
+  const maker = spawn(process.execPath, ["--import", "tsx", script], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const [folder] = (await once(createInterface({ input: maker.stdout }), "line")) as [string];
+  assert.ok(folder.startsWith(dir) && existsSync(folder));
+  maker.kill("SIGKILL");
+  await waitFor(() => !existsSync(folder), 10_000, "removed folder");
+});
+
+const failed = (stderr: string): Error =>
+  Object.assign(new Error("Command failed: x\ny"), { stderr });
+
+programs("tells in one line why a program failed", () => {
+  const apt = "W: odd\nE: Failed to fetch http://a/InRelease  Temporary failure\nE: Some failed\n";
+  assert.is(reasonOf(failed(apt)), "Failed to fetch http://a/InRelease Temporary failure");
+  assert.is(reasonOf(failed("first\nlast\n\n")), "last");
+  assert.is(reasonOf(failed("")), "Command failed: x");
+  assert.is(reasonOf(new Error("spawn x ENOENT")), "spawn x ENOENT");
+  assert.match(
+    reasonOf(Object.assign(failed("W: slow"), { killed: true })),
+    /^no end within \d+ s$/,
+  );
 });
 
 programs.run();
