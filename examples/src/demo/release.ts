@@ -5,12 +5,14 @@ import {
   type Deployment,
   type DeploymentProgress,
   DeploymentState,
+  type Host,
   type RegionProgress,
 } from "@slipway/sdk";
 import { HostPhase } from "@slipway/sdk";
 import type { LocalFleet } from "../local-fleet/fleet.js";
 import { FleetError } from "../local-fleet/fleet-error.js";
 import type { Display } from "./display.js";
+import { type DeployFigures, deployFigures } from "./deploy-figures.js";
 import { bar, bytes, duration, shortSha } from "./render.js";
 
 /** How long one step may take before the demo says that it hangs. */
@@ -21,18 +23,6 @@ export interface BuildTimes {
   leased: number;
   build: number;
   replicate: number;
-}
-
-/** Where the bytes came from that a deployment's hosts needed. */
-interface BytesMoved {
-  fromPeers: number;
-  fromSeeders: number;
-  fromLocal: number;
-}
-
-export interface DeployFigures extends BytesMoved {
-  /** Milliseconds from the request to the last host's RUNNING. */
-  lastHost: number;
 }
 
 export interface Release {
@@ -106,7 +96,15 @@ export async function follow(
       activity.update(...progress.regions.map(regionLine));
     }
     if (last?.deployment.state !== DeploymentState.SUCCEEDED) throw await failure(fleet, last);
-    const figures = await figuresOf(fleet, deployment, started, signal);
+    const hosts: Host[] = [];
+    for await (const host of fleet.client.fleet.hosts(
+      { application: deployment.application },
+      { signal },
+    )) {
+      hosts.push(host);
+    }
+    const ids = fleet.hosts.map(({ id }) => id);
+    const figures = deployFigures(hosts, ids, deployment, started);
     activity.done(`${fleet.hosts.length} hosts in ${fleet.regions.length} regions run it`);
     return figures;
   } catch (error) {
@@ -156,26 +154,6 @@ function timesOf({ createTime, startTime, finishTime, replications }: Build): Bu
     build: finished - started,
     replicate: Math.max(0, Math.max(...replicated) - finished),
   };
-}
-
-/** From what every host said of itself. */
-async function figuresOf(
-  fleet: LocalFleet,
-  { application, generation }: Deployment,
-  started: number,
-  signal: AbortSignal,
-): Promise<DeployFigures> {
-  const figures = { lastHost: 0, fromPeers: 0, fromSeeders: 0, fromLocal: 0 };
-  for await (const { status } of fleet.client.fleet.hosts({ application }, { signal })) {
-    const found = status?.applications.find((each) => each.application === application);
-    if (found === undefined || found.generation !== generation) continue;
-    const running = (found.phaseTime?.getTime() ?? started) - started;
-    figures.lastHost = Math.max(figures.lastHost, running);
-    figures.fromPeers += found.bytesFromPeers;
-    figures.fromSeeders += found.bytesFromSeeders;
-    figures.fromLocal += found.bytesFromLocal;
-  }
-  return figures;
 }
 
 async function failure(

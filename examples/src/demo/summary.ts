@@ -1,5 +1,6 @@
 import type { KindMemory } from "./memory.js";
-import type { BuildTimes, DeployFigures } from "./release.js";
+import type { DeployFigures } from "./deploy-figures.js";
+import type { BuildTimes } from "./release.js";
 import { bytes, duration, table } from "./render.js";
 
 /** One step's figures; a roll-back has none of a build. */
