@@ -13,12 +13,17 @@ const USAGE = `usage: local-fleet demo|dev [--keep]
   dev     starts the same fleet and leaves it running until Ctrl-C
   --keep  leave the temporary directory behind, with every process's log`;
 
+/** As shells give them to what a signal ended. */
+const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGPIPE: 141, SIGTERM: 143 };
+const IMPATIENT_MS = 1_000;
+const PARENT_CHECK_MS = 500;
+
 class Interrupted extends Error {
   readonly exitCode: number;
 
-  constructor(signal: NodeJS.Signals) {
+  constructor(signal: keyof typeof EXIT_CODES) {
     super(`stopped by ${signal}`);
-    this.exitCode = signal === "SIGINT" ? 130 : 143;
+    this.exitCode = EXIT_CODES[signal];
   }
 }
 
@@ -26,14 +31,20 @@ const started = Date.now();
 const color = process.stdout.isTTY && process.env["NO_COLOR"] === undefined;
 const display = createDisplay(process.stdout, color);
 const stopping = new AbortController();
+let stoppingSince = Number.POSITIVE_INFINITY;
 for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
   process.on(signal, () => {
-    // The guardian ends what is left.
-    if (stopping.signal.aborted) process.exit(new Interrupted(signal).exitCode);
-    display.line("stopping");
-    stopping.abort(new Interrupted(signal));
+    // npm passes on what the terminal sends to us as well: twice at once is once. Later it is
+    // impatience, and the guardian ends what is left.
+    if (Date.now() - stoppingSince > IMPATIENT_MS) process.exit(EXIT_CODES[signal]);
+    stop(new Interrupted(signal));
   });
 }
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  stop(error.code === "EPIPE" ? new Interrupted("SIGPIPE") : error);
+});
+process.stderr.on("error", () => undefined);
+watchParent();
 
 const command = parse();
 if (command === undefined) {
@@ -41,6 +52,23 @@ if (command === undefined) {
   process.exitCode = 2;
 } else {
   process.exitCode = await main(command);
+}
+
+function stop(reason: Error): void {
+  if (stopping.signal.aborted) return;
+  stoppingSince = Date.now();
+  stopping.abort(reason);
+  display.line("stopping");
+}
+
+/** npm, or its shell, may be ended without a word to us; nobody would ever end the fleet then. */
+function watchParent(): void {
+  if (process.env["npm_lifecycle_event"] === undefined) return;
+  const parent = process.ppid;
+  const check = (): void => {
+    if (process.ppid !== parent) stop(new Interrupted("SIGHUP"));
+  };
+  setInterval(check, PARENT_CHECK_MS).unref();
 }
 
 function parse(): { run: "demo" | "dev"; keep: boolean } | undefined {
@@ -105,7 +133,8 @@ function report(error: unknown): void {
     const lines = tail.split("\n").map((line) => `  ${readableLogLine(line)}`);
     process.stderr.write(`\nthe end of ${name}'s log:\n${lines.join("\n")}\n`);
   }
-  if (logs.length === 0 && error instanceof Error && error.cause instanceof Error) {
-    process.stderr.write(`  because: ${error.cause.message}\n`);
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause.message : "";
+  if (logs.length === 0 && !message.includes(cause)) {
+    process.stderr.write(`  because: ${cause}\n`);
   }
 }
