@@ -48,6 +48,7 @@ export async function startRegion(config: RegionConfig, log: Logger): Promise<Ru
       openDirectoryBlobStore(config.mainBlobStore),
       openDirectoryBlobStore(config.blobStore),
     ]);
+    let replicator: Replicator | undefined;
     const swarm = await join({
       identity,
       membershipPublicKey,
@@ -56,6 +57,7 @@ export async function startRegion(config: RegionConfig, log: Logger): Promise<Ru
       bootstrap: config.bootstrap,
       runBootstrap: true,
       source: blobSource(regional),
+      onDamaged: (digest) => replicator?.suspect(digest),
       log,
     });
     cleanUp.push(() => swarm.close());
@@ -108,7 +110,7 @@ export async function startRegion(config: RegionConfig, log: Logger): Promise<Ru
       warming: () => writer.warming,
       log,
     });
-    const replicator = new Replicator({
+    replicator = new Replicator({
       client: replication,
       region,
       main,

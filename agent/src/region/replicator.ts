@@ -7,8 +7,9 @@ import {
   type WatchReplicationTargetsResponse,
 } from "@slipway/proto";
 import { backOffMs } from "../back-off.js";
-import { copyArtifact, type BlobStore } from "../blob/index.js";
+import { BlobStoreError, copyArtifact, verifyArtifact, type BlobStore } from "../blob/index.js";
 import type { Logger } from "../log.js";
+import { decodeManifest, ManifestError } from "../store/manifest.js";
 import type { HeldArtifacts } from "./held-artifacts.js";
 
 const RETRY = { baseMs: 1_000, maxMs: 60_000 };
@@ -37,12 +38,15 @@ interface ReplicatorOptions {
  * says how far it is. What fails is tried again as long as the agent runs.
  */
 export class Replicator {
-  readonly stats = { completed: 0, failures: 0, lost: 0 };
+  readonly stats = { completed: 0, failures: 0, lost: 0, damaged: 0 };
   readonly #options: ReplicatorOptions;
   readonly #controller = new AbortController();
   /** Named and not complete here: waiting, being copied, or between two tries. */
   readonly #pending = new Map<string, { attempt: number }>();
   readonly #queue: string[] = [];
+  readonly #suspects = new Set<string>();
+  /** The last one of which every byte was read. */
+  #readThrough = "";
   #running = 0;
   readonly #tasks = new Set<Promise<void>>();
 
@@ -60,9 +64,19 @@ export class Replicator {
     while (this.#tasks.size > 0) await Promise.all(this.#tasks);
   }
 
-  /** Looks whether everything that the store held is still there; repairs what is not. */
+  /** Somebody got wrong bytes of this artifact: reads all of it, and repairs it if need be. */
+  suspect(digest: string): void {
+    if (this.#suspects.has(digest)) return;
+    this.#suspects.add(digest);
+    this.#track(this.#readAll(digest).finally(() => this.#suspects.delete(digest)));
+  }
+
+  /**
+   * Looks whether everything that the store held is still there, in its whole length, and reads
+   * every byte of one of them, another each time; repairs what is not right.
+   */
   async recheck(): Promise<void> {
-    const { regional, held, log } = this.#options;
+    const { regional, held } = this.#options;
     const { signal } = this.#controller;
     for await (const digest of regional.list()) held.add(digest);
     await held.save();
@@ -70,17 +84,47 @@ export class Replicator {
       signal.throwIfAborted();
       if (this.#pending.has(digest)) continue;
       const found = await regional.stat(digest);
-      if (found !== undefined) {
+      if (found === undefined) {
+        this.stats.lost += 1;
+        await this.#repair(digest, "gone from the regional blob store");
+      } else if (await hasLength(regional, digest, found.sizeBytes)) {
         await this.#report(digest, ReplicationState.COMPLETE, found.sizeBytes, "");
-        continue;
+      } else {
+        await this.#replace(digest);
       }
-      this.stats.lost += 1;
-      log.error({ digest }, "artifact is gone from the regional blob store");
-      const lost = "gone from the regional blob store";
-      // Once the coordinator knows, it asks for the artifact again by itself.
-      if (await this.#report(digest, ReplicationState.FAILED, 0, lost)) held.delete(digest);
-      this.#enqueue(digest);
     }
+    const all = held.list().sort();
+    const next = all.find((digest) => digest > this.#readThrough) ?? all[0];
+    if (next === undefined) return;
+    this.#readThrough = next;
+    await this.#readAll(next);
+  }
+
+  async #readAll(digest: string): Promise<void> {
+    const { regional } = this.#options;
+    const { signal } = this.#controller;
+    if (this.#pending.has(digest)) return;
+    try {
+      await verifyArtifact(regional, digest, { signal });
+    } catch (error) {
+      if (!(error instanceof BlobStoreError) || error.reason !== "corrupt") throw error;
+      await this.#replace(digest);
+    }
+  }
+
+  /** What is there is not the artifact, and a copy would take it for that. */
+  async #replace(digest: string): Promise<void> {
+    this.stats.damaged += 1;
+    await this.#options.regional.delete(digest);
+    await this.#repair(digest, "damaged in the regional blob store");
+  }
+
+  async #repair(digest: string, what: string): Promise<void> {
+    const { held, log } = this.#options;
+    log.error({ digest }, `artifact is ${what}`);
+    // Once the coordinator knows, it asks for the artifact again by itself.
+    if (await this.#report(digest, ReplicationState.FAILED, 0, what)) held.delete(digest);
+    this.#enqueue(digest);
   }
 
   #track(task: Promise<void>): void {
@@ -244,6 +288,19 @@ export class Replicator {
       log.warn({ err: error, digest: artifactDigest }, "replication cannot be reported");
       return false;
     }
+  }
+}
+
+/** Whether the blob is as long as its manifest, which must be readable, says. */
+async function hasLength(store: BlobStore, digest: string, sizeBytes: number): Promise<boolean> {
+  const bytes = await store.readManifest(digest);
+  // Deleted at this moment: the next look notices.
+  if (bytes === undefined) return true;
+  try {
+    return decodeManifest(bytes, digest).sizeBytes === sizeBytes;
+  } catch (error) {
+    if (error instanceof ManifestError) return false;
+    throw error;
   }
 }
 

@@ -24,6 +24,8 @@ export interface ExchangeOptions {
   log: Logger;
   /** It sent wrong bytes: no connection with it for a while. */
   ban: (peer: Peer, why: string) => void;
+  /** See SwarmOptions. */
+  onDamaged: (digest: string) => void;
 }
 
 /**
@@ -46,6 +48,7 @@ export class Exchange {
     this.#sharing = new Sharing({
       library: options.library,
       log: options.log,
+      onDamaged: options.onDamaged,
       send: (id, message) => this.#peers.get(id)?.neighbour.send(message),
     });
     this.#manifests = new ManifestFetcher((peer, error) => options.ban(peer, error.message));

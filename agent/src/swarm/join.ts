@@ -80,6 +80,7 @@ class JoinedSwarm implements Swarm {
       stats: this.#stats,
       log,
       ban: (peer, why) => this.#ban(peer, why),
+      onDamaged: (digest) => options.onDamaged?.(digest),
     });
     this.#dataServer = new DataServer({
       listen,

@@ -9,6 +9,8 @@ export interface SharingOptions {
   library: Library;
   log: Logger;
   send: (peer: string, message: Control) => void;
+  /** A copy on this disk turned out wrong, and is not shared any more. */
+  onDamaged: (digest: string) => void;
 }
 
 /**
@@ -66,7 +68,7 @@ export class Sharing {
   recheck(peer: string, digest: string, chunk: number): void {
     if (this.#rechecking.has(peer)) return;
     this.#rechecking.add(peer);
-    const { library, log } = this.#options;
+    const { library, log, onDamaged } = this.#options;
     const checked = library.use(digest, async (shared) => {
       const { manifest } = shared;
       if (chunk >= manifest.chunkCount || !shared.has(chunk)) return;
@@ -75,6 +77,7 @@ export class Sharing {
       if (manifest.verify(chunk, bytes)) return;
       library.withhold(digest);
       log.error({ digest, chunk }, "the copy on this disk is damaged: not shared any more");
+      onDamaged(digest);
     });
     checked
       .catch(this.#logFailure(digest))

@@ -43,6 +43,8 @@ export interface SwarmOptions {
   runBootstrap?: boolean;
   source: ArtifactSource;
   log: Logger;
+  /** This disk's copy of an artifact turned out wrong: it is not shared until announced again. */
+  onDamaged?: (digest: string) => void;
   /** Default: "tls-psk". */
   encryption?: Encryption;
   /** Neighbours it looks for; twice as many are accepted. Default: 10 for hosts, 64 for region agents. */

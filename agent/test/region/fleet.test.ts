@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from "node:crypto";
-import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { Server, ServerCredentials, status, type ServerWritableStream } from "@grpc/grpc-js";
 import {
@@ -29,7 +29,7 @@ import { freePort, startNats, type NatsServer } from "@slipway/examples/servers"
 import { connect, type KV, type NatsConnection } from "nats";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { openDirectoryBlobStore, putFile } from "../../src/blob/index.js";
+import { openDirectoryBlobStore, putFile, verifyArtifact } from "../../src/blob/index.js";
 import type { HostConfig, RegionConfig } from "../../src/config.js";
 import { startHost } from "../../src/host/host.js";
 import { startRegion } from "../../src/region/region.js";
@@ -308,6 +308,32 @@ test("a lost regional artifact is seen and repaired", async ({ folder }) => {
   const held = await readFile(path.join(folder, "eu-1", "held-artifacts"), "utf8");
   assert.equal(held.split("\n"), digests.sort());
 });
+
+for (const [what, damage] of Object.entries<(file: string) => Promise<void>>({
+  "a flipped bit": async (file) => {
+    const bytes = await readFile(file);
+    bytes.writeUInt8(bytes.readUInt8(20) ^ 1, 20);
+    await writeFile(file, bytes);
+  },
+  "a cut file": (file) => truncate(file, 30),
+})) {
+  test(`a damaged regional artifact is seen and repaired: ${what}`, async ({ folder }) => {
+    const store = path.join(folder, "regional");
+    const [hex = ""] = await readdir(path.join(store, "blobs"));
+    const digest = `sha256:${hex}`;
+    const from = coordinator.reports.length;
+    await damage(path.join(store, "blobs", hex));
+    await eventually("the damage to be reported", () =>
+      coordinator.reports
+        .slice(from)
+        .some(
+          ({ artifactDigest, message }) => artifactDigest === digest && /damaged/.test(message),
+        ),
+    );
+    await eventually("the repair to be reported", () => coordinator.complete(digest));
+    await verifyArtifact(await openDirectoryBlobStore(store), digest);
+  });
+}
 
 test("agents stop twice, and their releases with them if told so", async ({ folder }) => {
   for (const agent of agents) {
