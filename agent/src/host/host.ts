@@ -99,7 +99,10 @@ export async function startHost(config: HostConfig, log: Logger): Promise<Runnin
       wants: (version) => applications.wants(version),
       onGoal: (application, signed) => void applications.offer(application, signed),
     });
-    link.onConnected(() => reporter.changed("phase"));
+    link.onConnected((_connection, first) => {
+      if (first) reporter.introduce();
+      else reporter.changed("phase");
+    });
     cleanUp.push(() => link.stop());
     cleanUp.push(() => reporter.stop());
     cleanUp.push(() => applications.stop({ stopReleases: config.stopReleasesOnExit }));

@@ -2,6 +2,8 @@
 const PROGRESS_MS = 1_000;
 /** Between reports of the whole state, in ms. */
 const REPEAT_MS = 10_000;
+/** The first time after an introduction, in ms; each time after that takes twice as long. */
+const EARLY_MS = 500;
 
 interface StatusReporterOptions {
   /** Publishes the present state. */
@@ -20,15 +22,29 @@ export class StatusReporter {
   #repeat: NodeJS.Timeout | undefined;
   #progress: NodeJS.Timeout | undefined;
   #soon: NodeJS.Immediate | undefined;
+  #untilRepeatMs: number;
   #lastAt = Number.NEGATIVE_INFINITY;
   #stopped = false;
 
   constructor({ publish, repeatMs = REPEAT_MS }: StatusReporterOptions) {
     this.#publish = publish;
     this.#repeatMs = repeatMs;
+    this.#untilRepeatMs = repeatMs;
   }
 
   start(): void {
+    this.#again();
+    this.changed("phase");
+  }
+
+  /**
+   * The host has come into reach: what it says first may come before its region's agents listen, so
+   * it says it again soon, and ever later.
+   */
+  introduce(): void {
+    if (this.#stopped) return;
+    this.#untilRepeatMs = Math.min(EARLY_MS, this.#repeatMs);
+    clearTimeout(this.#repeat);
     this.#again();
     this.changed("phase");
   }
@@ -65,7 +81,8 @@ export class StatusReporter {
 
   #again(): void {
     // Hosts that started together must not report together for ever.
-    const waitMs = this.#repeatMs * (0.9 + Math.random() * 0.2);
+    const waitMs = this.#untilRepeatMs * (0.9 + Math.random() * 0.2);
+    this.#untilRepeatMs = Math.min(this.#repeatMs, this.#untilRepeatMs * 2);
     this.#repeat = setTimeout(() => {
       this.#now();
       this.#again();

@@ -41,4 +41,21 @@ test("repeats", async () => {
   reporter.stop();
 });
 
+test("an introduction is repeated early, less and less often", async () => {
+  const published: number[] = [];
+  const reporter = new StatusReporter({
+    publish: () => published.push(performance.now()),
+    repeatMs: 600_000,
+  });
+  reporter.start();
+  await eventually("the first report", () => published.length === 1);
+  reporter.introduce();
+  await eventually("the introduction and two repeats", () => published.length === 4);
+  const [, first = 0, second = 0, third = 0] = published;
+  assert.ok(second - first >= 440 && third - second >= 890, published.join());
+  reporter.stop();
+  reporter.introduce();
+  assert.is(published.length, 4);
+});
+
 test.run();
