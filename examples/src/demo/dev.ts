@@ -26,20 +26,32 @@ export async function runDev(fleet: LocalFleet, display: Display): Promise<never
   return untilAborted(signal);
 }
 
+/** Each can be pasted as it is, one after the other. */
 function commands(fleet: LocalFleet, { path: folder, head }: SampleRepository): string[] {
   return [
-    `export SLIPWAY_COORDINATOR=${fleet.coordinator} REPOSITORY=${folder}`,
+    `export SLIPWAY_COORDINATOR=${fleet.coordinator} REPOSITORY=${quoted(folder)}`,
     "npx slipway hosts",
-    `npx slipway build submit ${SAMPLE_APPLICATION} ${head} --wait-deployable`,
-    "npx slipway deploy BUILD          # the id that it printed",
+    submit(head),
+    "npx slipway deploy $BUILD",
     `npx slipway status ${SAMPLE_APPLICATION}`,
     `curl ${fleet.hosts[0]?.url}/version`,
     "",
-    'git -C $REPOSITORY commit --allow-empty --message "Another"',
-    `npx slipway build submit ${SAMPLE_APPLICATION} $(git -C $REPOSITORY rev-parse HEAD) --wait-deployable`,
-    "npx slipway deploy BUILD",
+    'git -C "$REPOSITORY" commit --allow-empty --message "Another"',
+    submit('$(git -C "$REPOSITORY" rev-parse HEAD)'),
+    "npx slipway deploy $BUILD",
     `npx slipway rollback ${SAMPLE_APPLICATION}`,
   ];
+}
+
+/** Shows the build's progress and keeps its id, which the first line names, for what follows. */
+function submit(commit: string): string {
+  const command = `npx slipway build submit ${SAMPLE_APPLICATION} ${commit} --wait-deployable`;
+  return `BUILD=$(${command} | tee /dev/stderr | awk 'NR == 1 { print $2 }')`;
+}
+
+/** For a shell, if it needs that. */
+function quoted(word: string): string {
+  return /^[\w./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
 }
 
 function untilAborted(signal: AbortSignal): Promise<never> {
