@@ -107,7 +107,11 @@ export class DataServer {
       },
     );
     server.on("connection", (socket: net.Socket) => this.#track(socket, undefined));
-    server.on("tlsClientError", (err) => this.#options.log.debug({ err }, "data handshake failed"));
+    server.on("tlsClientError", (err, socket) => {
+      this.#options.log.debug({ err }, "data handshake failed");
+      // Node leaves one that was late as it is.
+      socket.destroy();
+    });
     return server;
   }
 

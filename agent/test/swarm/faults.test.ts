@@ -210,6 +210,23 @@ test("a data port that is closed, or never answers, is given up within a second 
   }
 });
 
+test("strangers that hold the data port without a word are closed, whatever they began with", async ({
+  region,
+}) => {
+  const { listen } = await region.join("region");
+  const sockets = ["", "\x16", "\x16\x03\x01\xff\xff", "GET / HTTP/1.0\r\n\r\n"].map((said) => {
+    const socket = net.connect(listen.port, listen.host, () => socket.write(said));
+    return socket.on("error", () => {}).resume();
+  });
+  const started = Date.now();
+  try {
+    await Promise.all(sockets.map((socket) => once(socket, "close")));
+    assert.ok(Date.now() - started < 6_000);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+  }
+});
+
 test("addresses that can't work are refused, and a taken port is an error", async ({ region }) => {
   const seeder = await region.join("region");
   const options = {
