@@ -1,14 +1,22 @@
-import { once } from "node:events";
 import type { ServerDuplexStream, ServerWritableStream } from "@grpc/grpc-js";
+import { Wake } from "../wake.js";
 
 /** A call that answers with a stream. */
 export type StreamingCall<Request, Response> =
   ServerWritableStream<Request, Response> | ServerDuplexStream<Request, Response>;
 
+/**
+ * Responses that may wait for a caller that does not read. Node's own limit would be 16 of any size,
+ * for each of thousands of callers.
+ */
+const MAX_UNWRITTEN = 4;
+const RECHECK_MS = 60_000;
+
 /** What a call's stream was given and has not passed on yet. */
 export class Responses<Response> {
   readonly #call: StreamingCall<unknown, Response>;
   #unwritten = 0;
+  readonly #progress = new Wake();
   #written: () => void = () => undefined;
 
   constructor(call: StreamingCall<unknown, Response>) {
@@ -20,6 +28,7 @@ export class Responses<Response> {
     this.#unwritten += 1;
     const done = (): void => {
       this.#unwritten -= 1;
+      this.#progress.signal();
       if (this.#unwritten === 0) this.#written();
     };
     // Both writable kinds take a callback; the types of the generated calls do not say so.
@@ -27,7 +36,10 @@ export class Responses<Response> {
       chunk: Response,
       callback: () => void,
     ) => boolean;
-    if (!write(response, done)) await once(this.#call, "drain", { signal });
+    write(response, done);
+    while (this.#unwritten >= MAX_UNWRITTEN) {
+      await this.#progress.next({ timeoutMs: RECHECK_MS, signal });
+    }
   }
 
   /**

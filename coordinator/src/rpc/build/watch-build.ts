@@ -3,7 +3,7 @@ import {
   BuildStatus,
   type LogLine,
   type WatchBuildRequest,
-  type WatchBuildResponse,
+  WatchBuildResponse,
 } from "@slipway/proto";
 import { getBuild } from "../../build/store.js";
 import { viewBuilds } from "../../build/view.js";
@@ -11,14 +11,14 @@ import type { Context } from "../../context.js";
 import { LogTail } from "../../logs/log-tail.js";
 import { Violations } from "../../validate.js";
 import { Wake } from "../../wake.js";
-import type { CallInfo } from "../handler.js";
+import type { CallInfo, Outgoing } from "../handler.js";
 
 /** Every line that was kept before the final state is sent before it. */
 export async function* watchBuild(
   context: Context,
   { id, logs, afterLogSequence, untilDeployable, untilCaughtUp }: WatchBuildRequest,
   { signal }: Pick<CallInfo, "signal">,
-): AsyncGenerator<WatchBuildResponse> {
+): AsyncGenerator<Outgoing<WatchBuildResponse>> {
   const found = new Violations();
   found.uuid("id", id);
   found.check(Number.isSafeInteger(afterLogSequence), "after_log_sequence", "is out of range");
@@ -88,6 +88,8 @@ async function readBuild(context: Context, id: string): Promise<Build> {
   return build;
 }
 
-function logEvent(lines: LogLine[]): WatchBuildResponse {
-  return { event: { $case: "logs", value: { lines } } };
+/** As bytes, which take a tenth of the memory while the reader does not read. */
+function logEvent(lines: LogLine[]): Buffer {
+  const event = { $case: "logs" as const, value: { lines } };
+  return Buffer.from(WatchBuildResponse.encode({ event }).finish());
 }
