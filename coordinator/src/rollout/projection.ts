@@ -8,11 +8,11 @@ const ALARM_INTERVAL_MS = 60_000;
 
 /** Keeps the goal bucket saying what the database says. The bucket can be lost and is rebuilt. */
 export class GoalProjection {
-  readonly #context: Pick<Context, "db" | "goals" | "clock" | "log">;
+  readonly #context: Pick<Context, "db" | "goals" | "status" | "clock" | "log">;
   /** When each application's alarm was last raised. */
   readonly #alarms = new Map<string, number>();
 
-  constructor(context: Pick<Context, "db" | "goals" | "clock" | "log">) {
+  constructor(context: Pick<Context, "db" | "goals" | "status" | "clock" | "log">) {
     this.#context = context;
   }
 
@@ -23,10 +23,7 @@ export class GoalProjection {
   async publish(goal: GoalSource): Promise<string | undefined> {
     const { application } = goal;
     const published = await this.#context.goals.publish(goal);
-    if (published.outcome !== "ahead") {
-      this.#alarms.delete(application);
-      return undefined;
-    }
+    if (published.outcome !== "ahead") return this.#checkReported(goal);
     // It may be ahead of us only because we read the database before a newer deployment was made.
     const newest = (await newestDeployment(this.#context.db, application))?.goal;
     if (
@@ -35,7 +32,7 @@ export class GoalProjection {
     ) {
       return undefined;
     }
-    this.#alarm(goal, published);
+    this.#alarm(goal, "the goal bucket", published.generation, published.deploymentId);
     return (
       `the goal bucket holds generation ${published.generation} of another deployment, ` +
       `not below this one's ${goal.generation}, and is left alone; deploy again`
@@ -65,15 +62,35 @@ export class GoalProjection {
     }
   }
 
-  #alarm(goal: GoalSource, present: { generation: number; deploymentId: string }): void {
+  /** A bucket that was lost says nothing of what hosts obeyed: they refuse anything older. */
+  async #checkReported(goal: GoalSource): Promise<string | undefined> {
+    const { application } = goal;
+    const reported = this.#context.status.highestGeneration(application);
+    // What is reported was committed before: only a read from then on tells.
+    const newest =
+      reported > goal.generation
+        ? await newestDeployment(this.#context.db, application)
+        : undefined;
+    if (reported <= (newest?.goal ?? goal).generation) {
+      this.#alarms.delete(application);
+      return undefined;
+    }
+    this.#alarm(goal, "a region or host", reported);
+    return (
+      `a region or host reports generation ${reported}, above this one's ${goal.generation}, and ` +
+      "obeys none below it; deploy again"
+    );
+  }
+
+  #alarm(goal: GoalSource, who: string, ahead: number, aheadDeploymentId?: string): void {
     const { clock, log } = this.#context;
     const { application, generation, deploymentId } = goal;
     const last = this.#alarms.get(application) ?? Number.NEGATIVE_INFINITY;
     if (clock.now() - last < ALARM_INTERVAL_MS) return;
     this.#alarms.set(application, clock.now());
     log.error(
-      { application, generation, deploymentId, bucket: present },
-      "the goal bucket is ahead of the database and is left alone: was a backup restored? " +
+      { application, generation, deploymentId, ahead, aheadDeploymentId },
+      `${who} is ahead of the database and is left alone: was a backup restored? ` +
         "The next deployment of the application gets a generation above both",
     );
   }

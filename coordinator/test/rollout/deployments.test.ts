@@ -374,10 +374,17 @@ test("a bucket that is ahead raises an alarm and is not touched; the next goes a
   await published(name, 41);
 });
 
-test("a host that is ahead is overtaken", async () => {
+test("a host that is ahead raises an alarm, and is overtaken", async () => {
   const name = freshName();
   const build = await deployable(name);
+  await succeed(build);
   await fakes["eu"]?.ahead(name, 17);
+  await until("the alarm", () =>
+    world.logs.find(
+      ({ level, application, ahead }) => level === 50 && application === name && ahead === 17,
+    ),
+  );
+  assert.is((await goalInBucket(name))?.generation, 1);
   await until("a generation above the host's", async () => {
     const { generation } = await create(build.id);
     return generation >= 18;
