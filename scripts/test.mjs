@@ -18,6 +18,19 @@ const files = ["proto", "sdk", "coordinator", "agent", "examples", "benchmarks"]
   .flatMap((workspace) => testsIn(path.join(root, workspace, "test")))
   .filter((file) => patterns.length === 0 || patterns.some((pattern) => file.includes(pattern)));
 
+const running = new Set();
+// Tests are in process groups of their own, which no terminal's Ctrl-C reaches.
+for (const [signal, number] of [
+  ["SIGHUP", 1],
+  ["SIGINT", 2],
+  ["SIGTERM", 15],
+]) {
+  process.on(signal, () => {
+    for (const pid of running) kill(pid);
+    process.exit(128 + number);
+  });
+}
+
 let passed = 0;
 let failed = 0;
 const queue = [...files];
@@ -76,9 +89,14 @@ function run(file) {
       output += `\nstill running after ${TIMEOUT_MS / 1000} s: killed`;
       kill(child.pid);
     }, TIMEOUT_MS);
+    running.add(child.pid);
+    // What it left behind may hold its output open, which then would not close.
+    child.on("exit", () => {
+      kill(child.pid);
+      running.delete(child.pid);
+    });
     child.on("close", (code, signal) => {
       clearTimeout(timer);
-      kill(child.pid);
       resolve({ code: code ?? signal, output });
     });
   });
