@@ -1,6 +1,7 @@
 import { closeSync, fsyncSync, openSync, renameSync, writeSync } from "node:fs";
 import { open, rename } from "node:fs/promises";
 import path from "node:path";
+import { syncDirectory } from "./store/files.js";
 
 /** Replaces a file so that a reader, or the next start after a crash, sees the old or the new. */
 export async function writeAtomically(file: string, content: string): Promise<void> {
@@ -13,7 +14,7 @@ export async function writeAtomically(file: string, content: string): Promise<vo
     await handle.close();
   }
   await rename(temporary, file);
-  await syncFolder(path.dirname(file));
+  await syncDirectory(path.dirname(file));
 }
 
 /** The same without giving other code a turn. */
@@ -27,14 +28,4 @@ export function writeAtomicallySync(file: string, content: string): void {
     closeSync(descriptor);
   }
   renameSync(temporary, file);
-}
-
-/** Makes renames and removals inside the folder last through a power loss. */
-export async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, "r");
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }

@@ -14,7 +14,7 @@ import {
 } from "node:fs/promises";
 import path from "node:path";
 import { ArtifactFormat, type Release } from "@slipway/proto";
-import { syncFolder } from "../atomic-file.js";
+import { syncDirectory } from "../store/files.js";
 import { releaseFolderName } from "./release-key.js";
 import { unpack, UnpackError } from "./unpack.js";
 
@@ -70,7 +70,7 @@ export class ReleaseFolders {
       await fill(release, artifact, temporary, signal);
       await syncTree(temporary, signal);
       await rename(temporary, this.path(name));
-      await syncFolder(this.root);
+      await syncDirectory(this.root);
     } catch (error) {
       await remove(temporary);
       throw error;
@@ -87,7 +87,7 @@ export class ReleaseFolders {
       await rm(temporary, { force: true });
       throw error;
     }
-    await syncFolder(path.dirname(this.#link));
+    await syncDirectory(path.dirname(this.#link));
   }
 
   /** Removes the `current` link. */
@@ -147,7 +147,7 @@ async function syncTree(folder: string, signal: AbortSignal): Promise<void> {
     if (entry.isDirectory()) await syncTree(file, signal);
     else if (entry.isFile()) await syncFile(file);
   }
-  await syncFolder(folder);
+  await syncDirectory(folder);
 }
 
 async function syncFile(file: string): Promise<void> {

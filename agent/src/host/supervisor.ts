@@ -3,6 +3,7 @@ import path from "node:path";
 import { backOffMs } from "../back-off.js";
 import type { Logger } from "../log.js";
 import { writeAtomicallySync } from "../atomic-file.js";
+import { parseIdentity } from "../process/identity.js";
 import { killStrays } from "../process/strays.js";
 import type { LogFile } from "./log-file.js";
 import {
@@ -254,19 +255,8 @@ export class Supervisor {
 }
 
 function parseRecord(content: string): ProcessRecord | undefined {
-  let value: unknown;
-  try {
-    value = JSON.parse(content);
-  } catch {
-    return undefined;
-  }
-  if (typeof value !== "object" || value === null) return undefined;
-  const { pid, startTime, release } = value as Record<string, unknown>;
-  return typeof pid === "number" &&
-    Number.isInteger(pid) &&
-    pid > 1 &&
-    typeof startTime === "string" &&
-    typeof release === "string"
-    ? { pid, startTime, release }
-    : undefined;
+  const identity = parseIdentity(content);
+  if (identity === undefined) return undefined;
+  const { release } = JSON.parse(content) as { release?: unknown };
+  return typeof release === "string" ? { ...identity, release } : undefined;
 }

@@ -46,7 +46,7 @@ export async function writeFully(
   }
 }
 
-/** Makes renames and new names in a directory durable. */
+/** Makes new names, renames and removals in a directory durable. */
 export async function syncDirectory(path: string): Promise<void> {
   const directory = await open(path, "r");
   try {
