@@ -37,7 +37,7 @@ const DUPLICATE_WINDOW_MS = 10 * 60_000;
 const REQUEST_TIMEOUT_MS = 3_000;
 /** A page is at most this and one message: well within what gRPC takes, and what a reader that does
  * not read holds a few of. */
-const PAGE_BYTES = 64 * 1024;
+const PAGE_BYTES = 16 * 1024;
 const STREAM_NOT_FOUND = 10_059;
 const STREAM_NAME_IN_USE = 10_058;
 const NO_MESSAGE_FOUND = 10_037;
