@@ -65,12 +65,13 @@ export class ProgressReport {
     application: string,
     running: ReleaseRecord | undefined,
     transfer: TransferRecord | undefined,
+    trouble: HostFailure | undefined,
   ): HostApplicationStatus {
     return applicationStatus(application, {
       generation: this.#generation,
       phase: this.#phase,
       phaseTime: this.#phaseTime,
-      failure: this.#failure ?? this.#refusal,
+      failure: this.#failure ?? this.#refusal ?? trouble,
       running,
       transfer,
     });

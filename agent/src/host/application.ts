@@ -85,8 +85,8 @@ export class Application {
   }
 
   status(): HostApplicationStatus {
-    const { running, state } = this.#converger;
-    return this.#report.status(this.#options.name, running, state.transfer);
+    const { running, state, trouble } = this.#converger;
+    return this.#report.status(this.#options.name, running, state.transfer, trouble);
   }
 
   /** Digests of the artifacts that must stay. */

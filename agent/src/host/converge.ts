@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { HostPhase } from "@slipway/proto";
+import { HostFailureReason, HostPhase, type HostFailure } from "@slipway/proto";
 import { backOffMs } from "../back-off.js";
 import type { Logger } from "../log.js";
 import { Activator } from "./activation.js";
@@ -20,7 +20,7 @@ import { createFolder, fetchArtifact, StageError, type Stager } from "./stage.js
 import type { Supervisor } from "./supervisor.js";
 import { chooseTarget } from "./target.js";
 import type { VerifiedGoal } from "./verify-goal.js";
-import type { ReleaseFailure } from "./wait-healthy.js";
+import { describeExit, type ReleaseFailure } from "./wait-healthy.js";
 
 const RETRY = { baseMs: 2_000, maxMs: 60_000 };
 /** How long a process of no known release may take to stop. */
@@ -53,6 +53,8 @@ export class Converger {
   #state: ApplicationState = {};
   /** The active release was healthy since this agent started or adopted it. */
   #healthy = false;
+  /** How often it had exited when it was healthy. */
+  #exitsWhenHealthy = 0;
 
   constructor(options: ConvergerOptions) {
     this.#options = options;
@@ -69,6 +71,16 @@ export class Converger {
     const { active, activating } = this.#state;
     const { release } = this.#options.supervisor;
     return [active, activating].find((record) => record !== undefined && record.folder === release);
+  }
+
+  /** What is wrong with a release that was healthy: it exits, and is started again and again. */
+  get trouble(): HostFailure | undefined {
+    const { supervisor } = this.#options;
+    if (!this.#healthy || !supervisor.isUnsteady(this.#exitsWhenHealthy)) return undefined;
+    const times = supervisor.exits - this.#exitsWhenHealthy;
+    const last = describeExit(supervisor.lastExit);
+    const message = `exited ${times === 1 ? "once" : `${times} times`} since it was healthy, last with ${last}; it is started again`;
+    return hostFailure(HostFailureReason.EXITED, message);
   }
 
   /** Reads what an earlier agent wrote down. */
@@ -176,7 +188,7 @@ export class Converger {
     for (let attempt = 0; !this.#healthy; attempt += 1) {
       if (attempt === 0) report.step(HostPhase.ACTIVATING);
       const failure = await this.#activator.waitHealthy(record, signal);
-      this.#healthy = failure === undefined;
+      if (failure === undefined) this.#noteHealthy();
       if (failure === undefined) break;
       // It was healthy once, so what fails now is around it: it is kept, and watched.
       report.step(HostPhase.ACTIVATING, hostFailure(failure.reason, failure.message));
@@ -233,7 +245,7 @@ export class Converger {
     const { active, previous, transfer } = this.#state;
     const before = active === undefined || active.folder === record.folder ? previous : active;
     const done = transfer ?? localTransfer(generation, record.release.artifactSizeBytes);
-    this.#healthy = true;
+    this.#noteHealthy();
     await this.#save({
       active: record,
       previous: before?.folder === record.folder ? undefined : before,
@@ -269,6 +281,11 @@ export class Converger {
     this.#healthy = false;
     await this.#activator.putBack(active);
     await this.#save({ activating: undefined });
+  }
+
+  #noteHealthy(): void {
+    this.#healthy = true;
+    this.#exitsWhenHealthy = this.#options.supervisor.exits;
   }
 
   async #save(change: Partial<ApplicationState>): Promise<void> {

@@ -46,6 +46,7 @@ export class Supervisor {
   /** Rises with every start and stop, so that what is late knows that it is. */
   #epoch = 0;
   #rotating = false;
+  #upSince = 0;
   #exits = 0;
   #lastExit: ProcessExit | undefined;
 
@@ -67,6 +68,12 @@ export class Supervisor {
 
   get lastExit(): ProcessExit | undefined {
     return this.#lastExit;
+  }
+
+  /** Whether it has exited since then and has not run well for a while again. */
+  isUnsteady(exitsBefore: number): boolean {
+    const runsWell = this.isUp && Date.now() - this.#upSince >= HEALTHY_MS;
+    return this.#exits > exitsBefore && !runsWell;
   }
 
   /** Whether a process is there at this moment, as opposed to the wait before a restart. */
@@ -154,6 +161,7 @@ export class Supervisor {
   #watch(process: ReleaseProcess, epoch: number): void {
     this.#process = process;
     const startedAt = Date.now();
+    this.#upSince = startedAt;
     process.exited
       .then((exit) => this.#onExit(process, exit, Date.now() - startedAt, epoch))
       .catch((error: unknown) => {

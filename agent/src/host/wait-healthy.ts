@@ -105,7 +105,8 @@ async function exited({
   };
 }
 
-function describeExit(exit: ProcessExit | undefined): string {
+/** Says how a process ended. */
+export function describeExit(exit: ProcessExit | undefined): string {
   if (exit === undefined || exit === "unknown") return "an unknown exit code";
   return exit.signal === null ? `exit code ${exit.code}` : `signal ${exit.signal}`;
 }

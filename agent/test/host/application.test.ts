@@ -280,7 +280,13 @@ test("a release that crashes is started again", async ({ host, port }) => {
     const answer = await ask(port);
     return answer !== undefined && answer.pid !== pid;
   });
-  assert.is(host.status().phase, HostPhase.RUNNING);
+  const { phase, failure } = host.status();
+  assert.is(phase, HostPhase.RUNNING);
+  assert.is(failure?.reason, HostFailureReason.EXITED);
+  assert.match(
+    failure?.message ?? "",
+    /exited once since it was healthy, last with signal SIGKILL/,
+  );
 });
 
 test("the next agent takes over what runs, and obeys no older goal", async (context) => {

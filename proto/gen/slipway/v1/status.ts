@@ -168,6 +168,7 @@ export interface HostApplicationStatus {
   /** Of the goal that this speaks of. */
   generation: number;
   phase: HostPhase;
+  /** Beside RUNNING: what is wrong all the same, such as a release that keeps exiting. */
   failure:
     | HostFailure
     | undefined;
