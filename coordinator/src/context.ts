@@ -6,6 +6,7 @@ import type { CoordinatorConfig } from "./config.js";
 import type { EventBus } from "./events.js";
 import type { GoalPublisher } from "./goal/goal-publisher.js";
 import type { BuildLogs } from "./logs/build-logs.js";
+import type { LateLines } from "./logs/late-lines.js";
 import type { Dispatcher } from "./queue/dispatcher.js";
 import type { BuildQueue } from "./queue/queue.js";
 import type { BuilderSessions } from "./rpc/builder/sessions.js";
@@ -28,6 +29,7 @@ export interface Context {
   dispatcher: Dispatcher;
   builderSessions: BuilderSessions;
   buildLogs: BuildLogs;
+  lateLines: LateLines;
   replicationStatus: ReplicationStatusReader;
   /** Goals in the global bucket. */
   goals: GoalPublisher;

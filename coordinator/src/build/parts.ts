@@ -1,12 +1,16 @@
 import type { Context, Service } from "../context.js";
 import { BuildLogs } from "../logs/build-logs.js";
+import { LateLines } from "../logs/late-lines.js";
 import { Dispatcher } from "../queue/dispatcher.js";
 import { PostgresQueue } from "../queue/postgres-queue.js";
 import { Rescuer } from "../queue/rescuer.js";
 import { BuilderSessions } from "../rpc/builder/sessions.js";
 
 /** The context's parts that builds need. */
-export type BuildParts = Pick<Context, "queue" | "dispatcher" | "buildLogs" | "builderSessions">;
+export type BuildParts = Pick<
+  Context,
+  "queue" | "dispatcher" | "buildLogs" | "lateLines" | "builderSessions"
+>;
 
 export function createBuildParts(
   base: Pick<Context, "config" | "log" | "db" | "nats" | "events">,
@@ -14,10 +18,12 @@ export function createBuildParts(
   const { config, log, db, nats, events } = base;
   const queue = new PostgresQueue({ db, events, leaseDurationMs: config.leaseDurationMs });
   const { pollIntervalMs, logMaxBytes: maxBytes, logMaxAgeMs: maxAgeMs } = config;
+  const buildLogs = new BuildLogs({ nats, log, maxBytes, maxAgeMs });
   return {
     queue,
     dispatcher: new Dispatcher({ queue, events, pollIntervalMs, log }),
-    buildLogs: new BuildLogs({ nats, log, maxBytes, maxAgeMs }),
+    buildLogs,
+    lateLines: new LateLines({ logs: buildLogs, log }),
     builderSessions: new BuilderSessions(),
   };
 }
@@ -27,14 +33,16 @@ export function buildServices({
   queue,
   dispatcher,
   buildLogs,
+  lateLines,
   config,
   log,
-}: Pick<Context, "queue" | "dispatcher" | "buildLogs" | "config" | "log">): readonly (readonly [
-  what: string,
-  Service,
-])[] {
+}: Pick<
+  Context,
+  "queue" | "dispatcher" | "buildLogs" | "lateLines" | "config" | "log"
+>): readonly (readonly [what: string, Service])[] {
   return [
     ["build logs", buildLogs],
+    ["late log lines", lateLines],
     ["leasing", dispatcher],
     ["the rescuer", new Rescuer({ queue, leaseDurationMs: config.leaseDurationMs, log })],
   ];

@@ -3,9 +3,11 @@ import { LogSource, type LogLine } from "@slipway/proto";
 import type { Logger } from "pino";
 import { backoffMs } from "../retry.js";
 import type { BuildLogs } from "./build-logs.js";
+import type { LateLines } from "./late-lines.js";
 
 export interface LogWriterOptions {
   logs: Pick<BuildLogs, "append">;
+  lateLines: Pick<LateLines, "add">;
   log: Logger;
   /** How long to try to keep a batch. Default 15 s. */
   retryMs?: number;
@@ -25,6 +27,8 @@ export interface LogBatch {
 }
 
 interface Attempt {
+  buildId: string;
+  number: number;
   bytes: number;
   /** Lines that were not kept since the last that were. */
   dropped: number;
@@ -98,6 +102,19 @@ export class LogWriter {
     }
   }
 
+  /** Forgets an attempt whose lease is over, or all; what they are missing is said when it can be. */
+  end(over?: { buildId: string; attempt: number }): void {
+    for (const [name, attempt] of this.#attempts) {
+      const { buildId, number, dropped } = attempt;
+      if (over !== undefined && (over.buildId !== buildId || over.attempt !== number)) continue;
+      this.#attempts.delete(name);
+      if (dropped === 0) continue;
+      const text = `${dropped} log lines are missing at the end: they could not be kept`;
+      const lines = [systemLine(number, text)];
+      this.#options.lateLines.add({ buildId, name: `${number}/missing`, lines });
+    }
+  }
+
   /** The lines that still fit, and once a line that says there is no more. */
   #bounded({ attempt: number, lines }: LogBatch, attempt: Attempt): readonly LogLine[] {
     if (attempt.full) return [];
@@ -109,12 +126,18 @@ export class LogWriter {
     return [systemLine(number, `the log ends here: more than ${mebibytes} MiB is not kept`)];
   }
 
-  #attempt({ buildId, attempt }: LogBatch): Attempt {
-    const name = `${buildId}/${attempt}`;
-    const known = this.#attempts.get(name) ?? { bytes: 0, dropped: 0, full: false };
+  #attempt({ buildId, attempt: number }: LogBatch): Attempt {
+    const name = `${buildId}/${number}`;
+    const known = this.#attempts.get(name) ?? {
+      buildId,
+      number,
+      bytes: 0,
+      dropped: 0,
+      full: false,
+    };
     if (!this.#attempts.has(name) && this.#attempts.size >= MAX_ATTEMPTS_KNOWN) {
-      const [oldest] = this.#attempts.keys();
-      if (oldest !== undefined) this.#attempts.delete(oldest);
+      const [oldest] = this.#attempts.values();
+      if (oldest !== undefined) this.end({ buildId: oldest.buildId, attempt: oldest.number });
     }
     this.#attempts.set(name, known);
     return known;

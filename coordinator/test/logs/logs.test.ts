@@ -1,7 +1,9 @@
 import { LogSource, type LogLine } from "@slipway/proto";
 import { NatsError } from "nats";
+import { pino } from "pino";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { LateLines } from "../../src/logs/late-lines.js";
 import { LogTail } from "../../src/logs/log-tail.js";
 import { LogWriter } from "../../src/logs/log-writer.js";
 import { afterMessage, firstMessageAfter, lineSequence } from "../../src/logs/sequence.js";
@@ -16,6 +18,7 @@ const line = (text: string): LogLine => ({
   source: LogSource.STDOUT,
   text,
 });
+const none = { add: () => assert.unreachable("nothing is missing") };
 const unreachable = (): Promise<never> => Promise.reject(new NatsError("timeout", "TIMEOUT"));
 
 test("long texts are cut between characters", () => {
@@ -73,7 +76,7 @@ test("a batch is tried again until it is kept", async () => {
       return Promise.resolve();
     },
   };
-  const writer = new LogWriter({ logs, log: silent });
+  const writer = new LogWriter({ logs, lateLines: none, log: silent });
   await writer.write({ buildId: "x", attempt: 1, batch: 1, lines: [line("a")] }, signal);
   assert.equal(kept, ["1/1"]);
 });
@@ -88,7 +91,7 @@ test("what can't be kept in time is dropped, and the log says so afterwards", as
       return Promise.resolve();
     },
   };
-  const writer = new LogWriter({ logs, log: silent, retryMs: 1, maxWaiting: 2 });
+  const writer = new LogWriter({ logs, lateLines: none, log: silent, retryMs: 1, maxWaiting: 2 });
   await Promise.all([1, 2, 3].map((number) => writer.write(batch(number), signal)));
   isDown = false;
   await writer.write(batch(4), signal);
@@ -99,6 +102,44 @@ test("what can't be kept in time is dropped, and the log says so afterwards", as
   ]);
 });
 
+test("what is missing at the end is said once it can be", async () => {
+  const kept: string[] = [];
+  let isDown = true;
+  let said: (() => void) | undefined;
+  const done = new Promise<void>((resolve) => (said = resolve));
+  const logs = {
+    append: (_: string, name: string, lines: readonly LogLine[]) => {
+      if (isDown) return unreachable();
+      for (const { text } of lines) kept.push(`${name} ${text}`);
+      said?.();
+      return Promise.resolve();
+    },
+  };
+  const lateLines = new LateLines({ logs, log: silent, retry: { firstMs: 1, maxMs: 5 } });
+  lateLines.start();
+  const writer = new LogWriter({ logs, lateLines, log: silent, retryMs: 1 });
+  await writer.write(batch(1), signal);
+  writer.end({ buildId: "another", attempt: 1 });
+  writer.end({ buildId: "x", attempt: 1 });
+  writer.end();
+  isDown = false;
+  await done;
+  await lateLines.stop();
+  await lateLines.stop();
+  assert.equal(kept, ["1/missing 2 log lines are missing at the end: they could not be kept"]);
+});
+
+test("what can't be said until the coordinator stops is in its log", async () => {
+  const errors: string[] = [];
+  const log = pino({}, { write: (text) => void errors.push(text) });
+  const lateLines = new LateLines({ logs: { append: unreachable }, log });
+  lateLines.start();
+  lateLines.add({ buildId: "x", name: "1/missing", lines: [line("2 lines are missing")] });
+  await lateLines.stop();
+  assert.is(errors.length, 1);
+  assert.match(errors[0] ?? "", /2 lines are missing/);
+});
+
 test("more than is kept of an attempt ends its log with a word", async () => {
   const kept: string[] = [];
   const logs = {
@@ -107,7 +148,12 @@ test("more than is kept of an attempt ends its log with a word", async () => {
       return Promise.resolve();
     },
   };
-  const writer = new LogWriter({ logs, log: silent, maxBytesPerAttempt: 1_048_576 });
+  const writer = new LogWriter({
+    logs,
+    lateLines: none,
+    log: silent,
+    maxBytesPerAttempt: 1_048_576,
+  });
   for (let number = 1; number <= 5; number += 1) {
     const lines = [line("x".repeat(500_000))];
     await writer.write({ buildId: "x", attempt: 1, batch: number, lines }, signal);

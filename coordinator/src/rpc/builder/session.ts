@@ -59,7 +59,11 @@ export class BuilderSession {
     this.#context = context;
     this.#outbox = outbox;
     this.#signal = signal;
-    this.#writer = new LogWriter({ logs: context.buildLogs, log: context.log });
+    this.#writer = new LogWriter({
+      logs: context.buildLogs,
+      lateLines: context.lateLines,
+      log: context.log,
+    });
   }
 
   /** Does what the builder says. @throws DomainError, and then the stream is to end. */
@@ -89,6 +93,7 @@ export class BuilderSession {
     this.#seat?.leave();
     this.#leave?.();
     for (const { unsubscribe } of this.#held.values()) unsubscribe();
+    this.#writer.end();
     const unsent = this.#outbox.close().flatMap(({ message }) => {
       const lease = message?.$case === "leased" ? message.value.lease : undefined;
       return lease === undefined ? [] : { ...lease, builderId: this.#builderId ?? "" };
@@ -225,6 +230,7 @@ export class BuilderSession {
   }
 
   #forget({ buildId, attempt }: LeaseKey): void {
+    this.#writer.end({ buildId, attempt });
     const held = this.#held.get(buildId);
     if (held === undefined || held.lease.attempt !== attempt) return;
     held.unsubscribe();
