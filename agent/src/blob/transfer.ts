@@ -67,7 +67,8 @@ export async function copyArtifact(
 
 /**
  * Puts a file into a store under the manifest that chunkFile made of it. Every chunk is verified as
- * it is read again, so that a file which changed in between is never stored.
+ * it is read again, so that a file which changed in between is never stored. An artifact that the
+ * store has already is verified too, and replaced if it is damaged.
  * @throws BlobStoreError: `corrupt` if the file is not what the manifest says.
  */
 export async function putFile(
@@ -81,6 +82,7 @@ export async function putFile(
     throw fromSystemError(`read ${file}`, error);
   });
   try {
+    await removeDamaged(store, manifest.digest, options.signal);
     await put(store, manifest, options, (write, range, signal, progress) =>
       putRange(write, handle, range, signal, progress).catch((error: unknown) => {
         if (!(error instanceof BlobStoreError) || error.reason !== "corrupt") throw error;
@@ -127,6 +129,21 @@ export async function verifyArtifact(
       "corrupt",
       `${digest} has ${sizeBytes} of ${manifest.sizeBytes} bytes`,
     );
+  }
+}
+
+async function removeDamaged(
+  store: BlobStore,
+  digest: string,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  if ((await store.stat(digest)) === undefined) return;
+  try {
+    await verifyArtifact(store, digest, { signal });
+  } catch (error) {
+    if (!(error instanceof BlobStoreError)) throw error;
+    if (error.reason === "corrupt") await store.delete(digest);
+    else if (error.reason !== "not-found") throw error;
   }
 }
 

@@ -1,6 +1,15 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, readdir, rm, truncate, utimes, writeFile } from "node:fs/promises";
+import {
+  chmod,
+  mkdtemp,
+  readFile,
+  readdir,
+  rm,
+  truncate,
+  utimes,
+  writeFile,
+} from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import process from "node:process";
@@ -59,6 +68,22 @@ withDirectory(
     assert.equal(await readdir(path.join(directory, "tmp")), []);
   },
 );
+
+withDirectory("replaces a damaged artifact when it is put again", async (directory) => {
+  const store = await openDirectoryBlobStore(directory);
+  const artifact = sample(MIB, 10);
+  await putSample(store, artifact);
+  const blob = path.join(directory, "blobs", artifact.digest.slice(7));
+  const damaged = Buffer.from(artifact.bytes);
+  damaged[MIB + 3] = (damaged[MIB + 3] ?? 0) ^ 1;
+  await chmod(blob, 0o600);
+  await writeFile(blob, damaged);
+  await refuses("corrupt", () => verifyArtifact(store, artifact.digest));
+  const file = path.join(directory, "file");
+  await writeFile(file, artifact.bytes);
+  await putFile(store, file, artifact.manifestBytes);
+  await verifyArtifact(store, artifact.digest);
+});
 
 withDirectory(
   "verifies again what a killed process left, and uses it at once",
