@@ -9,6 +9,6 @@ export const addWatch: AddCommand = (group, run) => {
       "Shows how far a deployment is in each region until it has ended: bars on a terminal, else a line " +
         "for each change. Exits with 0 if every host runs it. Survives restarts of coordinators.",
     )
-    .argument("<deployment>", "the deployment's id, as deploy and status say it")
+    .argument("<deployment>", "the deployment's id, as deploy and status APP say it")
     .action(run(async (session, id: string) => followDeployment(session, id)));
 };
