@@ -35,7 +35,7 @@ export class FakeRegion {
   }
 
   static async start(nats: NatsConnection, region: string): Promise<FakeRegion> {
-    const fake = new FakeRegion(await openStatusBucket(nats), region, `${region}-1`);
+    const fake = new FakeRegion(await openPatiently(nats), region, `${region}-1`);
     await fake.beat();
     return fake;
   }
@@ -84,5 +84,16 @@ export class FakeRegion {
     });
     const key = regionApplicationKey(this.#region, this.#agentId, application);
     await this.#bucket.put(key, RegionApplicationStatus.encode(status).finish());
+  }
+}
+
+/** On a busy machine a new server's first bucket may take longer than a coordinator waits at once. */
+async function openPatiently(nats: NatsConnection): Promise<KV> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await openStatusBucket(nats);
+    } catch (error) {
+      if (tries === 5) throw error;
+    }
   }
 }
