@@ -10,15 +10,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { FakeRegion } from "./fake-region.js";
 import { call } from "../call.js";
-import {
-  applyApplication,
-  insertBuild,
-  replicate,
-  startWorld,
-  until,
-  type Clients,
-  type World,
-} from "./world.js";
+import { deployNew, startWorld, until, type Clients, type World } from "./world.js";
 
 const test = suite("outages");
 let world: World;
@@ -39,20 +31,7 @@ test.after(async () => {
   await world?.stop();
 });
 
-async function deploy(): Promise<Deployment> {
-  const application = await applyApplication(clients, `app-${++names}`, ["eu"]);
-  const build = await insertBuild(world.db, application);
-  await replicate(clients, build.digest, ["eu"]);
-  const { deployment } = await call(clients.deployments, "createDeployment", {
-    buildId: build.id,
-    waitForReplication: false,
-    creator: "",
-    reason: "",
-    idempotencyKey: "",
-  });
-  if (deployment === undefined) throw new Error("no deployment");
-  return deployment;
-}
+const deploy = (): Promise<Deployment> => deployNew(world, clients, `app-${++names}`);
 
 const arrive = ({ application, generation }: Deployment): Promise<void> =>
   region.report({ application, generation, phases: [[HostPhase.RUNNING, 1]] });

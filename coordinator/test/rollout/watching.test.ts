@@ -10,16 +10,7 @@ import * as assert from "uvu/assert";
 import type { Coordinator } from "../../src/index.js";
 import { FakeRegion } from "./fake-region.js";
 import { call } from "../call.js";
-import {
-  applyApplication,
-  failure,
-  insertBuild,
-  replicate,
-  startWorld,
-  until,
-  type Clients,
-  type World,
-} from "./world.js";
+import { deployNew, failure, startWorld, until, type Clients, type World } from "./world.js";
 
 const { RUNNING, STAGING } = HostPhase;
 
@@ -58,20 +49,7 @@ async function leaders(): Promise<number[]> {
   return rows.map(({ pid }) => pid);
 }
 
-async function deploy(): Promise<Deployment> {
-  const application = await applyApplication(first, `app-${++names}`, ["eu"]);
-  const build = await insertBuild(world.db, application);
-  await replicate(first, build.digest, ["eu"]);
-  const { deployment } = await call(first.deployments, "createDeployment", {
-    buildId: build.id,
-    waitForReplication: false,
-    creator: "",
-    reason: "",
-    idempotencyKey: "",
-  });
-  if (deployment === undefined) throw new Error("no deployment");
-  return deployment;
-}
+const deploy = (): Promise<Deployment> => deployNew(world, first, `app-${++names}`);
 
 const report = ({ application, generation }: Deployment, phase: HostPhase): Promise<void> =>
   region.report({ application, generation, phases: [[phase, 1]] });

@@ -15,6 +15,7 @@ import {
   ReplicationServiceClient,
   ReplicationState,
   type Application,
+  type Deployment,
   type ErrorDetails,
 } from "@slipway/proto";
 import knex, { type Knex } from "knex";
@@ -258,4 +259,24 @@ export async function replicate(
     const request = { region, artifactDigest, state, bytesCopied: 400, message: "" };
     await call(replication, "reportReplication", request);
   }
+}
+
+/** Deploys a build of a new application that is in the eu region's store already. */
+export async function deployNew(
+  { db }: Pick<World, "db">,
+  clients: Clients,
+  name: string,
+): Promise<Deployment> {
+  const application = await applyApplication(clients, name, ["eu"]);
+  const build = await insertBuild(db, application);
+  await replicate(clients, build.digest, ["eu"]);
+  const { deployment } = await call(clients.deployments, "createDeployment", {
+    buildId: build.id,
+    waitForReplication: false,
+    creator: "",
+    reason: "",
+    idempotencyKey: "",
+  });
+  if (deployment === undefined) throw new Error("no deployment");
+  return deployment;
 }
