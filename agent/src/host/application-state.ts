@@ -1,8 +1,9 @@
-import { readFile, rename } from "node:fs/promises";
+import { rename } from "node:fs/promises";
 import path from "node:path";
 import { HostFailureReason, RunSpec, type Release } from "@slipway/proto";
 import type { Logger } from "../log.js";
 import { writeAtomically } from "../atomic-file.js";
+import { readIfThere } from "../store/files.js";
 import type { GoalOrder } from "./goal-order.js";
 import { RELEASE_FOLDER_PATTERN } from "./release-key.js";
 
@@ -99,15 +100,10 @@ async function readJson<T>(
   log: Logger,
 ): Promise<T | undefined> {
   const file = path.join(folder, name);
-  let text: string;
+  const bytes = await readIfThere(file);
+  if (bytes === undefined) return undefined;
   try {
-    text = await readFile(file, "utf8");
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-    throw error;
-  }
-  try {
-    return parse(JSON.parse(text));
+    return parse(JSON.parse(bytes.toString()));
   } catch (error) {
     const aside = `${file}.damaged`;
     await rename(file, aside);

@@ -1,6 +1,7 @@
 import { constants } from "node:fs";
 import { copyFile, mkdir, open, readdir, rename, rm, stat, truncate } from "node:fs/promises";
 import path from "node:path";
+import { errorCode } from "../store/errors.js";
 
 /** How much of a release's output is kept: this many files of this size. */
 const DEFAULT_BOUNDS: LogBounds = { fileBytes: 10 * 1024 * 1024, files: 5 };
@@ -32,7 +33,7 @@ export class LogFile {
     try {
       return (await stat(this.path)).size;
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return 0;
+      if (errorCode(error) === "ENOENT") return 0;
       throw error;
     }
   }

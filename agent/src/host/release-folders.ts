@@ -14,6 +14,7 @@ import {
 } from "node:fs/promises";
 import path from "node:path";
 import { ArtifactFormat, type Release } from "@slipway/proto";
+import { errorCode } from "../store/errors.js";
 import { syncDirectory } from "../store/files.js";
 import { releaseFolderName } from "./release-key.js";
 import { unpack, UnpackError } from "./unpack.js";
@@ -51,7 +52,7 @@ export class ReleaseFolders {
     try {
       return (await lstat(this.path(name))).isDirectory();
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return false;
+      if (errorCode(error) === "ENOENT") return false;
       throw error;
     }
   }

@@ -1,10 +1,11 @@
-import { readFile, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import path from "node:path";
 import { backOffMs } from "../back-off.js";
 import type { Logger } from "../log.js";
 import { writeAtomicallySync } from "../atomic-file.js";
 import { parseIdentity } from "../process/identity.js";
 import { killStrays } from "../process/strays.js";
+import { readIfThere } from "../store/files.js";
 import type { LogFile } from "./log-file.js";
 import {
   adoptProcess,
@@ -236,13 +237,8 @@ export class Supervisor {
   }
 
   async #readRecord(): Promise<ProcessRecord | undefined> {
-    let content: string;
-    try {
-      content = await readFile(this.#options.recordFile, "utf8");
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
-      throw error;
-    }
+    const content = (await readIfThere(this.#options.recordFile))?.toString();
+    if (content === undefined) return undefined;
     const record = parseRecord(content);
     if (record === undefined)
       this.#options.log.error({ content }, "process record is not readable");

@@ -1,6 +1,6 @@
-import { readFile } from "node:fs/promises";
 import { ARTIFACT_DIGEST_PATTERN } from "@slipway/proto";
 import { writeAtomically } from "../atomic-file.js";
+import { readIfThere } from "../store/files.js";
 
 /**
  * The artifacts that were seen in the regional blob store, over restarts of the agent, so that a
@@ -18,12 +18,9 @@ export class HeldArtifacts {
 
   /** Reads what an earlier agent saw. A file that cannot be understood counts as none. */
   async load(): Promise<void> {
-    try {
-      this.#saved = await readFile(this.#file, "utf8");
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === "ENOENT") return;
-      throw error;
-    }
+    const saved = await readIfThere(this.#file);
+    if (saved === undefined) return;
+    this.#saved = saved.toString();
     for (const line of this.#saved.split("\n")) {
       if (ARTIFACT_DIGEST_PATTERN.test(line)) this.#digests.add(line);
     }
