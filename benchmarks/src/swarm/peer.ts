@@ -1,6 +1,6 @@
 // One peer of a swarm in a process of its own: it joins, then seeds or fetches, and tells its parent.
 import { createPublicKey } from "node:crypto";
-import { open } from "node:fs/promises";
+import { open, readFile } from "node:fs/promises";
 import process from "node:process";
 import {
   join,
@@ -84,9 +84,7 @@ async function fileSource(
   digest: string,
   seed: { file: string; manifest: string },
 ): Promise<ArtifactSource> {
-  const manifest = await open(seed.manifest);
-  const manifestBytes = await manifest.readFile();
-  await manifest.close();
+  const manifestBytes = await readFile(seed.manifest);
   const file = await open(seed.file);
   const { size } = await file.stat();
   return {
