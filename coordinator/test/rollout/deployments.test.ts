@@ -341,16 +341,6 @@ test("from a failed deployment a roll-back goes to the last success of another b
   assert.is((await read(back.id)).state, DeploymentState.SUPERSEDED);
 });
 
-test("a bucket that was lost is rebuilt from the database", async () => {
-  const name = freshName();
-  const deployment = await succeed(await deployable(name));
-  await published(name, 1);
-  await (await bucket()).destroy();
-  const goal = await published(name, 1);
-  assert.is(goal.deploymentId, deployment.id);
-  assert.ok((goal.expireTime?.getTime() ?? 0) > Date.now() + 29 * 86_400_000);
-});
-
 test("a bucket that is ahead raises an alarm and is not touched; the next goes above it", async () => {
   const name = freshName();
   const build = await deployable(name);

@@ -3,11 +3,13 @@ import {
   DeploymentState,
   GLOBAL_GOALS_BUCKET,
   HostPhase,
+  SignedGoal,
   type Deployment,
   type WatchDeploymentResponse,
 } from "@slipway/proto";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { openSignedGoal } from "../../src/goal/signing.js";
 import { FakeRegion } from "./fake-region.js";
 import { call } from "../call.js";
 import { deployNew, startWorld, until, type Clients, type World } from "./world.js";
@@ -69,6 +71,20 @@ test("a deployment made while NATS is away goes out when it is back", async () =
   await region.beat();
   await arrive(deployment);
   assert.is(await final, DeploymentState.SUCCEEDED);
+});
+
+test("goals that NATS lost are written again from the database", async () => {
+  const deployment = await deploy();
+  await until("the goal", async () => (await goalOf(deployment)) !== undefined);
+  await world.natsServer.lose();
+  // The bucket is not there at first.
+  const again = await until("the goal again", () => goalOf(deployment).catch(() => undefined));
+  assert.is(again.deploymentId, deployment.id);
+  const signed = openSignedGoal(
+    SignedGoal.fromPartial(again.regions["eu"] ?? {}),
+    world.goalPublicKey,
+  );
+  assert.ok((signed?.expireTime?.getTime() ?? 0) > Date.now() + 29 * 86_400_000);
 });
 
 test("a watch and a deployment outlive a restart of Postgres", async () => {

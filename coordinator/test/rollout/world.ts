@@ -52,6 +52,8 @@ export interface World {
 interface Outage {
   stop(): Promise<void>;
   start(): Promise<void>;
+  /** It comes back with nothing of what it kept. */
+  lose(): Promise<void>;
 }
 
 /** A server whose data are kept over a stop; started again at the same address. */
@@ -61,18 +63,21 @@ async function startServer<Server extends { port: number; stop(): Promise<void> 
 ): Promise<{ server: Server; outage: Outage }> {
   const server = await start({ dir });
   let present: Server | undefined = server;
-  return {
-    server,
-    outage: {
-      async stop() {
-        await present?.stop();
-        present = undefined;
-      },
-      async start() {
-        present ??= await start({ dir, port: server.port });
-      },
+  const outage: Outage = {
+    async stop() {
+      await present?.stop();
+      present = undefined;
+    },
+    async start() {
+      present ??= await start({ dir, port: server.port });
+    },
+    async lose() {
+      await outage.stop();
+      await rm(dir, { recursive: true });
+      await outage.start();
     },
   };
+  return { server, outage };
 }
 
 export async function startWorld(): Promise<World> {
