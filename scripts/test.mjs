@@ -73,12 +73,16 @@ function testsIn(folder) {
 
 function run(file) {
   return new Promise((resolve) => {
-    const child = spawn(process.execPath, ["--import", "tsx", file], {
-      cwd: root,
-      detached: true,
-      stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, FORCE_COLOR: "0", NO_COLOR: "1" },
-    });
+    const child = spawn(
+      process.execPath,
+      ["--import", "./scripts/uvu-that-tells.mjs", "--import", "tsx", file],
+      {
+        cwd: root,
+        detached: true,
+        stdio: ["ignore", "pipe", "pipe"],
+        env: { ...process.env, FORCE_COLOR: "0", NO_COLOR: "1" },
+      },
+    );
     let output = "";
     const keep = (data) => {
       output = (output + data).slice(-200_000);
