@@ -34,6 +34,7 @@ export async function startHost(config: HostConfig, log: Logger): Promise<Runnin
   let joining: Promise<Swarm> | undefined;
   try {
     const store = await openArtifactStore(path.join(config.dataDir, "store"));
+    cleanUp.push(() => store.close());
     // Releases must not wait for neighbours.
     let swarm: Swarm | undefined;
     const joined = join({
@@ -46,7 +47,7 @@ export async function startHost(config: HostConfig, log: Logger): Promise<Runnin
       log,
     });
     joining = joined.then((member) => {
-      cleanUp.splice(1, 0, () => member.close());
+      cleanUp.splice(2, 0, () => member.close());
       swarm = member;
       return member;
     });

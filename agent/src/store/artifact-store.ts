@@ -3,7 +3,9 @@ import type { Stats } from "node:fs";
 import { type FileHandle, mkdir, open, readdir, rename, rm, stat, utimes } from "node:fs/promises";
 import path from "node:path";
 import type { ReadableArtifact } from "../swarm/types.js";
-import { DirectoryArtifactWrite, FILES } from "./artifact-write.js";
+import { FILES } from "./artifact-files.js";
+import { DirectoryArtifactWrite } from "./artifact-write.js";
+import { ChunkWriter } from "./chunk-writer.js";
 import { ArtifactBusyError, errorCode, storeError } from "./errors.js";
 import { holdsChunk, readFully, readIfThere, syncDirectory } from "./files.js";
 import { type Manifest, ManifestError, decodeManifest, digestHex } from "./manifest.js";
@@ -30,6 +32,7 @@ class DirectoryArtifactStore implements ArtifactStore {
   readonly #writing = new Set<string>();
   /** Incomplete ones of which this process has seen every byte that is claimed to be here. */
   readonly #seen = new Set<string>();
+  readonly #writer = new ChunkWriter();
 
   constructor(root: string) {
     this.#root = root;
@@ -111,7 +114,8 @@ class DirectoryArtifactStore implements ArtifactStore {
       await touch(directory);
       // What another process left may have been damaged since; a retry need not read it all again.
       const trusted = this.#seen.delete(digest);
-      return await DirectoryArtifactWrite.open(directory, manifest, { trusted, onClose: done });
+      const options = { trusted, writer: this.#writer, onClose: done };
+      return await DirectoryArtifactWrite.open(directory, manifest, options);
     } catch (error) {
       done(false);
       throw storeError(error);
@@ -152,6 +156,10 @@ class DirectoryArtifactStore implements ArtifactStore {
       collected.freedBytes += diskBytes;
     }
     return { ...collected, remainingBytes };
+  }
+
+  close(): Promise<void> {
+    return this.#writer.close();
   }
 
   async #manifest(digest: string): Promise<Manifest | undefined> {

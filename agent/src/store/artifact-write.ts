@@ -1,29 +1,26 @@
 import { constants } from "node:fs";
 import { type FileHandle, open, rename, rm } from "node:fs/promises";
 import path from "node:path";
-import { Bitfield, bitfieldBytes } from "./bitfield.js";
+import { FILES } from "./artifact-files.js";
+import type { Bitfield } from "./bitfield.js";
+import type { ChunkJob } from "./chunk-job.js";
+import type { ChunkWriter } from "./chunk-writer.js";
 import { storeError } from "./errors.js";
-import { holdsChunk, readFully, readIfThere, syncDirectory, writeFully } from "./files.js";
+import { readFully, syncDirectory, writeFully } from "./files.js";
 import type { Manifest } from "./manifest.js";
+import { RECENT_ENTRY_BYTES, readHere } from "./resume.js";
 import type { ArtifactWrite } from "./types.js";
 
 /** After this many bytes, or milliseconds, chunks are made durable and their bits set on disk. */
 const SYNC_BYTES = 256 * 1024 * 1024;
 const SYNC_MS = 5_000;
-
-export const FILES = {
-  manifest: "manifest",
-  data: "data",
-  partial: "data.partial",
-  /** The bits of chunks that are durable. */
-  have: "have",
-  /** Numbers (u32, big-endian) of chunks written since: after a crash they are hashed again. */
-  recent: "recent",
-} as const;
+/** An artifact of at most so many bytes is written without the help of another thread. */
+const SMALL_BYTES = 8 * 1024 * 1024;
 
 interface OpenOptions {
   /** What is claimed to be here need not be read again. */
   trusted: boolean;
+  writer: ChunkWriter;
   /** `intact`: nothing failed that makes the claims doubtful. */
   onClose: (intact: boolean) => void;
 }
@@ -40,12 +37,12 @@ export class DirectoryArtifactWrite implements ArtifactWrite {
   readonly #directory: string;
   readonly #files: { data: FileHandle; have: FileHandle; recent: FileHandle };
   readonly #onClose: (intact: boolean) => void;
+  readonly #writer: ChunkWriter;
   #unsyncedBytes = 0;
   #timer: NodeJS.Timeout | undefined;
   #syncing: Promise<void> | undefined;
   #failure: unknown;
-  #writing = new Set<Promise<void>>();
-  #recentEnd = 0;
+  readonly #writing = new Set<Promise<boolean>>();
   #closed: Promise<void> | undefined;
 
   private constructor(
@@ -53,13 +50,14 @@ export class DirectoryArtifactWrite implements ArtifactWrite {
     manifest: Manifest,
     have: Bitfield,
     files: { data: FileHandle; have: FileHandle; recent: FileHandle },
-    onClose: (intact: boolean) => void,
+    { onClose, writer }: OpenOptions,
   ) {
     this.#directory = directory;
     this.manifest = manifest;
     this.have = have;
     this.#files = files;
     this.#onClose = onClose;
+    this.#writer = writer;
     for (let index = 0; index < manifest.chunkCount; index++) {
       if (have.has(index)) this.#bytesDone += manifest.sizeOf(index);
     }
@@ -69,21 +67,21 @@ export class DirectoryArtifactWrite implements ArtifactWrite {
   static async open(
     directory: string,
     manifest: Manifest,
-    { trusted, onClose }: OpenOptions,
+    options: OpenOptions,
   ): Promise<DirectoryArtifactWrite> {
     const opened: FileHandle[] = [];
-    const file = async (name: string): Promise<FileHandle> => {
-      const handle = await open(path.join(directory, name), constants.O_RDWR | constants.O_CREAT);
+    const file = async (name: string, flags = 0): Promise<FileHandle> => {
+      const always = constants.O_RDWR | constants.O_CREAT;
+      const handle = await open(path.join(directory, name), always | flags);
       opened.push(handle);
       return handle;
     };
     try {
       const data = await file(FILES.partial);
-      const claimed = await readHave(directory, manifest);
-      const recent = await readRecent(directory, manifest);
-      const have = await recheck(data, manifest, claimed, { recent, trusted });
-      const files = { data, have: await file(FILES.have), recent: await file(FILES.recent) };
-      const write = new DirectoryArtifactWrite(directory, manifest, have, files, onClose);
+      const have = await readHere(directory, manifest, data, options.trusted);
+      const recent = await file(FILES.recent, constants.O_APPEND);
+      const files = { data, have: await file(FILES.have), recent };
+      const write = new DirectoryArtifactWrite(directory, manifest, have, files, options);
       await write.#sync();
       await files.have.sync();
       await syncDirectory(directory);
@@ -102,16 +100,14 @@ export class DirectoryArtifactWrite implements ArtifactWrite {
     return this.#bytesDone;
   }
 
-  async write(index: number, bytes: Uint8Array): Promise<void> {
+  async put(index: number, bytes: Uint8Array): Promise<boolean> {
     this.#check();
-    if (bytes.byteLength !== this.manifest.sizeOf(index)) {
-      throw new RangeError(`chunk ${index} has ${this.manifest.sizeOf(index)} bytes`);
-    }
-    if (this.have.has(index)) return;
-    const writing = this.#write(index, bytes);
+    if (bytes.byteLength !== this.manifest.sizeOf(index)) return false;
+    if (this.have.has(index)) return true;
+    const writing = this.#put(index, bytes);
     this.#writing.add(writing);
     try {
-      await writing;
+      return await writing;
     } catch (error) {
       throw storeError(error);
     } finally {
@@ -166,18 +162,26 @@ export class DirectoryArtifactWrite implements ArtifactWrite {
     }
   }
 
-  async #write(index: number, bytes: Uint8Array): Promise<void> {
-    await writeFully(this.#files.data, this.manifest.offset(index), bytes);
-    if (!this.have.set(index)) return;
+  async #put(index: number, bytes: Uint8Array): Promise<boolean> {
+    const { manifest } = this;
+    const entry = Buffer.alloc(RECENT_ENTRY_BYTES);
+    entry.writeUInt32BE(index);
+    const job: ChunkJob = {
+      hash: manifest.hash(index),
+      bytes,
+      fd: this.#files.data.fd,
+      position: manifest.offset(index),
+      log: this.#files.recent.fd,
+      entry,
+    };
+    const small = manifest.sizeBytes <= SMALL_BYTES;
+    if (!(await (small ? this.#writer.runHere(job) : this.#writer.run(job)))) return false;
+    if (!this.have.set(index)) return true;
     this.#bytesDone += bytes.byteLength;
     this.#unsyncedBytes += bytes.byteLength;
     this.#timer ??= setTimeout(() => this.#syncInBackground(), SYNC_MS).unref();
-    const entry = Buffer.alloc(4);
-    entry.writeUInt32BE(index);
-    const end = this.#recentEnd;
-    this.#recentEnd += entry.length;
-    await writeFully(this.#files.recent, end, entry);
     if (this.#unsyncedBytes >= SYNC_BYTES) this.#syncInBackground();
+    return true;
   }
 
   #syncInBackground(): void {
@@ -202,15 +206,11 @@ export class DirectoryArtifactWrite implements ArtifactWrite {
     this.#timer = undefined;
     this.#unsyncedBytes = 0;
     const bits = Buffer.from(this.have.bytes);
-    const recentEnd = this.#recentEnd;
     await this.#files.data.datasync();
     await writeFully(this.#files.have, 0, bits);
     await this.#files.have.datasync();
-    // Entries that came meanwhile are still needed; the next time takes them too.
-    if (this.#recentEnd === recentEnd) {
-      this.#recentEnd = 0;
-      await this.#files.recent.truncate(0);
-    }
+    // Entries that came meanwhile, or are about to, are still needed: the next time takes them too.
+    if (this.#writing.size === 0 && this.#unsyncedBytes === 0) await this.#files.recent.truncate(0);
   }
 
   /** After a failed sync the kernel may have dropped pages: only a new start knows what is there. */
@@ -222,51 +222,4 @@ export class DirectoryArtifactWrite implements ArtifactWrite {
   #path(name: string): string {
     return path.join(this.#directory, name);
   }
-}
-
-async function readHave(directory: string, manifest: Manifest): Promise<Bitfield> {
-  const bytes = await readIfThere(path.join(directory, FILES.have));
-  if (bytes?.length !== bitfieldBytes(manifest.chunkCount))
-    return new Bitfield(manifest.chunkCount);
-  try {
-    return new Bitfield(manifest.chunkCount, bytes);
-  } catch (error) {
-    if (error instanceof RangeError) return new Bitfield(manifest.chunkCount);
-    throw error;
-  }
-}
-
-async function readRecent(directory: string, manifest: Manifest): Promise<number[]> {
-  const bytes = (await readIfThere(path.join(directory, FILES.recent))) ?? Buffer.alloc(0);
-  const recent = new Set<number>();
-  for (let at = 0; at + 4 <= bytes.length; at += 4) {
-    const index = bytes.readUInt32BE(at);
-    if (index < manifest.chunkCount) recent.add(index);
-  }
-  return [...recent];
-}
-
-/** The chunks that are here: those whose bytes are right, and with trust all that are claimed. */
-async function recheck(
-  data: FileHandle,
-  manifest: Manifest,
-  claimed: Bitfield,
-  { recent, trusted }: { recent: readonly number[]; trusted: boolean },
-): Promise<Bitfield> {
-  const { size } = await data.stat();
-  const end = (index: number): number => manifest.offset(index) + manifest.sizeOf(index);
-  const indexes = setBits(claimed);
-  // A file that somebody cut: nothing that is said of it can be trusted.
-  const believed = trusted && indexes.every((index) => end(index) <= size);
-  const have = believed ? claimed : new Bitfield(claimed.size);
-  const buffer = Buffer.allocUnsafe(manifest.largestChunkBytes);
-  for (const index of believed ? recent : [...indexes, ...recent]) {
-    if (have.has(index) || end(index) > size) continue;
-    if (await holdsChunk(data, manifest, index, buffer)) have.set(index);
-  }
-  return have;
-}
-
-function setBits(bits: Bitfield): number[] {
-  return Array.from({ length: bits.size }, (_, index) => index).filter((index) => bits.has(index));
 }

@@ -8,6 +8,11 @@ export class ArtifactBusyError extends Error {
   override readonly name = "ArtifactBusyError";
 }
 
+/** The thread that writes chunks is gone; what it was told may not be written. Worth another try. */
+export class ChunkWriterError extends Error {
+  override readonly name = "ChunkWriterError";
+}
+
 const FULL_CODES = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);
 
 /** Disk full, quota and file size limit as StoreFullError; any other error as it is. */

@@ -28,10 +28,12 @@ export interface ArtifactWrite {
   /** Sum of the sizes of the chunks that are here. */
   readonly bytesDone: number;
   /**
-   * Writes a chunk that the caller has verified; it may be read once this returns. A chunk that is
-   * here already is left alone. Throws StoreFullError.
+   * Verifies a chunk and writes it, on another thread unless the artifact is small; it may be read
+   * once this returns. False: these are not its bytes, and nothing was written. A chunk that is here
+   * already is left alone. The bytes must not change before it returns; those of a SharedArrayBuffer
+   * are not copied. Throws StoreFullError, or ChunkWriterError if the thread died.
    */
-  write(index: number, bytes: Uint8Array): Promise<void>;
+  put(index: number, bytes: Uint8Array): Promise<boolean>;
   /** Fills the first bytes of `into` with a chunk that is here, or throws. */
   readChunk(index: number, into: Buffer): Promise<void>;
   /** With all chunks here: makes it durable, then visible to open. Throws StoreFullError. */
@@ -66,4 +68,6 @@ export interface ArtifactStore {
    * is in `keep` or in use.
    */
   collect(keep: ReadonlySet<string>, limits: { maxBytes: number }): Promise<Collected>;
+  /** Ends the store's thread; nothing can be put any more. May be called twice. */
+  close(): Promise<void>;
 }

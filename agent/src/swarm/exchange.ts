@@ -277,15 +277,16 @@ export class Exchange {
     const transfer = this.#transfers.get(digest);
     try {
       if (transfer === undefined) return;
-      if (!transfer.write.manifest.verify(chunk, bytes)) {
+      if (!(await transfer.write.put(chunk, bytes))) {
         this.#scheduler.spoiled(request);
         stats.verifyFailed();
+        // Chunks of the same peer may have been on their way to be verified when it was banned.
+        if (this.#peers.get(peer.id) !== peer) return;
         const value = { artifact: digestToBytes(digest), chunk };
         peer.neighbour.send({ $case: "badChunk", value });
         this.#options.ban(peer, `wrong bytes for chunk ${chunk} of ${digest}`);
         return;
       }
-      await transfer.write.write(chunk, bytes);
       this.#scheduler.stored(request);
       transfer.count(request.size, peer.seeder);
       stats.received(request.size, peer.seeder, fallback);

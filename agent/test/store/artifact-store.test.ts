@@ -16,7 +16,12 @@ import { fileURLToPath } from "node:url";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { openArtifactStore } from "../../src/store/artifact-store.js";
-import { ArtifactBusyError, StoreFullError, storeError } from "../../src/store/errors.js";
+import {
+  ArtifactBusyError,
+  ChunkWriterError,
+  StoreFullError,
+  storeError,
+} from "../../src/store/errors.js";
 import { type Manifest, digestHex } from "../../src/store/manifest.js";
 import type { ArtifactStore } from "../../src/store/types.js";
 import { chunkOf, makeArtifact, temporaryDirectory } from "./fixtures.js";
@@ -37,7 +42,7 @@ test("an artifact is written in any order, completed, read and listed", async ({
   const { digest } = manifest;
   assert.is(await store.open(digest), undefined);
   const write = await store.begin(manifest.bytes);
-  for (const index of [2, 0, 0, 1]) await write.write(index, chunkOf(content, manifest, index));
+  for (const index of [2, 0, 0, 1]) await write.put(index, chunkOf(content, manifest, index));
   assert.is(write.bytesDone, content.length);
   const chunk = Buffer.alloc(64 * KiB);
   await write.readChunk(1, chunk);
@@ -74,12 +79,13 @@ test("refuses what would break it", async ({ store }) => {
   const { content, manifest } = makeArtifact([10, 20]);
   const write = await store.begin(manifest.bytes);
   await fails(store.begin(manifest.bytes), ArtifactBusyError);
-  await fails(write.write(1, content.subarray(0, 10)), RangeError);
-  await fails(write.write(2, content.subarray(0, 10)), RangeError);
+  assert.is(await write.put(1, content.subarray(0, 10)), false, "too short");
+  assert.is(await write.put(0, content.subarray(1, 11)), false, "other bytes");
+  await fails(write.put(2, content.subarray(0, 10)), RangeError);
   await fails(write.readChunk(0, Buffer.alloc(10)), Error, "not here");
   await fails(write.complete(), Error, "not complete");
   await write.close();
-  await fails(write.write(0, content.subarray(0, 10)), Error, "closed");
+  await fails(write.put(0, content.subarray(0, 10)), Error, "closed");
   await fails(store.open("sha256:../../../etc/passwd"), Error, "not an artifact digest");
   await fails(store.remove(".."), Error, "not an artifact digest");
 });
@@ -87,7 +93,7 @@ test("refuses what would break it", async ({ store }) => {
 test("goes on after a close", async ({ dir, store }) => {
   const { content, manifest } = makeArtifact([10, 20, 30]);
   const first = await store.begin(manifest.bytes);
-  await first.write(1, chunkOf(content, manifest, 1));
+  await first.put(1, chunkOf(content, manifest, 1));
   await first.close();
   const again = await openArtifactStore(dir);
   const second = await again.begin(manifest.bytes);
@@ -138,13 +144,13 @@ for (const [what, { damage, expected }] of Object.entries<{
   test(`takes up only what is really there: ${what}`, async ({ dir, store }) => {
     const { content, manifest } = makeArtifact([10, 20, 30]);
     const first = await store.begin(manifest.bytes);
-    for (const index of [0, 1, 2]) await first.write(index, chunkOf(content, manifest, index));
+    for (const index of [0, 1, 2]) await first.put(index, chunkOf(content, manifest, index));
     await first.close();
     await damage((name) => path.join(dir, "artifacts", digestHex(manifest.digest), name), manifest);
     const next = await openArtifactStore(dir);
     const second = await next.begin(manifest.bytes);
     assert.is(second.bytesDone, expected);
-    for (const index of [0, 1, 2]) await second.write(index, chunkOf(content, manifest, index));
+    for (const index of [0, 1, 2]) await second.put(index, chunkOf(content, manifest, index));
     await second.complete();
     await second.close();
     const file = await store.path(manifest.digest);
@@ -159,7 +165,7 @@ test("a retry of the same process reads nothing again, but sees that the file wa
   const { content, manifest } = makeArtifact([10, 20, 30]);
   const file = path.join(dir, "artifacts", digestHex(manifest.digest), "data.partial");
   const first = await store.begin(manifest.bytes);
-  for (const index of [0, 1, 2]) await first.write(index, chunkOf(content, manifest, index));
+  for (const index of [0, 1, 2]) await first.put(index, chunkOf(content, manifest, index));
   await first.close();
   await writeFile(file, Buffer.alloc(manifest.sizeBytes));
   const second = await store.begin(manifest.bytes);
@@ -192,7 +198,7 @@ for (const [what, damage] of Object.entries<
     const { digest } = manifest;
     const put = async (): Promise<void> => {
       const write = await store.begin(manifest.bytes);
-      for (const index of [0, 1]) await write.write(index, chunkOf(content, manifest, index));
+      for (const index of [0, 1]) await write.put(index, chunkOf(content, manifest, index));
       await write.complete();
       await write.close();
     };
@@ -207,18 +213,44 @@ for (const [what, damage] of Object.entries<
   });
 }
 
-test("a killed process loses nothing that it wrote", async ({ dir, store }) => {
-  const { content, manifest } = makeArtifact([500, 500, 500]);
-  await writeFile(path.join(dir, "manifest"), manifest.bytes);
-  await writeFile(path.join(dir, "content"), content);
-  const child = spawnWriter(dir, "hang");
-  await once(child.stdout, "data");
-  child.kill("SIGKILL");
-  await once(child, "exit");
+test("a large artifact is written by the store's thread", async ({ store }) => {
+  const { content, manifest } = makeArtifact(Array.from({ length: 10 }, () => 1024 * KiB));
   const write = await store.begin(manifest.bytes);
-  assert.is(write.bytesDone, 1500);
+  const chunks = Array.from({ length: 10 }, (_, index) => chunkOf(content, manifest, index));
+  assert.equal(
+    await Promise.all(chunks.map((chunk, index) => write.put(index, chunks[index ^ 1] ?? chunk))),
+    chunks.map(() => false),
+  );
+  assert.is(write.bytesDone, 0);
+  assert.equal(
+    await Promise.all(chunks.map((chunk, index) => write.put(index, chunk))),
+    chunks.map(() => true),
+  );
+  await write.complete();
   await write.close();
+  assert.ok((await readFile((await store.path(manifest.digest)) ?? "")).equals(content));
+  const next = makeArtifact(Array.from({ length: 10 }, () => 1024 * KiB));
+  const late = await store.begin(next.manifest.bytes);
+  await store.close();
+  await store.close();
+  await fails(late.put(0, chunkOf(next.content, next.manifest, 0)), ChunkWriterError);
+  await late.close();
 });
+
+for (const size of [1_000_000, 20_000_000]) {
+  test(`a killed process loses nothing that it wrote, ${size} bytes`, async ({ dir, store }) => {
+    const { content, manifest } = makeArtifact([size / 4, size / 4, size / 2]);
+    await writeFile(path.join(dir, "manifest"), manifest.bytes);
+    await writeFile(path.join(dir, "content"), content);
+    const child = spawnWriter(dir, "hang");
+    await once(child.stdout, "data");
+    child.kill("SIGKILL");
+    await once(child, "exit");
+    const write = await store.begin(manifest.bytes);
+    assert.is(write.bytesDone, size);
+    await write.close();
+  });
+}
 
 test("no room is a typed failure, and the rest of the artifact comes later", async ({
   dir,
@@ -235,7 +267,7 @@ test("no room is a typed failure, and the rest of the artifact comes later", asy
   assert.is(output.trim(), "StoreFullError after 1");
   const write = await store.begin(manifest.bytes);
   assert.is(write.bytesDone, 64 * KiB);
-  for (const index of [1, 2]) await write.write(index, chunkOf(content, manifest, index));
+  for (const index of [1, 2]) await write.put(index, chunkOf(content, manifest, index));
   await write.complete();
   await write.close();
   for (const code of ["ENOSPC", "EDQUOT"]) {
@@ -250,7 +282,7 @@ test("collects the oldest first, but nothing kept or in use", async ({ dir, stor
   for (let age = 0; age < 4; age++) {
     const { content, manifest } = makeArtifact([64 * KiB]);
     const write = await store.begin(manifest.bytes);
-    await write.write(0, content);
+    await write.put(0, content);
     await write.complete();
     await write.close();
     const used = new Date(Date.now() - (10 - age) * 60_000);

@@ -14,7 +14,7 @@ const write = await store.begin(await readFile(path.join(dir, "manifest")));
 let written = 0;
 try {
   for (; written < write.manifest.chunkCount; written++) {
-    await write.write(written, chunkOf(content, write.manifest, written));
+    await write.put(written, chunkOf(content, write.manifest, written));
   }
   console.log("written");
 } catch (error) {

@@ -97,7 +97,7 @@ export async function put(
 ): Promise<void> {
   const write = await store.begin(manifest.bytes);
   for (let index = 0; index < manifest.chunkCount; index++) {
-    await write.write(index, chunkOf(content, manifest, index));
+    await write.put(index, chunkOf(content, manifest, index));
   }
   await write.complete();
   await write.close();

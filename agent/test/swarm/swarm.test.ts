@@ -152,6 +152,7 @@ test("a full store fails the fetch with its type", async ({ region }) => {
     list: () => store.list(),
     remove: (wanted) => store.remove(wanted),
     collect: (keep, limits) => store.collect(keep, limits),
+    close: () => store.close(),
     begin: async (bytes) => {
       const write = await store.begin(bytes);
       return {
@@ -160,7 +161,7 @@ test("a full store fails the fetch with its type", async ({ region }) => {
         have: write.have,
         bytesDone: write.bytesDone,
         readChunk: (index, into) => write.readChunk(index, into),
-        write: () => Promise.reject(new StoreFullError("no room")),
+        put: () => Promise.reject(new StoreFullError("no room")),
         complete: () => write.complete(),
         close: () => write.close(),
       };
