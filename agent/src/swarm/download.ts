@@ -1,5 +1,6 @@
 import type { Bitfield } from "../store/bitfield.js";
 import { IndexSet } from "./index-set.js";
+import type { Priority } from "./priority.js";
 import { RateMeter } from "./rate.js";
 
 /** The sizes of an artifact's chunks; a Manifest is one. */
@@ -12,13 +13,22 @@ export interface ChunkSizes {
 /** Which chunks a neighbour has; "all" for a seeder. */
 export type Holding = Bitfield | "all";
 
+export interface DownloadOptions {
+  /** "normal" unless told. */
+  priority?: Priority;
+  /** Missing chunks that are being looked for on this host: not asked of others meanwhile. */
+  except?: ReadonlySet<number>;
+}
+
 /**
- * What is known of an artifact that is being fetched. A chunk is wanted, asked for (of one
- * neighbour or more), arrived (being verified and written), or here.
+ * What is known of an artifact that is being fetched. A chunk is looked for on this host, wanted,
+ * asked for (of one neighbour or more), arrived (being verified and written), or here.
  */
 export class Download {
   readonly digest: string;
   readonly sizes: ChunkSizes;
+  priority: Priority;
+  readonly local: Set<number>;
   readonly wanted: IndexSet;
   /** Chunk → ids of the neighbours that were asked. */
   readonly asked = new Map<number, string[]>();
@@ -32,16 +42,34 @@ export class Download {
   /** When a seeder was last asked for what is this peer's own share. */
   ownShareAt = -Infinity;
 
-  constructor(digest: string, sizes: ChunkSizes, have: Bitfield) {
+  /** Seeders that have nothing new to give, by when they said so. */
+  readonly nothingNew = new Map<string, number>();
+
+  constructor(digest: string, sizes: ChunkSizes, have: Bitfield, options: DownloadOptions = {}) {
     this.digest = digest;
     this.sizes = sizes;
+    this.priority = options.priority ?? "normal";
+    this.local = new Set([...(options.except ?? [])].filter((chunk) => !have.has(chunk)));
     this.wanted = new IndexSet(sizes.chunkCount);
     this.holders = new Uint16Array(sizes.chunkCount);
-    for (let chunk = 0; chunk < sizes.chunkCount; chunk++) if (!have.has(chunk)) this.want(chunk);
+    for (let chunk = 0; chunk < sizes.chunkCount; chunk++) {
+      if (!have.has(chunk) && !this.local.has(chunk)) this.want(chunk);
+    }
   }
 
   get done(): boolean {
-    return this.wanted.size === 0 && this.asked.size === 0 && this.arrived.size === 0;
+    const { local, wanted, asked, arrived } = this;
+    return local.size === 0 && wanted.size === 0 && asked.size === 0 && arrived.size === 0;
+  }
+
+  /** What a chunk has on average. */
+  get meanBytes(): number {
+    return Math.ceil(this.sizes.sizeBytes / Math.max(1, this.sizes.chunkCount));
+  }
+
+  /** Neither here nor arrived. */
+  lacks(chunk: number): boolean {
+    return this.wanted.has(chunk) || this.asked.has(chunk) || this.local.has(chunk);
   }
 
   want(chunk: number): void {
@@ -51,6 +79,7 @@ export class Download {
   }
 
   ask(peer: string, chunk: number): void {
+    this.local.delete(chunk);
     this.wanted.delete(chunk);
     this.asked.set(chunk, [...(this.asked.get(chunk) ?? []), peer]);
   }

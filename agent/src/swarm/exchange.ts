@@ -7,7 +7,7 @@ import { type Control, ProtocolError } from "./frames.js";
 import type { Library } from "./library.js";
 import { ManifestFetcher } from "./manifest-fetcher.js";
 import type { Peer, PeerEvents } from "./peer.js";
-import type { Request } from "./requests.js";
+import type { BoundRequest } from "./requests.js";
 import { Scheduler, type Withdraw } from "./scheduler.js";
 import { Sharing } from "./sharing.js";
 import type { StatsBook } from "./stats.js";
@@ -271,7 +271,7 @@ export class Exchange {
   }
 
   /** Verifies, then writes, then shares. Never rejects. */
-  async #keep(peer: Peer, request: Request, bytes: Buffer, fallback: boolean): Promise<void> {
+  async #keep(peer: Peer, request: BoundRequest, bytes: Buffer, fallback: boolean): Promise<void> {
     const { stats, buffers } = this.#options;
     const { artifact: digest, chunk } = request;
     const transfer = this.#transfers.get(digest);
@@ -320,6 +320,7 @@ export class Exchange {
   #carryOut(): void {
     if (this.#closed) return;
     for (const { peer, request } of this.#scheduler.next(performance.now())) {
+      if (request.chunk === "any") continue;
       const artifact = digestToBytes(request.artifact);
       this.#peers.get(peer)?.ask({ id: request.id, artifact, chunk: request.chunk });
     }

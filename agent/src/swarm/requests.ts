@@ -1,3 +1,4 @@
+import type { Priority, Wanted } from "./priority.js";
 import { DeliveryRate } from "./rate.js";
 
 /** Milliseconds and bytes. */
@@ -21,11 +22,16 @@ export const LIMITS = {
 export interface Request {
   id: number;
   artifact: string;
-  chunk: number;
+  chunk: Wanted;
+  priority: Priority;
+  /** Of any chunk: what one has on average, until it is known which. */
   size: number;
   askedAt: number;
   deadline: number;
 }
+
+/** A request whose chunk is known. */
+export type BoundRequest = Request & { chunk: number };
 
 /**
  * What one neighbour owes us, how fast it is, and how much may be asked of it. Neither sends nor
@@ -70,16 +76,14 @@ export class PeerRequests {
     return (this.outstandingBytes / Math.max(1, this.rate.value)) * 1000;
   }
 
-  add(artifact: string, chunk: number, size: number, now: number): Request {
+  add(wanted: Pick<Request, "artifact" | "chunk" | "priority" | "size">, now: number): Request {
     if (this.open.size === 0) this.#progressAt = now;
-    this.outstandingBytes += size;
+    this.outstandingBytes += wanted.size;
     const expected = this.expectedMs();
     const allowed = Math.max(LIMITS.deadlineMs, expected === undefined ? 30_000 : expected * 4);
-    const request = {
+    const request: Request = {
+      ...wanted,
       id: this.#nextId,
-      artifact,
-      chunk,
-      size,
       askedAt: now,
       deadline: now + allowed,
     };
@@ -93,12 +97,26 @@ export class PeerRequests {
     return id > 0 && id < this.#nextId;
   }
 
+  find(artifact: string, chunk: number): Request | undefined {
+    for (const request of this.open.values()) {
+      if (request.artifact === artifact && request.chunk === chunk) return request;
+    }
+    return undefined;
+  }
+
   remove(id: number): Request | undefined {
     const request = this.open.get(id);
     if (request === undefined) return undefined;
     this.open.delete(id);
     this.outstandingBytes -= request.size;
     return request;
+  }
+
+  /** It is known now which chunk comes. */
+  bind(request: Request, chunk: number, size: number): void {
+    this.outstandingBytes += size - request.size;
+    request.chunk = chunk;
+    request.size = size;
   }
 
   progress(now: number): void {

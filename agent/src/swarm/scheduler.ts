@@ -1,14 +1,10 @@
 import { ChunkRefusal_Reason as Reason } from "@slipway/proto";
 import { Bitfield } from "../store/bitfield.js";
-import { type ChunkSizes, Download, type Holding } from "./download.js";
-import { pickChunk } from "./picker.js";
-import { LIMITS, PeerRequests, type Request } from "./requests.js";
-
-/** Ask a neighbour for a chunk. */
-export interface Ask {
-  peer: string;
-  request: Request;
-}
+import { type Ask, Asking, type SchedulerPeer } from "./asking.js";
+import { type ChunkSizes, Download, type DownloadOptions, type Holding } from "./download.js";
+import type { Priority } from "./priority.js";
+import { type BoundRequest, LIMITS, PeerRequests, type Request } from "./requests.js";
+import { TokenBucket } from "./token-bucket.js";
 
 /** Tell a neighbour not to send a chunk any more. */
 export interface Withdraw {
@@ -16,34 +12,40 @@ export interface Withdraw {
   requestId: number;
 }
 
-interface Peer {
-  id: string;
-  seeder: boolean;
-  requests: PeerRequests;
+export interface SchedulerOptions {
+  random?: () => number;
+  /** Bytes asked for, a second; no limit unless told. */
+  downBytesPerSecond?: number;
+  /** Ask seeders for any chunk, rather than for this peer's share by number. */
+  anyOfSeeders?: boolean;
 }
-
-/** At the end, so many chunks may be asked of a second neighbour; and no sooner than this. */
-const HEDGED_CHUNKS = 32;
-const HEDGE_MIN_MS = 250;
-/** So long it waits for others to come by their share, before it asks a seeder for that too. */
-const PATIENCE_MS = 250;
 
 /**
  * The single owner of what is fetched from whom. Pure: it gets events and the time, and answers
  * with what to ask; it neither sends nor receives, so a simulation can drive it.
  */
 export class Scheduler {
-  readonly counters = { hedges: 0, timeouts: 0 };
-  readonly #peers = new Map<string, Peer>();
+  readonly counters = { hedges: 0, timeouts: 0, duplicateBytes: 0 };
+  readonly #peers = new Map<string, SchedulerPeer>();
   readonly #downloads = new Map<string, Download>();
-  readonly #random: () => number;
-  readonly #self: string;
+  readonly #bucket: TokenBucket;
+  readonly #asking: Asking;
+  /** To be told with the next that expire. */
+  #withdrawn: Withdraw[] = [];
   #arrivedBytes = 0;
 
   /** `self` is this peer's id among the others'. */
-  constructor(self: string, random: () => number = Math.random) {
-    this.#self = self;
-    this.#random = random;
+  constructor(self: string, options: SchedulerOptions = {}) {
+    this.#bucket = new TokenBucket(options.downBytesPerSecond ?? Infinity);
+    this.#asking = new Asking({
+      self,
+      peers: this.#peers,
+      downloads: this.#downloads,
+      bucket: this.#bucket,
+      random: options.random ?? Math.random,
+      anyOfSeeders: options.anyOfSeeders ?? false,
+      onHedge: () => this.counters.hedges++,
+    });
   }
 
   get active(): boolean {
@@ -69,6 +71,7 @@ export class Scheduler {
     for (const download of this.#downloads.values()) {
       download.setHolding(id, undefined);
       download.fetchers.delete(id);
+      download.nothingNew.delete(id);
     }
     this.#peers.delete(id);
   }
@@ -83,8 +86,29 @@ export class Scheduler {
     this.#peers.get(id)?.requests.setSlow(slow);
   }
 
-  addDownload(digest: string, sizes: ChunkSizes, have: Bitfield): void {
-    this.#downloads.set(digest, new Download(digest, sizes, have));
+  addDownload(digest: string, sizes: ChunkSizes, have: Bitfield, options?: DownloadOptions): void {
+    this.#downloads.set(digest, new Download(digest, sizes, have, options));
+  }
+
+  /** Of what is asked from now on. */
+  setPriority(digest: string, priority: Priority): void {
+    const download = this.#downloads.get(digest);
+    if (download !== undefined) download.priority = priority;
+  }
+
+  /** A chunk that was looked for on this host is written from a local copy. */
+  found(digest: string, chunk: number): void {
+    const download = this.#downloads.get(digest);
+    if (download === undefined) return;
+    download.local.delete(chunk);
+    download.wanted.delete(chunk);
+    this.#withdrawn.push(...this.#withdraw(download, chunk));
+  }
+
+  /** A chunk that was looked for on this host is not there. */
+  want(digest: string, chunk: number): void {
+    const download = this.#downloads.get(digest);
+    if (download?.local.delete(chunk) === true) download.want(chunk);
   }
 
   removeDownload(digest: string): Withdraw[] {
@@ -96,7 +120,7 @@ export class Scheduler {
     for (const [peer, { requests }] of this.#peers) {
       for (const request of requests.open.values()) {
         if (request.artifact !== digest) continue;
-        requests.remove(request.id);
+        this.#drop(requests, request);
         withdrawn.push({ peer, requestId: request.id });
       }
     }
@@ -147,40 +171,56 @@ export class Scheduler {
     this.#peers.get(id)?.requests.progress(now);
   }
 
+  /**
+   * The size to expect of a chunk that begins to come in; it is known now what a request for any
+   * brings. "old" if it is no longer wanted, undefined if it was never asked for so.
+   */
+  begins(id: string, requestId: number, chunk: number): number | "old" | undefined {
+    const request = this.lookUp(id, requestId);
+    if (typeof request !== "object") return request;
+    const download = this.#downloads.get(request.artifact);
+    if (download === undefined || chunk >= download.sizes.chunkCount) return undefined;
+    if (request.chunk !== "any") return request.chunk === chunk ? request.size : undefined;
+    const size = download.sizes.sizeOf(chunk);
+    if (!download.lacks(chunk)) {
+      this.#giveUp(id, request);
+      this.counters.duplicateBytes += size;
+      return "old";
+    }
+    this.#bucket.take(size - request.size);
+    this.#peers.get(id)?.requests.bind(request, chunk, size);
+    download.ask(id, chunk);
+    return size;
+  }
+
   /** A chunk is whole, still to be verified; others need not send it any more. */
   arrived(
     id: string,
     requestId: number,
     now: number,
-  ): { request: Request; withdraw: Withdraw[] } | undefined {
+  ): { request: BoundRequest; withdraw: Withdraw[] } | undefined {
     const peer = this.#peers.get(id);
-    const request = peer?.requests.remove(requestId);
-    if (peer === undefined || request === undefined) return undefined;
+    const request = peer?.requests.open.get(requestId);
+    if (peer === undefined || request === undefined || !isBound(request)) return undefined;
+    peer.requests.remove(requestId);
     peer.requests.delivered(request, now);
     const download = this.#downloads.get(request.artifact);
     if (download === undefined) return undefined;
-    const withdraw: Withdraw[] = [];
-    for (const other of download.asked.get(request.chunk) ?? []) {
-      const duplicate = this.#openRequest(other, request);
-      if (duplicate === undefined) continue;
-      this.#peers.get(other)?.requests.remove(duplicate.id);
-      withdraw.push({ peer: other, requestId: duplicate.id });
-    }
-    download.asked.delete(request.chunk);
+    const withdraw = this.#withdraw(download, request.chunk);
     download.arrived.add(request.chunk);
     this.#arrivedBytes += request.size;
     return { request, withdraw };
   }
 
   /** A chunk that arrived is verified and written. */
-  stored(request: Request): void {
+  stored(request: BoundRequest): void {
     if (this.#downloads.get(request.artifact)?.arrived.delete(request.chunk) === true) {
       this.#arrivedBytes -= request.size;
     }
   }
 
   /** A chunk that arrived is none: wanted again. */
-  spoiled(request: Request): void {
+  spoiled(request: BoundRequest): void {
     const download = this.#downloads.get(request.artifact);
     if (download?.arrived.delete(request.chunk) !== true) return;
     this.#arrivedBytes -= request.size;
@@ -199,6 +239,10 @@ export class Scheduler {
     const download = this.#downloads.get(request.artifact);
     const holding = download?.holdings.get(id);
     if (download === undefined || holding === undefined) return;
+    if (request.chunk === "any") {
+      download.nothingNew.set(id, now);
+      return;
+    }
     const rest = new Bitfield(download.sizes.chunkCount);
     for (let chunk = 0; chunk < rest.size; chunk++) {
       if (chunk !== request.chunk && download.hasChunk(id, chunk)) rest.set(chunk);
@@ -208,7 +252,8 @@ export class Scheduler {
 
   /** Gives up what is late, and demotes those who are. */
   expire(now: number): Withdraw[] {
-    const withdrawn: Withdraw[] = [];
+    const withdrawn = this.#withdrawn;
+    this.#withdrawn = [];
     for (const [peer, { requests }] of this.#peers) {
       const overdue = requests.overdue(now);
       for (const request of overdue) {
@@ -223,120 +268,35 @@ export class Scheduler {
 
   /** What to ask now. */
   next(now: number): Ask[] {
-    const asks: Ask[] = [];
-    let budget = LIMITS.budgetBytes - this.#arrivedBytes;
-    for (const { requests } of this.#peers.values()) budget -= requests.outstandingBytes;
-    const peers = this.#inOrder(now);
-    for (let asked = true; asked && budget > 0;) {
-      asked = false;
-      // One chunk a round for each, so that no one's window takes all of a small artifact.
-      for (const peer of peers) {
-        if (budget <= 0 || !peer.requests.hasRoom(now)) continue;
-        const ask = this.#choose(peer, now);
-        if (ask === undefined) continue;
-        asks.push(ask);
-        budget -= ask.request.size;
-        asked = true;
-      }
-    }
-    return asks;
-  }
-
-  /** Peers before seeders, the demoted last. */
-  #inOrder(now: number): Peer[] {
-    const order = (peer: Peer): number =>
-      (peer.requests.demoted(now) ? 2 : 0) + (peer.seeder ? 1 : 0);
-    return [...this.#peers.values()].sort((a, b) => order(a) - order(b));
-  }
-
-  #choose(peer: Peer, now: number): Ask | undefined {
-    for (const download of this.#downloads.values()) {
-      if (!download.holdings.has(peer.id)) continue;
-      const chunk = this.#pick(peer, download, now) ?? this.#hedge(peer, download, now);
-      if (chunk === undefined) continue;
-      const size = download.sizes.sizeOf(chunk);
-      download.ask(peer.id, chunk);
-      return { peer: peer.id, request: peer.requests.add(download.digest, chunk, size, now) };
-    }
-    return undefined;
-  }
-
-  #pick(peer: Peer, download: Download, now: number): number | undefined {
-    if (download.wanted.size === 0) return undefined;
-    const healthy = [...this.#peers.values()].filter(
-      (other) => download.holdings.has(other.id) && !other.requests.demoted(now),
-    );
-    const healthyPeers = healthy.filter((other) => !other.seeder);
-    const demoted = peer.requests.demoted(now);
-    const share = this.#share(download);
-    const chunk = pickChunk({
-      wanted: download.wanted,
-      holders: download.holders,
-      peersHave: (chunk) => healthyPeers.some(({ id }) => download.hasChunk(id, chunk)),
-      // Of somebody demoted, only what nobody better has.
-      has: (chunk) =>
-        download.hasChunk(peer.id, chunk) &&
-        !(demoted && healthy.some(({ id }) => download.hasChunk(id, chunk))),
-      seeder: peer.seeder,
-      othersToo: this.#othersAreSlow(peer, download, now),
-      share,
-      random: this.#random,
-    });
-    const own = chunk !== undefined && chunk % share.of === share.rank;
-    if (own && peer.seeder) download.ownShareAt = now;
-    return chunk;
-  }
-
-  /** End game: a chunk that somebody owes for longer than it should take. */
-  #hedge(peer: Peer, download: Download, now: number): number | undefined {
-    if (download.wanted.size > 0 || download.asked.size > HEDGED_CHUNKS) return undefined;
-    if (peer.requests.demoted(now)) return undefined;
-    for (const [chunk, [owing, ...more]] of download.asked) {
-      if (owing === undefined || owing === peer.id || more.length > 0) continue;
-      if (!download.hasChunk(peer.id, chunk)) continue;
-      const requests = this.#peers.get(owing)?.requests;
-      const request = [...(requests?.open.values() ?? [])].find(
-        (open) => open.artifact === download.digest && open.chunk === chunk,
-      );
-      if (requests === undefined || request === undefined) continue;
-      const expected = Math.max(HEDGE_MIN_MS, (requests.expectedMs() ?? 1_000) * 2);
-      if (now - request.askedAt < expected) continue;
-      this.counters.hedges++;
-      return chunk;
-    }
-    return undefined;
-  }
-
-  /**
-   * What others fetch they will share: to ask a seeder for it too is worth it only if they come by
-   * it more slowly than this peer would.
-   */
-  #othersAreSlow(seeder: Peer, download: Download, now: number): boolean {
-    if (download.fetchers.size === 0) return true;
-    if (now - download.ownShareAt < PATIENCE_MS) return false;
-    return download.news.read(now) * 2 < (seeder.requests.rate.value ?? Infinity);
-  }
-
-  /** This peer's place among those that fetch the artifact, as far as it knows them. */
-  #share(download: Download): { rank: number; of: number } {
-    let rank = 0;
-    let of = 1;
-    for (const id of download.fetchers) {
-      of++;
-      if (id < this.#self) rank++;
-    }
-    return { rank, of };
+    return this.#asking.next(now, LIMITS.budgetBytes - this.#arrivedBytes);
   }
 
   #giveUp(peer: string, request: Request): void {
-    this.#peers.get(peer)?.requests.remove(request.id);
-    this.#downloads.get(request.artifact)?.unask(peer, request.chunk);
+    const requests = this.#peers.get(peer)?.requests;
+    if (requests !== undefined) this.#drop(requests, request);
+    if (isBound(request)) this.#downloads.get(request.artifact)?.unask(peer, request.chunk);
   }
 
-  #openRequest(peer: string, like: Request): Request | undefined {
-    for (const request of this.#peers.get(peer)?.requests.open.values() ?? []) {
-      if (request.artifact === like.artifact && request.chunk === like.chunk) return request;
-    }
-    return undefined;
+  #drop(requests: PeerRequests, request: Request): void {
+    requests.remove(request.id);
+    this.#bucket.take(-request.size);
   }
+
+  /** Nobody need send this chunk any more. */
+  #withdraw(download: Download, chunk: number): Withdraw[] {
+    const withdraw: Withdraw[] = [];
+    for (const peer of download.asked.get(chunk) ?? []) {
+      const requests = this.#peers.get(peer)?.requests;
+      const request = requests?.find(download.digest, chunk);
+      if (requests === undefined || request === undefined) continue;
+      this.#drop(requests, request);
+      withdraw.push({ peer, requestId: request.id });
+    }
+    download.asked.delete(chunk);
+    return withdraw;
+  }
+}
+
+function isBound(request: Request): request is BoundRequest {
+  return request.chunk !== "any";
 }

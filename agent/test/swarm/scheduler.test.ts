@@ -4,7 +4,8 @@ import * as assert from "uvu/assert";
 import { Bitfield } from "../../src/store/bitfield.js";
 import type { ChunkSizes } from "../../src/swarm/download.js";
 import { LIMITS } from "../../src/swarm/requests.js";
-import { type Ask, Scheduler } from "../../src/swarm/scheduler.js";
+import type { Ask } from "../../src/swarm/asking.js";
+import { Scheduler } from "../../src/swarm/scheduler.js";
 
 const MiB = 1024 * 1024;
 const D = "artifact";
@@ -35,7 +36,7 @@ function setUp(
   peers: Record<string, readonly number[] | "seeder" | "all">,
   bytes = MiB,
 ) {
-  const scheduler = new Scheduler("self", seeded(1));
+  const scheduler = new Scheduler("self", { random: seeded(1) });
   scheduler.addDownload(D, sized(chunks, bytes), new Bitfield(chunks));
   for (const [id, holds] of Object.entries(peers)) {
     scheduler.addPeer(id, holds === "seeder");
@@ -45,7 +46,7 @@ function setUp(
   return scheduler;
 }
 
-const chunksOf = (asks: readonly Ask[], peer?: string): number[] =>
+const chunksOf = (asks: readonly Ask[], peer?: string) =>
   asks.filter((ask) => peer === undefined || ask.peer === peer).map((ask) => ask.request.chunk);
 
 /** Lets a chunk arrive and be stored. */
@@ -57,14 +58,14 @@ function deliver(scheduler: Scheduler, ask: Ask, now: number) {
 
 test("asks for each chunk once, of somebody who has it, and knows when it is done", () => {
   const scheduler = setUp(6, { a: [0, 1, 2], b: [2, 3, 4, 5] });
-  const got = new Set<number>();
+  const got = new Set<unknown>();
   for (let now = 0; !scheduler.isDone(D); now += 10) {
     const asks = scheduler.next(now);
     assert.ok(asks.length > 0);
     for (const ask of asks) {
       assert.not(got.has(ask.request.chunk));
       got.add(ask.request.chunk);
-      assert.ok(ask.peer === "a" ? ask.request.chunk <= 2 : ask.request.chunk >= 2);
+      assert.ok(ask.peer === "a" ? Number(ask.request.chunk) <= 2 : Number(ask.request.chunk) >= 2);
       deliver(scheduler, ask, now + 5);
     }
   }
@@ -76,7 +77,7 @@ test("the rarest chunks first", () => {
   const scheduler = setUp(8, { a: all, b: all.slice(2), c: all.slice(2), d: all.slice(2) });
   const asked = chunksOf(scheduler.next(0), "a");
   assert.equal(
-    asked.sort((x, y) => x - y),
+    asked.sort((x, y) => Number(x) - Number(y)),
     [0, 1],
   );
 });
@@ -199,13 +200,13 @@ test("wrong bytes make a chunk wanted again", () => {
 });
 
 test("of a seeder: one's own share, and what others have only if they are slow", () => {
-  const scheduler = new Scheduler("m", seeded(3));
+  const scheduler = new Scheduler("m", { random: seeded(3) });
   scheduler.addPeer("seeder", true);
   for (const id of ["a", "z"]) scheduler.addPeer(id, false);
   scheduler.addDownload(D, sized(30), new Bitfield(30));
   scheduler.setHolding("seeder", D, "all");
   for (const id of ["a", "z"]) scheduler.setFetching(id, D, true);
-  const asked: number[] = [];
+  const asked: unknown[] = [];
   for (let now = 0; now < 100; now++) {
     for (const ask of scheduler.next(now)) {
       asked.push(ask.request.chunk);
@@ -214,7 +215,7 @@ test("of a seeder: one's own share, and what others have only if they are slow",
   }
   // Second of a, m, z: every third chunk, from 1 on.
   assert.equal(
-    asked.sort((x, y) => x - y),
+    asked.sort((x, y) => Number(x) - Number(y)),
     [1, 4, 7, 10, 13, 16, 19, 22, 25, 28],
   );
   // The others come by nothing: after a while this one helps itself.
@@ -233,6 +234,76 @@ test("removing a download takes back what was asked for it, and nothing else", (
   assert.equal(scheduler.removeDownload(D), []);
 });
 
+test("any chunk is asked of a seeder, which binds it; then by number", () => {
+  const scheduler = new Scheduler("self", { random: seeded(1), anyOfSeeders: true });
+  scheduler.addDownload(D, sized(3), new Bitfield(3));
+  scheduler.addPeer("seeder", true);
+  scheduler.setHolding("seeder", D, "all");
+  const [first, second, ...more] = scheduler.next(0);
+  assert.ok(first !== undefined && second !== undefined && more.length === 0);
+  assert.is(first.request.chunk, "any");
+  assert.is(scheduler.arrived("seeder", first.request.id, 1), undefined, "bytes before a header");
+  assert.is(scheduler.begins("seeder", first.request.id, 3), undefined, "no such chunk");
+  assert.is(scheduler.begins("seeder", first.request.id, 2), MiB);
+  assert.is(scheduler.begins("seeder", 77, 2), undefined, "never asked");
+  assert.is(deliver(scheduler, first, 2)?.request.chunk, 2);
+  assert.is(scheduler.begins("seeder", second.request.id, 2), "old", "it is here already");
+  assert.is(scheduler.counters.duplicateBytes, MiB);
+  for (const { peer, request } of scheduler.next(3)) {
+    scheduler.refused(peer, request.id, Reason.NOTHING_NEW, 3);
+  }
+  assert.equal(new Set(chunksOf(scheduler.next(4))), new Set([0, 1]));
+});
+
+test("what is looked for on this host is asked for only when it is not there", () => {
+  const scheduler = new Scheduler("self", { random: seeded(1) });
+  scheduler.addDownload(D, sized(3), new Bitfield(3), { except: new Set([0, 1]) });
+  scheduler.addPeer("a", false);
+  scheduler.setHolding("a", D, "all");
+  for (const ask of scheduler.next(0)) {
+    assert.is(ask.request.chunk, 2);
+    deliver(scheduler, ask, 1);
+  }
+  assert.equal(scheduler.next(2), []);
+  scheduler.found(D, 0);
+  assert.not(scheduler.isDone(D));
+  scheduler.want(D, 1);
+  assert.equal(chunksOf(scheduler.next(3)), [1]);
+  scheduler.found(D, 1);
+  assert.ok(scheduler.isDone(D));
+  assert.is(scheduler.expire(4).length, 1, "what was asked for is taken back");
+});
+
+test("higher priorities are asked for first", () => {
+  const scheduler = setUp(4, { a: "all" });
+  scheduler.addDownload("other", sized(4), new Bitfield(4), { priority: "urgent" });
+  scheduler.setHolding("a", "other", "all");
+  const first = scheduler.next(0);
+  assert.ok(first.every(({ request }) => request.artifact === "other"));
+  scheduler.setPriority("other", "background");
+  for (const ask of first) deliver(scheduler, ask, 1);
+  assert.equal(
+    scheduler.next(2).map(({ request }) => request.artifact),
+    [D, D, D, D, "other", "other"],
+  );
+});
+
+test("the cap on what is asked for holds within 5 % over ten seconds", () => {
+  const cap = 8 * MiB;
+  const scheduler = new Scheduler("self", { random: seeded(1), downBytesPerSecond: cap });
+  scheduler.addDownload(D, sized(1_000), new Bitfield(1_000));
+  scheduler.addPeer("a", false);
+  scheduler.setHolding("a", D, "all");
+  let bytes = 0;
+  for (let now = 0; now < 10_000; now += 10) {
+    for (const ask of scheduler.next(now)) {
+      bytes += ask.request.size;
+      deliver(scheduler, ask, now + 1);
+    }
+  }
+  assert.ok(Math.abs(bytes / (cap * 10) - 1) < 0.05, `${bytes / 10} bytes a second`);
+});
+
 test("holdings that don't fit are refused", () => {
   const scheduler = setUp(3, { a: "all" });
   assert.throws(() => scheduler.setHolding("a", D, new Bitfield(4)), /3 chunks/);
@@ -243,7 +314,7 @@ test("holdings that don't fit are refused", () => {
 test("whatever happens, every chunk comes in the end and nothing is owed for ever", () => {
   for (let seed = 1; seed <= 30; seed++) {
     const random = seeded(seed);
-    const scheduler = new Scheduler("self", random);
+    const scheduler = new Scheduler("self", { random });
     const chunks = 1 + Math.floor(random() * 60);
     scheduler.addDownload(
       D,

@@ -239,6 +239,8 @@ export enum ChunkRefusal_Reason {
   NOT_HELD = 1,
   BUSY = 2,
   READ_FAILED = 3,
+  /** NOTHING_NEW - Any chunk was asked for, and every one is with somebody else already, or on its way there. */
+  NOTHING_NEW = 4,
   UNRECOGNIZED = -1,
 }
 
@@ -256,6 +258,9 @@ export function chunkRefusal_ReasonFromJSON(object: any): ChunkRefusal_Reason {
     case 3:
     case "REASON_READ_FAILED":
       return ChunkRefusal_Reason.READ_FAILED;
+    case 4:
+    case "REASON_NOTHING_NEW":
+      return ChunkRefusal_Reason.NOTHING_NEW;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -273,6 +278,8 @@ export function chunkRefusal_ReasonToJSON(object: ChunkRefusal_Reason): string {
       return "REASON_BUSY";
     case ChunkRefusal_Reason.READ_FAILED:
       return "REASON_READ_FAILED";
+    case ChunkRefusal_Reason.NOTHING_NEW:
+      return "REASON_NOTHING_NEW";
     case ChunkRefusal_Reason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
