@@ -1,0 +1,89 @@
+import { createHash } from "node:crypto";
+
+/** How long chunks are, in bytes. */
+export interface CutSizes {
+  /** No chunk but the last is shorter. */
+  min: number;
+  /** From here on a chunk's end is found more easily, so that most are about this long. */
+  normal: number;
+  /** No chunk is longer. */
+  max: number;
+}
+
+/**
+ * An edit costs its own bytes and about one chunk, so chunks should be small; each costs 34 bytes
+ * of manifest, a request and a hash of its own, so they should be large. At 1 MiB on average an
+ * artifact of 10 GiB has a manifest of 0.4 MB. The least and the most bound what a hostile or a
+ * monotonous content can do.
+ */
+export const CUT_SIZES: CutSizes = {
+  min: 512 * 1024,
+  normal: 1024 * 1024,
+  max: 2048 * 1024,
+};
+
+/** One place in 2^20 before the normal length and one in 2^17 after it: 1 MiB on average. */
+const STRICT_MASK = 0xfffff000 | 0;
+const LOOSE_MASK = 0xffff8000 | 0;
+/** The rolling hash has 32 bits and loses one with each byte. */
+const WINDOW_BYTES = 32;
+
+/**
+ * Finds the ends of chunks by what is there (a gear hash of the last 32 bytes has its upper bits
+ * zero), so that an insertion moves the ends near it and no other. The same content is cut in the
+ * same places for ever: digests depend on it.
+ */
+export class Cutter {
+  readonly #sizes: CutSizes;
+  /** Of the chunk so far. */
+  #length = 0;
+  #hash = 0;
+
+  constructor(sizes: CutSizes) {
+    this.#sizes = sizes;
+  }
+
+  /**
+   * Goes on with the content from `block[from]`. Returns the index after the chunk's last byte, or
+   * undefined if the chunk does not end in this block.
+   */
+  cut(block: Uint8Array, from: number): number | undefined {
+    const { min, normal, max } = this.#sizes;
+    // Where in the block the chunk began, which may be before it.
+    const start = from - this.#length;
+    const within = (length: number): number => Math.min(block.length, start + length);
+    const skipped = Math.max(from, within(min - WINDOW_BYTES));
+    const warmed = this.#roll(block, skipped, within(min - 1), 0);
+    const strict = this.#roll(block, warmed, within(normal), STRICT_MASK);
+    if (strict < 0) return this.#end(-strict);
+    const loose = this.#roll(block, strict, within(max), LOOSE_MASK);
+    if (loose < 0) return this.#end(-loose);
+    this.#length = loose - start;
+    return this.#length === max ? this.#end(loose) : undefined;
+  }
+
+  #end(at: number): number {
+    this.#length = 0;
+    this.#hash = 0;
+    return at;
+  }
+
+  /**
+   * Hashes up to `end`, and returns it; or minus the index after a byte where the mask's bits are
+   * all zero. With an empty mask there is no such place.
+   */
+  #roll(block: Uint8Array, from: number, end: number, mask: number): number {
+    let hash = this.#hash;
+    for (let at = from; at < end; at++) {
+      hash = ((hash << 1) + (GEAR[block[at] as number] as number)) | 0;
+      if ((hash & mask) === 0 && mask !== 0) return -(at + 1);
+    }
+    this.#hash = hash;
+    return Math.max(from, end);
+  }
+}
+
+/** A number for each byte: the first four of the SHA-256 of "slipway gear" and that byte. */
+const GEAR = Int32Array.from({ length: 256 }, (_, byte) =>
+  createHash("sha256").update("slipway gear").update(Uint8Array.of(byte)).digest().readInt32BE(0),
+);
