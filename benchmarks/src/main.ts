@@ -1,26 +1,78 @@
+import process from "node:process";
 import { parseArgs } from "node:util";
+import { SkippedError } from "./skipped.js";
 import { submitToLease } from "./submit-to-lease.js";
 import { swarmPair } from "./swarm/swarm-pair.js";
+import { swarmRack } from "./swarm/swarm-rack.js";
 
-/** One benchmark: its figures by name; a peer's or a physical limit's under `beside`. */
-export type Figures = Record<string, number | string | Record<string, number>>;
+/** One benchmark: its figures by name; a peer's or a physical limit's in a record of their own. */
+export interface Figures {
+  [name: string]: number | string | Figures;
+}
 
-const benchmarks: Record<string, () => Promise<Figures>> = {
+/** What a benchmark may be told; each takes what means something to it. */
+export interface BenchmarkOptions {
+  hosts?: string;
+  mbit?: string;
+  mib?: string;
+  runs?: string;
+  /** Names of other programs to measure, separated by commas. */
+  peers?: string;
+  encryption?: string;
+  /** Where the swarm's peers leave profiles. */
+  profile?: string;
+  /** Where files are put meanwhile. */
+  dir?: string;
+  /** SIGINT or SIGTERM came: clean up. */
+  signal: AbortSignal;
+}
+
+const benchmarks: Record<string, (options: BenchmarkOptions) => Promise<Figures>> = {
   "submit-to-lease": submitToLease,
   "swarm-pair": swarmPair,
+  "swarm-rack": swarmRack,
 };
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,
-  options: { json: { type: "boolean", default: false } },
+  options: {
+    json: { type: "boolean", default: false },
+    hosts: { type: "string" },
+    mbit: { type: "string" },
+    mib: { type: "string" },
+    runs: { type: "string" },
+    peers: { type: "string" },
+    encryption: { type: "string" },
+    profile: { type: "string" },
+    dir: { type: "string" },
+  },
 });
 const [name = ""] = positionals;
 const benchmark = benchmarks[name];
 if (benchmark === undefined) {
   const known = Object.keys(benchmarks).join(", ");
-  console.error(`usage: npm run bench -- NAME [--json]\nNAME is one of: ${known}`);
+  console.error(`usage: npm run bench -- NAME [options] [--json]\nNAME is one of: ${known}`);
   process.exit(2);
 }
-const figures = await benchmark();
-if (values.json) console.log(JSON.stringify(figures));
-else console.table(figures);
+const stop = new AbortController();
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  process.once(signal, () => stop.abort(new Error(`stopped by ${signal}`)));
+}
+try {
+  const figures = await benchmark({ ...values, signal: stop.signal });
+  if (values.json) console.log(JSON.stringify(figures));
+  else print(figures);
+} catch (error) {
+  if (!(error instanceof SkippedError) && !stop.signal.aborted) throw error;
+  console.error(error instanceof SkippedError ? `SKIPPED: ${error.message}` : "stopped");
+  process.exit(error instanceof SkippedError ? 3 : 130);
+}
+
+function print(figures: Figures, of = name): void {
+  const own = Object.entries(figures).filter(([, value]) => typeof value !== "object");
+  console.log(of);
+  console.table(Object.fromEntries(own));
+  for (const [key, value] of Object.entries(figures)) {
+    if (typeof value === "object") print(value, `${of} ${key}`);
+  }
+}

@@ -20,12 +20,22 @@ export interface PeerConfig extends Pick<SwarmOptions, "listen" | "bootstrap" | 
   /** A seeder's file and manifest; without it the peer fetches into `dir`. */
   seed?: { file: string; manifest: string };
   dir: string;
+  /** It is ready once it has so many; a seeder is at once. */
+  neighbours: number;
 }
 
 /** What a peer tells. Times in milliseconds, processor time in seconds, memory in bytes. */
 export type PeerMessage =
   | { kind: "ready" }
-  | { kind: "done"; transferMs: number; syncedMs: number; cpuSeconds: number; rssBytes: number }
+  | {
+      kind: "done";
+      transferMs: number;
+      syncedMs: number;
+      /** By Date.now. */
+      endedAt: number;
+      cpuSeconds: number;
+      rssBytes: number;
+    }
   | { kind: "usage"; cpuSeconds: number; rssBytes: number; bytesSent: number };
 
 /** What a peer is told later. */
@@ -52,23 +62,36 @@ process.on("message", (order: PeerOrder) => {
     return;
   }
   before = process.cpuUsage();
-  if (config.seed === undefined) void fetchIt();
+  if (config.seed !== undefined) return;
+  fetchIt().catch((error: unknown) => {
+    if (leaving) return;
+    console.error(error);
+    process.exit(1);
+  });
 });
-process.on("disconnect", () => void swarm.close().then(() => process.exit(0)));
+let leaving = false;
+process.on("disconnect", () => {
+  leaving = true;
+  void swarm.close().then(() => process.exit(0));
+});
 const poll = setInterval(() => {
-  if (config.seed === undefined && swarm.stats.neighbours === 0) return;
+  if (config.seed === undefined && swarm.stats.neighbours < config.neighbours) return;
   clearInterval(poll);
   say({ kind: "ready" });
 }, 20);
 
 async function fetchIt(): Promise<void> {
+  const startedAt = Date.now();
   const start = performance.now();
   let transferMs = 0;
   const signal = AbortSignal.timeout(600_000);
   for await (const { bytesDone, total } of swarm.fetch(config.digest, { store, signal })) {
-    if (bytesDone === total && transferMs === 0) transferMs = performance.now() - start;
+    // Before the manifest is here both are 0.
+    if (total > 0 && bytesDone === total && transferMs === 0)
+      transferMs = performance.now() - start;
   }
-  say({ kind: "done", transferMs, syncedMs: performance.now() - start, ...usage() });
+  const syncedMs = performance.now() - start;
+  say({ kind: "done", transferMs, syncedMs, endedAt: startedAt + transferMs, ...usage() });
 }
 
 function usage(): { cpuSeconds: number; rssBytes: number } {

@@ -1,12 +1,11 @@
-import { randomBytes } from "node:crypto";
-import { mkdtemp, open, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { artifactDigest, chunkFile } from "@slipway/agent/swarm";
-import type { Figures } from "../main.js";
+import type { BenchmarkOptions, Figures } from "../main.js";
 import { median, round } from "../statistics.js";
+import { makeArtifact } from "./artifact.js";
 import { rawTcpMbPerS } from "./raw-tcp.js";
-import { type Artifact, runSwarm, type SwarmRun, writeManifest } from "./swarm-run.js";
+import { runSwarm, type SwarmRun } from "./swarm-run.js";
 
 const RUNS = 3;
 const MIB = 1024 * 1024;
@@ -16,7 +15,7 @@ const SIZE_BYTES = 1024 * MIB;
  * One seeder and one host on loopback: found, verified, written and (after the time is taken) synced;
  * encrypted, and over plain TCP. Beside it, what plain TCP between two Node processes moves.
  */
-export async function swarmPair(): Promise<Figures> {
+export async function swarmPair({ profile }: BenchmarkOptions): Promise<Figures> {
   const dir = await mkdtemp(path.join(tmpdir(), "slipway-bench-"));
   try {
     const artifact = await makeArtifact(dir, SIZE_BYTES);
@@ -29,7 +28,7 @@ export async function swarmPair(): Promise<Figures> {
         ["none", plain],
       ] as const) {
         const own = path.join(dir, `${encryption}-${run}`);
-        runs.push(await runSwarm({ artifact, hosts: 1, encryption, dir: own }));
+        runs.push(await runSwarm({ artifact, hosts: 1, encryption, dir: own, profile }));
         await rm(own, { recursive: true });
       }
       tcp.push(await rawTcpMbPerS(artifact.file));
@@ -60,16 +59,4 @@ function figuresOf(runs: readonly SwarmRun[]) {
     cpu_s_per_gb_receive: of((_, { cpuSeconds }) => cpuSeconds / gb),
     rss_max_mb: of((run, host) => Math.max(run.seeder.rssBytes, host.rssBytes) / 1e6),
   };
-}
-
-/** A file of random bytes, with its manifest. */
-async function makeArtifact(dir: string, sizeBytes: number): Promise<Artifact> {
-  const name = path.join(dir, "artifact");
-  const file = await open(name, "w");
-  for (let written = 0; written < sizeBytes; written += MIB) await file.write(randomBytes(MIB));
-  await file.sync();
-  await file.close();
-  const manifest = await chunkFile(name);
-  const digest = artifactDigest(manifest);
-  return { file: name, manifest: await writeManifest(name, manifest), digest, sizeBytes };
 }

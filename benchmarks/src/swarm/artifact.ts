@@ -1,0 +1,28 @@
+import { randomBytes } from "node:crypto";
+import { open, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { artifactDigest, chunkFile } from "@slipway/agent/swarm";
+
+const MIB = 1024 * 1024;
+
+/** A file to spread, and its manifest. */
+export interface Artifact {
+  file: string;
+  manifest: string;
+  digest: string;
+  sizeBytes: number;
+}
+
+/** A file of random bytes, with its manifest. */
+export async function makeArtifact(dir: string, sizeBytes: number): Promise<Artifact> {
+  const name = path.join(dir, "artifact");
+  const file = await open(name, "w");
+  for (let written = 0; written < sizeBytes; written += MIB) {
+    await file.write(randomBytes(Math.min(MIB, sizeBytes - written)));
+  }
+  await file.sync();
+  await file.close();
+  const manifest = await chunkFile(name);
+  await writeFile(`${name}.manifest`, manifest);
+  return { file: name, manifest: `${name}.manifest`, digest: artifactDigest(manifest), sizeBytes };
+}

@@ -1,0 +1,44 @@
+import { access, constants, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { makeArtifact } from "../artifact.js";
+import type { Course } from "./contender.js";
+import { OWN_PREFIX, removeLeftOvers } from "./left-overs.js";
+import { RackNetwork, needRack } from "./network.js";
+import type { RackOptions } from "./rack-options.js";
+
+/** Builds a rack with an artifact, and takes it down again whatever happens. */
+export async function onRack<T>(
+  options: RackOptions,
+  use: (course: Course) => Promise<T>,
+): Promise<T> {
+  const { hosts, bitsPerSecond, sizeBytes, signal } = options;
+  await needRack();
+  const scratch = options.dir ?? (await memory());
+  await removeLeftOvers(scratch);
+  const dir = await mkdtemp(path.join(scratch, OWN_PREFIX));
+  try {
+    const network = await RackNetwork.create({ hosts: hosts + 1, bitsPerSecond, services: 1 });
+    try {
+      const artifact = await makeArtifact(dir, sizeBytes);
+      return await use({ network, hosts, artifact, dir: path.join(dir, "run"), signal });
+    } finally {
+      await network.remove();
+    }
+  } finally {
+    await rm(dir, { recursive: true, force: true, maxRetries: 3 });
+  }
+}
+
+/**
+ * Memory, where there is a file system of it: hosts have a disk each, and the one disk of this
+ * machine would be the bottleneck of them all.
+ */
+async function memory(): Promise<string> {
+  try {
+    await access("/dev/shm", constants.W_OK);
+    return "/dev/shm";
+  } catch {
+    return tmpdir();
+  }
+}
