@@ -4,6 +4,7 @@ import path from "node:path";
 import type { BenchmarkOptions, Figures } from "../main.js";
 import { median, round } from "../statistics.js";
 import { makeArtifact } from "./artifact.js";
+import { hyperswarmStreamMbPerS } from "./hyperswarm-stream.js";
 import { rawTcpMbPerS } from "./raw-tcp.js";
 import { runSwarm, type SwarmRun } from "./swarm-run.js";
 
@@ -13,7 +14,8 @@ const SIZE_BYTES = 1024 * MIB;
 
 /**
  * One seeder and one host on loopback: found, verified, written and (after the time is taken) synced;
- * encrypted, and over plain TCP. Beside it, what plain TCP between two Node processes moves.
+ * encrypted, and over plain TCP. Beside it, what plain TCP between two Node processes moves, and one
+ * stream of Hyperswarm's.
  */
 export async function swarmPair({ profile }: BenchmarkOptions): Promise<Figures> {
   const dir = await mkdtemp(path.join(tmpdir(), "slipway-bench-"));
@@ -22,6 +24,7 @@ export async function swarmPair({ profile }: BenchmarkOptions): Promise<Figures>
     const encrypted: SwarmRun[] = [];
     const plain: SwarmRun[] = [];
     const tcp: number[] = [];
+    const stream: number[] = [];
     for (let run = 0; run < RUNS; run++) {
       for (const [encryption, runs] of [
         ["tls-psk", encrypted],
@@ -32,6 +35,7 @@ export async function swarmPair({ profile }: BenchmarkOptions): Promise<Figures>
         await rm(own, { recursive: true });
       }
       tcp.push(await rawTcpMbPerS(artifact.file));
+      stream.push(await hyperswarmStreamMbPerS());
     }
     const figures = figuresOf(encrypted);
     const plainFigures = figuresOf(plain);
@@ -41,7 +45,11 @@ export async function swarmPair({ profile }: BenchmarkOptions): Promise<Figures>
       plain_cpu_s_per_gb_send: plainFigures.cpu_s_per_gb_send,
       plain_cpu_s_per_gb_receive: plainFigures.cpu_s_per_gb_receive,
       vs_tcp: round(figures.mb_per_s / median(tcp)),
-      beside: { tcp_mb_per_s: Math.round(median(tcp)) },
+      vs_hyperswarm_stream: round(figures.mb_per_s / median(stream)),
+      beside: {
+        tcp_mb_per_s: Math.round(median(tcp)),
+        hyperswarm_stream_mb_per_s: Math.round(median(stream)),
+      },
     };
   } finally {
     await rm(dir, { recursive: true, force: true });
