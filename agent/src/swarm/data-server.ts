@@ -32,6 +32,8 @@ export interface DataServerOptions {
   sender: Omit<ChunkSenderOptions, "sink" | "onError">;
   log: Logger;
   onProtocolError: (peer: string, error: ProtocolError) => void;
+  /** The peer closed a connection, or its process ended. */
+  onClosed: (peer: string) => void;
 }
 
 /** Where peers that know a fresh secret fetch chunks from. */
@@ -165,7 +167,10 @@ export class DataServer {
         this.#options.onProtocolError(peer, error);
       }
     };
-    socket.on("close", () => sender.close());
+    socket.on("close", () => {
+      sender.close();
+      this.#options.onClosed(peer);
+    });
     socket.on("data", receive);
     if (first !== undefined && first.length > 0) receive(first);
   }

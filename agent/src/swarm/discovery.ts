@@ -3,14 +3,19 @@ import { setTimeout as delay } from "node:timers/promises";
 import DHT, { type FoundPeer } from "hyperdht";
 import Hyperswarm, { type NoiseStream } from "hyperswarm";
 import type { Logger } from "pino";
+import type { Candidate } from "./candidates.js";
+import { CellSearch } from "./cell-search.js";
 import type { Address } from "./types.js";
 
 /** Milliseconds. */
 const PROBE_MS = 400;
 const REPROBE_MS = 15_000;
-const REFRESH_FIRST_MS = 50;
-const REFRESH_LAST_MS = 5_000;
-const REFRESH_IDLE_MS = 30_000;
+/** A peer that does not answer within this time is gone. */
+const PING_MS = 2_500;
+const PING_PAUSE_MS = 100;
+const DIALS_AT_ONCE = 32;
+/** Peers are dialled by name; which topic they were found on makes no difference. */
+const NO_TOPIC = Buffer.alloc(32);
 const CLOSE_MS = 1_000;
 /** 4 s would drop links that a pause of 3 s does not break. */
 const KEEP_ALIVE_MS = 2_000;
@@ -21,10 +26,11 @@ export interface DiscoveryOptions {
   listen: Address;
   bootstrap: readonly Address[];
   runBootstrap: boolean;
-  maxPeers: number;
+  topic: (cell: string) => Buffer;
   log: Logger;
-  /** How many neighbours said hello. */
-  neighbours: () => number;
+  /** How soon to look for more peers of a cell. */
+  mood: (cell: string) => "soon" | "later" | "enough";
+  onFound: (candidate: Candidate) => void;
   /** A connection whose other end proved its key, but not that it is a member, or even alive. */
   onConnection: (stream: NoiseStream) => void;
 }
@@ -38,9 +44,7 @@ export class Discovery {
   readonly #options: DiscoveryOptions;
   readonly #dht: DHT;
   readonly #swarm: Hyperswarm;
-  readonly #topics = new Set<string>();
-  /** Announcements that are not answered yet: one a topic and node. */
-  readonly #announcing = new Set<string>();
+  readonly #searches = new Map<string, CellSearch>();
   readonly #closing = new AbortController();
   readonly #bans = new Map<string, NodeJS.Timeout>();
   #closed: Promise<void> | undefined;
@@ -61,8 +65,9 @@ export class Discovery {
     this.#swarm = new Hyperswarm({
       dht: this.#dht,
       keyPair: options.keyPair,
-      maxPeers: options.maxPeers,
-      maxParallel: 16,
+      // Which connections there are is not for it to decide.
+      maxPeers: Number.MAX_SAFE_INTEGER,
+      maxParallel: DIALS_AT_ONCE,
     });
     this.#swarm.on("connection", (stream) => {
       stream.setKeepAlive(KEEP_ALIVE_MS);
@@ -74,21 +79,56 @@ export class Discovery {
   /** Throws if the port is taken. */
   async start(): Promise<void> {
     await this.#dht.bind();
+    // Takes connections at once, but ends only when it has said so to all of the DHT.
+    this.#swarm.listen().catch((error: unknown) => {
+      if (this.#closed === undefined) this.#options.log.warn({ err: error }, "listening failed");
+    });
     await this.#probe();
     void this.#reprobe();
   }
 
-  join(topic: Buffer): void {
-    const key = topic.toString("hex");
-    if (this.#topics.has(key) || this.#closed !== undefined) return;
-    this.#topics.add(key);
-    this.#swarm.join(topic);
-    void this.#refresh(topic);
+  /** Looks for a cell's members from now on, and is found by them if it is one of their neighbours. */
+  join(cell: string, { announce }: { announce: boolean }): void {
+    if (this.#searches.has(cell) || this.#closed !== undefined) return;
+    const { keyPair, listen, log, topic, mood } = this.#options;
+    const search = new CellSearch({
+      dht: this.#dht,
+      topic: topic(cell),
+      announce,
+      keyPair,
+      listen,
+      log,
+      mood: () => mood(cell),
+      onFound: (peer) => this.#found(peer, cell),
+    });
+    this.#searches.set(cell, search);
   }
 
-  /** A neighbour told of this peer. */
-  hint(publicKey: Buffer, address: Address, topic: Buffer): void {
-    this.#found({ publicKey, relayAddresses: [address] }, topic);
+  /** A neighbour was lost: looks again at once. */
+  lookNow(): void {
+    for (const search of this.#searches.values()) search.lookNow();
+  }
+
+  /** Does nothing if it is connected, or is being dialled. */
+  dial({ publicKey, address }: Candidate): void {
+    if (this.#closed !== undefined || this.banned(publicKey)) return;
+    const peer = { publicKey, relayAddresses: [address] };
+    // oxlint-disable-next-line no-underscore-dangle -- it has no other way to say an address too
+    this.#swarm._handlePeer(peer, NO_TOPIC);
+  }
+
+  /** Whether the process at this address still answers. */
+  async ping(address: Address): Promise<boolean> {
+    const end = Date.now() + PING_MS;
+    do {
+      try {
+        await this.#dht.ping(address, { retry: false });
+        return true;
+      } catch (error) {
+        this.#options.log.debug({ err: error, ...address }, "a peer does not answer");
+      }
+    } while (Date.now() < end && (await this.#sleep(PING_PAUSE_MS)));
+    return false;
   }
 
   /** No connections with this peer for so long. */
@@ -116,7 +156,7 @@ export class Discovery {
     this.#closing.abort();
     for (const timer of this.#bans.values()) clearTimeout(timer);
     // Saying goodbye to the DHT can wait for nodes that are dead.
-    const polite = this.#swarm.destroy().then(() => true);
+    const polite = this.#leave().then(() => true);
     const patience = new AbortController();
     const waited = delay(CLOSE_MS, false, { signal: patience.signal }).catch(() => false);
     try {
@@ -151,9 +191,7 @@ export class Discovery {
 
   #bootstrapNodes(): Address[] {
     const { bootstrap, listen, runBootstrap } = this.#options;
-    const isSelf = (node: Address): boolean =>
-      node.host === listen.host && node.port === listen.port;
-    const others = bootstrap.filter((node) => !isSelf(node));
+    const others = bootstrap.filter((node) => !sameAddress(node, listen));
     return runBootstrap ? [...others, listen] : others;
   }
 
@@ -161,43 +199,17 @@ export class Discovery {
     while (await this.#sleep(REPROBE_MS)) await this.#probe();
   }
 
-  /** Looks again soon while there are too few neighbours, and now and then in any case. */
-  async #refresh(topic: Buffer): Promise<void> {
-    let wait = REFRESH_FIRST_MS;
-    do {
-      for (const node of this.#dht.bootstrapNodes) void this.#announce(topic, node);
-      const enough = this.#options.neighbours() >= this.#options.maxPeers;
-      wait = enough ? REFRESH_IDLE_MS : Math.min(wait * 2, REFRESH_LAST_MS);
-    } while (await this.#sleep(wait));
+  #found({ publicKey, relayAddresses }: FoundPeer, cell: string): void {
+    const [address] = relayAddresses;
+    if (this.#closed !== undefined || address === undefined) return;
+    const seeder = this.#options.bootstrap.some((node) => sameAddress(node, address));
+    const id = publicKey.toString("hex");
+    this.#options.onFound({ id, publicKey, address, cell, seeder });
   }
 
-  /**
-   * Tells one bootstrap node of this peer, and hears of others. Each is asked by itself: one query
-   * for all, as Hyperswarm makes it, ends only when the dead nodes it was told of have timed out.
-   */
-  async #announce(topic: Buffer, node: Address): Promise<void> {
-    const key = `${topic.toString("hex")} ${node.host}:${node.port}`;
-    if (this.#announcing.has(key)) return;
-    this.#announcing.add(key);
-    const { keyPair, listen } = this.#options;
-    const only = { closestNodes: [node], onlyClosestNodes: true };
-    try {
-      for await (const { peers } of this.#dht.announce(topic, keyPair, [listen], only)) {
-        for (const peer of peers) this.#found(peer, topic);
-      }
-    } catch (error) {
-      if (this.#closed === undefined) {
-        this.#options.log.debug({ err: error, node }, "bootstrap node does not answer");
-      }
-    } finally {
-      this.#announcing.delete(key);
-    }
-  }
-
-  #found(peer: FoundPeer, topic: Buffer): void {
-    if (this.#closed !== undefined) return;
-    // oxlint-disable-next-line no-underscore-dangle -- it has no other way to say an address too
-    this.#swarm._handlePeer(peer, topic);
+  async #leave(): Promise<void> {
+    await Promise.all([...this.#searches.values()].map((search) => search.leave()));
+    await this.#swarm.destroy();
   }
 
   /** With jitter; false once it closes. */
@@ -211,6 +223,10 @@ export class Discovery {
       throw error;
     }
   }
+}
+
+function sameAddress(a: Address, b: Address): boolean {
+  return a.host === b.host && a.port === b.port;
 }
 
 /** The topic on which a cell's members find each other; secret as the fleet's key is not guessed. */

@@ -24,6 +24,8 @@ export interface ExchangeOptions {
   log: Logger;
   /** It sent wrong bytes: no connection with it for a while. */
   ban: (peer: Peer, why: string) => void;
+  /** Its data connection ended: its process may have, too. */
+  suspect: (peer: Peer) => void;
   /** See SwarmOptions. */
   onDamaged: (digest: string) => void;
 }
@@ -67,6 +69,7 @@ export class Exchange {
     },
     onProgress: (peer) => this.#scheduler.progress(peer.id, performance.now()),
     onLost: (peer, slow, error) => {
+      this.#options.suspect(peer);
       this.#options.log.info(
         { err: error, peer: peer.membership.id, slow },
         "data connection lost",

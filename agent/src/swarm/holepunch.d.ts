@@ -35,6 +35,15 @@ declare module "hyperdht" {
       relayAddresses: Node[],
       options: { closestNodes: Node[]; onlyClosestNodes: boolean },
     ): AsyncIterable<{ peers: FoundPeer[] }>;
+    lookup(
+      topic: Buffer,
+      options: { closestNodes: Node[]; onlyClosestNodes: boolean },
+    ): AsyncIterable<{ peers: FoundPeer[] }>;
+    unannounce(
+      topic: Buffer,
+      keyPair: { publicKey: Buffer; secretKey: Buffer },
+      options: { closestNodes: Node[]; onlyClosestNodes: boolean },
+    ): Promise<unknown>;
     destroy(options?: { force?: boolean }): Promise<void>;
   }
 }
@@ -68,7 +77,7 @@ declare module "hyperswarm" {
   export default class Hyperswarm extends EventEmitter<{ connection: [NoiseStream, PeerInfo] }> {
     constructor(options: Options);
     readonly peers: Map<string, PeerInfo>;
-    join(topic: Buffer): unknown;
+    listen(): Promise<unknown>;
     destroy(options?: { force?: boolean }): Promise<void>;
     /** What a look-up calls for each peer that it finds. */
     _handlePeer(

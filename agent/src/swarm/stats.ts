@@ -12,6 +12,8 @@ export class StatsBook {
     const sent = this.#sent;
     this.view = {
       neighbours: 0,
+      homeNeighbours: 0,
+      seederNeighbours: 0,
       bytesFromPeers: 0,
       bytesFromSeeders: 0,
       bytesFromLocal: 0,
@@ -52,8 +54,10 @@ export class StatsBook {
     Object.assign(this.view, counters);
   }
 
-  neighbours(count: number): void {
-    this.view.neighbours = count;
+  neighbours(all: number, home: number, seeders: number): void {
+    this.view.neighbours = all;
+    this.view.homeNeighbours = home;
+    this.view.seederNeighbours = seeders;
   }
 
   verifyFailed(): void {

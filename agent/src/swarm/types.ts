@@ -33,8 +33,16 @@ export interface SwarmOptions {
   identity: Identity;
   /** The Ed25519 key that signs membership certificates; readPublicKey reads one from a file. */
   membershipPublicKey: KeyObject;
-  /** The home cell, whose members are this one's neighbours. Further ones: Swarm.joinCell. */
+  /**
+   * The home cell, whose members are this one's neighbours: 1 to 63 lower-case letters, digits and
+   * inner hyphens. Further ones: Swarm.joinCell.
+   */
   cell: string;
+  /**
+   * Cells into which this one keeps two links each, so that artifacts come from there when the home
+   * cell has nobody who gives them. Default: none.
+   */
+  neighbourCells?: readonly string[];
   /** Where this peer is reached: DHT on UDP and chunks on TCP, same number. Host is no wildcard. */
   listen: Address;
   /** The region's bootstrap nodes; itself may be among them. */
@@ -47,7 +55,11 @@ export interface SwarmOptions {
   onDamaged?: (digest: string) => void;
   /** Default: "tls-psk". */
   encryption?: Encryption;
-  /** Neighbours it looks for; twice as many are accepted. Default: 10 for hosts, 64 for region agents. */
+  /**
+   * A host: neighbours that it keeps in its home cell; it looks for more when there are 2 fewer, and
+   * takes up to 2 more. Default: 10. A region agent: neighbours in all its cells together, in equal
+   * shares of 8 or more. Default: 64.
+   */
   maxPeers?: number;
 }
 
@@ -71,6 +83,10 @@ export interface FetchOptions {
 export interface SwarmStats {
   /** Neighbours that said a valid hello. */
   neighbours: number;
+  /** Those that are hosts of this one's home cell. */
+  homeNeighbours: number;
+  /** Those that are region agents. */
+  seederNeighbours: number;
   /** Of verified chunks. */
   bytesFromPeers: number;
   bytesFromSeeders: number;

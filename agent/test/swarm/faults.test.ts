@@ -6,21 +6,19 @@ import net from "node:net";
 import path from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline";
-import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { freePort } from "@slipway/examples/servers";
-import { MembershipCertificate } from "@slipway/proto";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { DataLink } from "../../src/swarm/data-link.js";
-import { Discovery, cellTopic } from "../../src/swarm/discovery.js";
 import { type Control, encodeControl } from "../../src/swarm/frames.js";
-import { rawPublicKey, writeIdentity } from "../../src/swarm/identity.js";
+import { writeIdentity } from "../../src/swarm/identity.js";
 import { createIdentity, join, type Identity } from "../../src/swarm/index.js";
 import { temporaryDirectory } from "../store/fixtures.js";
 import type { FetcherConfig } from "./fetcher.js";
 import { Region, contentOf, fetchAll, log, seed, until } from "./fixtures.js";
+import { helloOf, rawClient } from "./raw-client.js";
 
 const test = suite<{ region: Region }>("swarm faults");
 test.before.each((context) => {
@@ -103,7 +101,14 @@ test("a member that breaks the protocol is dropped, and nobody else is disturbed
     { $case: "have", value: { artifact: Buffer.alloc(0), chunks: [] } },
     { $case: "chunkPart", value: { requestId: 7, offset: 0, data: Buffer.from("x") } },
     { $case: "chunkRequest", value: { requestId: 1, artifact: Buffer.alloc(3), chunk: 0 } },
-    { $case: "peerList", value: { peers: [{ publicKey: Buffer.alloc(3), host: "h", port: 0 }] } },
+    {
+      $case: "peerList",
+      value: {
+        peers: [{ publicKey: Buffer.alloc(3), host: "h", port: 0, cell: "" }],
+        neighbours: 0,
+        leaving: false,
+      },
+    },
   ];
   const identity = region.identity("hostile", "host");
   const client = await rawClient(region, identity);
@@ -258,47 +263,6 @@ async function* progressOf(child: ChildProcess) {
   for await (const line of createInterface(child.stdout)) {
     yield JSON.parse(line) as { bytesDone: number; fromLocal: number; fromSeeders: number };
   }
-}
-
-/** A member that says whatever it is told to; of the others only `target` if given. */
-async function rawClient(region: Region, identity: Identity, target?: Buffer) {
-  const connections: Duplex[] = [];
-  const discovery = new Discovery({
-    keyPair: { publicKey: identity.publicKey, secretKey: identity.secretKey },
-    listen: { host: "127.0.0.1", port: await freePort() },
-    bootstrap: region.bootstrap,
-    runBootstrap: false,
-    maxPeers: 8,
-    log,
-    neighbours: () => 0,
-    onConnection: (stream: Duplex & { remotePublicKey: Buffer }) => {
-      stream.on("error", () => {});
-      stream.resume();
-      const wanted = target ?? region.seederKey;
-      if (stream.remotePublicKey.equals(wanted)) connections.push(stream);
-    },
-  });
-  await discovery.start();
-  discovery.join(cellTopic(rawPublicKey(region.membership.publicKey), "eu", "c1"));
-  return {
-    connection: async (): Promise<Duplex> => {
-      await until(() => connections.length > 0, "a connection");
-      return connections.shift() as Duplex;
-    },
-    close: () => discovery.close(),
-  };
-}
-
-function helloOf(identity: Identity): Buffer {
-  return encodeControl({
-    $case: "hello",
-    value: {
-      protocolVersion: 1,
-      certificate: MembershipCertificate.decode(identity.certificate),
-      processNonce: Buffer.from("hostile"),
-      cell: "c1",
-    },
-  });
 }
 
 test.run();

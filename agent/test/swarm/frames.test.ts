@@ -36,9 +36,10 @@ const MESSAGES: [Control, string][] = [
         certificate: { payload: Buffer.from("p"), signature: Buffer.from("s") },
         processNonce: Buffer.from("n"),
         cell: "c1",
+        neighbours: 3,
       },
     },
-    "000000130a11080112060a01701201731a016e22026331",
+    "000000150a13080112060a01701201731a016e220263312803",
   ],
   [{ $case: "interest", value: { artifact, interested: true } }, `0000002612240a20${AA}1001`],
   [
@@ -65,9 +66,13 @@ const MESSAGES: [Control, string][] = [
   [
     {
       $case: "peerList",
-      value: { peers: [{ publicKey: Buffer.from("p"), host: "h", port: 7 }] },
+      value: {
+        peers: [{ publicKey: Buffer.from("p"), host: "h", port: 7, cell: "c" }],
+        neighbours: 3,
+        leaving: true,
+      },
     },
-    "0000000c4a0a0a080a01701201681807",
+    "000000134a110a0b0a0170120168180722016310031801",
   ],
   [{ $case: "badChunk", value: { artifact, chunk: 3 } }, `0000002652240a20${AA}1003`],
   [

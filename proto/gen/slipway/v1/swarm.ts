@@ -145,7 +145,10 @@ export interface Hello {
     | undefined;
   /** Drawn at start: tells a restarted process with the same key from a second connection. */
   processNonce: Buffer;
+  /** Its home cell. */
   cell: string;
+  /** How many neighbours it has in its home cell: whoever has few is given a place. */
+  neighbours: number;
 }
 
 /** Tell me what you have of this artifact, now and from now on. */
@@ -199,15 +202,22 @@ export interface DataOffer {
 export interface DataRequest {
 }
 
+/** Said after the hello, when the sender's neighbours have changed, and now and then. */
 export interface PeerList {
   /** At most 32. */
   peers: PeerAddress[];
+  /** As in Hello. */
+  neighbours: number;
+  /** The sender has no place for this connection and closes it; the peers named may have one. */
+  leaving: boolean;
 }
 
 export interface PeerAddress {
   publicKey: Buffer;
   host: string;
   port: number;
+  /** Its home cell; empty if it is one of the region's agents. */
+  cell: string;
 }
 
 /** You sent me bytes with another hash: check your copy. */
@@ -1057,7 +1067,7 @@ export const ControlMessage: MessageFns<ControlMessage> = {
 };
 
 function createBaseHello(): Hello {
-  return { protocolVersion: 0, certificate: undefined, processNonce: Buffer.alloc(0), cell: "" };
+  return { protocolVersion: 0, certificate: undefined, processNonce: Buffer.alloc(0), cell: "", neighbours: 0 };
 }
 
 export const Hello: MessageFns<Hello> = {
@@ -1073,6 +1083,9 @@ export const Hello: MessageFns<Hello> = {
     }
     if (message.cell !== "") {
       writer.uint32(34).string(message.cell);
+    }
+    if (message.neighbours !== 0) {
+      writer.uint32(40).uint32(message.neighbours);
     }
     return writer;
   },
@@ -1122,6 +1135,14 @@ export const Hello: MessageFns<Hello> = {
             message.cell = reader.string();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.neighbours = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1148,6 +1169,7 @@ export const Hello: MessageFns<Hello> = {
         ? Buffer.from(bytesFromBase64(object.process_nonce))
         : Buffer.alloc(0),
       cell: isSet(object.cell) ? globalThis.String(object.cell) : "",
+      neighbours: isSet(object.neighbours) ? globalThis.Number(object.neighbours) : 0,
     };
   },
 
@@ -1165,6 +1187,9 @@ export const Hello: MessageFns<Hello> = {
     if (message.cell !== "") {
       obj.cell = message.cell;
     }
+    if (message.neighbours !== 0) {
+      obj.neighbours = Math.round(message.neighbours);
+    }
     return obj;
   },
 
@@ -1179,6 +1204,7 @@ export const Hello: MessageFns<Hello> = {
       : undefined;
     message.processNonce = object.processNonce ?? Buffer.alloc(0);
     message.cell = object.cell ?? "";
+    message.neighbours = object.neighbours ?? 0;
     return message;
   },
 };
@@ -1844,13 +1870,19 @@ export const DataRequest: MessageFns<DataRequest> = {
 };
 
 function createBasePeerList(): PeerList {
-  return { peers: [] };
+  return { peers: [], neighbours: 0, leaving: false };
 }
 
 export const PeerList: MessageFns<PeerList> = {
   encode(message: PeerList, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.peers) {
       PeerAddress.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.neighbours !== 0) {
+      writer.uint32(16).uint32(message.neighbours);
+    }
+    if (message.leaving !== false) {
+      writer.uint32(24).bool(message.leaving);
     }
     return writer;
   },
@@ -1876,6 +1908,22 @@ export const PeerList: MessageFns<PeerList> = {
             message.peers.push(PeerAddress.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.neighbours = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.leaving = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1891,6 +1939,8 @@ export const PeerList: MessageFns<PeerList> = {
   fromJSON(object: any): PeerList {
     return {
       peers: globalThis.Array.isArray(object?.peers) ? object.peers.map((e: any) => PeerAddress.fromJSON(e)) : [],
+      neighbours: isSet(object.neighbours) ? globalThis.Number(object.neighbours) : 0,
+      leaving: isSet(object.leaving) ? globalThis.Boolean(object.leaving) : false,
     };
   },
 
@@ -1898,6 +1948,12 @@ export const PeerList: MessageFns<PeerList> = {
     const obj: any = {};
     if (message.peers?.length) {
       obj.peers = message.peers.map((e) => PeerAddress.toJSON(e));
+    }
+    if (message.neighbours !== 0) {
+      obj.neighbours = Math.round(message.neighbours);
+    }
+    if (message.leaving !== false) {
+      obj.leaving = message.leaving;
     }
     return obj;
   },
@@ -1908,12 +1964,14 @@ export const PeerList: MessageFns<PeerList> = {
   fromPartial(object: DeepPartial<PeerList>): PeerList {
     const message = createBasePeerList();
     message.peers = object.peers?.map((e) => PeerAddress.fromPartial(e)) || [];
+    message.neighbours = object.neighbours ?? 0;
+    message.leaving = object.leaving ?? false;
     return message;
   },
 };
 
 function createBasePeerAddress(): PeerAddress {
-  return { publicKey: Buffer.alloc(0), host: "", port: 0 };
+  return { publicKey: Buffer.alloc(0), host: "", port: 0, cell: "" };
 }
 
 export const PeerAddress: MessageFns<PeerAddress> = {
@@ -1926,6 +1984,9 @@ export const PeerAddress: MessageFns<PeerAddress> = {
     }
     if (message.port !== 0) {
       writer.uint32(24).uint32(message.port);
+    }
+    if (message.cell !== "") {
+      writer.uint32(34).string(message.cell);
     }
     return writer;
   },
@@ -1967,6 +2028,14 @@ export const PeerAddress: MessageFns<PeerAddress> = {
             message.port = reader.uint32();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.cell = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1988,6 +2057,7 @@ export const PeerAddress: MessageFns<PeerAddress> = {
         : Buffer.alloc(0),
       host: isSet(object.host) ? globalThis.String(object.host) : "",
       port: isSet(object.port) ? globalThis.Number(object.port) : 0,
+      cell: isSet(object.cell) ? globalThis.String(object.cell) : "",
     };
   },
 
@@ -2002,6 +2072,9 @@ export const PeerAddress: MessageFns<PeerAddress> = {
     if (message.port !== 0) {
       obj.port = Math.round(message.port);
     }
+    if (message.cell !== "") {
+      obj.cell = message.cell;
+    }
     return obj;
   },
 
@@ -2013,6 +2086,7 @@ export const PeerAddress: MessageFns<PeerAddress> = {
     message.publicKey = object.publicKey ?? Buffer.alloc(0);
     message.host = object.host ?? "";
     message.port = object.port ?? 0;
+    message.cell = object.cell ?? "";
     return message;
   },
 };

@@ -1,0 +1,66 @@
+import { randomBytes } from "node:crypto";
+import {
+  type Membership,
+  MembershipCertificate,
+  NAME_PATTERN,
+  SWARM_PROTOCOL_VERSION,
+} from "@slipway/proto";
+import { type Control, ProtocolError } from "./frames.js";
+import { verifyMembership } from "./membership.js";
+import type { SwarmOptions } from "./types.js";
+
+/** What a member says of itself. */
+export interface Greeting {
+  membership: Membership;
+  /** Its home cell. */
+  cell: string;
+  /** How many neighbours it has there. */
+  neighbours: number;
+}
+
+export type HelloOptions = Pick<SwarmOptions, "identity" | "membershipPublicKey" | "cell">;
+
+/** The first words on a connection: this peer's, and what to make of the other's. */
+export class Hello {
+  readonly #options: HelloOptions;
+  readonly #certificate: MembershipCertificate;
+  readonly #nonce = randomBytes(16);
+
+  constructor(options: HelloOptions) {
+    this.#options = options;
+    this.#certificate = MembershipCertificate.decode(options.identity.certificate);
+  }
+
+  say(neighbours: number): Control {
+    const value = {
+      protocolVersion: SWARM_PROTOCOL_VERSION,
+      certificate: this.#certificate,
+      processNonce: this.#nonce,
+      cell: this.#options.cell,
+      neighbours,
+    };
+    return { $case: "hello", value };
+  }
+
+  /**
+   * Throws MembershipError unless the key that the handshake proved is a member's, before anything
+   * else is looked at; ProtocolError if the rest makes no sense.
+   */
+  hear(message: Control, remotePublicKey: Uint8Array, now: number): Greeting {
+    if (message.$case !== "hello") throw new ProtocolError("no hello");
+    const { certificate, protocolVersion, processNonce, cell, neighbours } = message.value;
+    const { identity, membershipPublicKey } = this.#options;
+    const membership = verifyMembership(certificate, {
+      membershipPublicKey,
+      remotePublicKey,
+      region: identity.region,
+      now,
+    });
+    if (protocolVersion !== SWARM_PROTOCOL_VERSION) {
+      throw new ProtocolError(`protocol version ${protocolVersion}`);
+    }
+    if (processNonce.equals(this.#nonce)) throw new ProtocolError("a connection with itself");
+    if (!NAME_PATTERN.test(cell)) throw new ProtocolError("a cell without a name");
+    return { membership, cell, neighbours };
+  }
+}
