@@ -49,7 +49,9 @@ export const CONTROL_FRAME_MAX_BYTES = 512 * 1024;
 export const MANIFEST_MAX_BYTES = 64 * 1024 * 1024;
 /** Largest chunk, in bytes. */
 export const CHUNK_MAX_BYTES = 16 * 1024 * 1024;
+/** Asked for instead of a chunk's number: the sender chooses. */
+export const ANY_CHUNK = 0xffff_ffff;
 /** Longest log line, in bytes; longer ones are split. */
 export const LOG_LINE_MAX_BYTES = 16 * 1024;
 /** Version of the swarm's protocol that Hello names. */
-export const SWARM_PROTOCOL_VERSION = 1;
+export const SWARM_PROTOCOL_VERSION = 2;

@@ -12,13 +12,20 @@ const HAVE_MAX = 4_096;
 export class Announcer {
   readonly #library: Library;
   readonly #send: (peer: string, message: Control) => void;
+  readonly #onWhole: (peer: string, digest: string, chunkCount: number) => void;
   readonly #interests = new Interests();
   #batch = new Map<string, number[]>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(library: Library, send: (peer: string, message: Control) => void) {
+  /** `onWhole`: somebody was told that an artifact is here, whole. */
+  constructor(
+    library: Library,
+    send: (peer: string, message: Control) => void,
+    onWhole: (peer: string, digest: string, chunkCount: number) => void,
+  ) {
     this.#library = library;
     this.#send = send;
+    this.#onWhole = onWhole;
   }
 
   interested(digest: string): string[] {
@@ -62,7 +69,11 @@ export class Announcer {
     // Made and sent in one go, so that no chunk falls between it and the next HAVE.
     const told = await this.#library.use(digest, (shared) => {
       const value = { artifact, bitfield: shared.bits(), complete: shared.complete };
-      for (const peer of peers) this.#send(peer, { $case: "availability", value });
+      for (const peer of peers) {
+        this.#send(peer, { $case: "availability", value });
+        const whole = shared.complete && this.#interests.has(peer, digest);
+        if (whole) this.#onWhole(peer, digest, shared.manifest.chunkCount);
+      }
       return true;
     });
     if (told === true) return;

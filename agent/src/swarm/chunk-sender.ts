@@ -2,122 +2,159 @@ import { ChunkRefusal_Reason as Reason } from "@slipway/proto";
 import type { Logger } from "pino";
 import type { BufferPool } from "./buffers.js";
 import { CHUNK_HEADER_BYTES } from "./data-frames.js";
-import type { Library } from "./library.js";
-import type { Limiter } from "./limiter.js";
-
-/** How chunks leave: over a data connection or over the control stream. */
-export interface ChunkSink {
-  /**
-   * Hands a chunk to the network, and returns when its buffer may be used again. The first
-   * CHUNK_HEADER_BYTES are room for a header.
-   */
-  chunk(requestId: number, framed: Buffer): Promise<void>;
-  refusal(requestId: number, reason: Reason): Promise<void>;
-}
+import type { Giver } from "./giver.js";
+import type { Library, Shared } from "./library.js";
+import { Limiter } from "./limiter.js";
+import { type ChunkSink, SendingLink } from "./sending-link.js";
+import { Uplink, type UplinkRequest } from "./uplink.js";
 
 export interface ChunkSenderOptions {
-  sink: ChunkSink;
   library: Library;
   buffers: BufferPool;
-  /** Of all senders together. */
-  reads: Limiter;
+  /** Chooses for those who leave the choice to this peer; without it they get nothing. */
+  giver: Giver | undefined;
+  /** Over all connections together. */
+  maxBytesPerSecond: number | undefined;
   log: Logger;
   onSent: (bytes: number) => void;
-  /** The connection failed. */
-  onError: (error: unknown) => void;
-  /** Chunks read or being sent at once: 2 reads one while the other is on its way. */
-  parallel?: number;
 }
 
-/** More requests than this waiting are refused; a window of small chunks fits. */
-const QUEUE_MAX = 1_024;
+type Outcome = { chunk: number; framed: Buffer } | { refusal: Reason };
 
-interface Waiting {
-  requestId: number;
-  digest: string;
-  chunk: number;
-}
+/** As many as there are threads for it: more would only end in another order. */
+const READS_AT_ONCE = 4;
 
-/** Answers one peer's requests over one connection, one chunk after the other. */
+/** Sends what the uplink says, over all connections: reads chunks, and hands them to their links. */
 export class ChunkSender {
   readonly #options: ChunkSenderOptions;
-  #queue: Waiting[] = [];
-  #running = 0;
+  readonly #uplink: Uplink;
+  readonly #reads = new Limiter(READS_AT_ONCE);
+  readonly #links = new Map<string, SendingLink>();
+  #nextLink = 1;
+  #woken = false;
+  #timer: NodeJS.Timeout | undefined;
   #closed = false;
-  #turn: Promise<void> = Promise.resolve();
 
   constructor(options: ChunkSenderOptions) {
+    const { maxBytesPerSecond } = options;
     this.#options = options;
+    this.#uplink = new Uplink(
+      maxBytesPerSecond === undefined ? {} : { bytesPerSecond: maxBytesPerSecond },
+    );
   }
 
-  request(requestId: number, digest: string, chunk: number): void {
+  /** A connection on which a peer may ask for chunks, until it is closed. */
+  open(peer: string, sink: ChunkSink, onError: (error: unknown) => void): SendingLink {
+    const link = new SendingLink({
+      id: String(this.#nextLink++),
+      peer,
+      sink,
+      uplink: this.#uplink,
+      wake: () => this.#wake(),
+      returned: (digest, chunk) => this.#options.giver?.returned(peer, digest, chunk),
+      onError,
+    });
+    this.#links.set(link.id, link);
+    return link;
+  }
+
+  close(link: SendingLink): void {
+    this.#links.delete(link.id);
+    link.close();
+  }
+
+  stop(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    for (const link of this.#links.values()) this.close(link);
+  }
+
+  /** Sends soon, once for all that happens meanwhile. */
+  #wake(): void {
+    if (this.#woken || this.#closed) return;
+    this.#woken = true;
+    queueMicrotask(() => {
+      this.#woken = false;
+      this.#send();
+    });
+  }
+
+  #send(): void {
+    clearTimeout(this.#timer);
     if (this.#closed) return;
-    if (this.#queue.length >= QUEUE_MAX) {
-      this.#refuse(requestId, Reason.BUSY).catch(this.#options.onError);
+    const now = performance.now();
+    for (const request of this.#uplink.next(now)) {
+      const link = this.#links.get(request.link);
+      if (link === undefined) continue;
+      link.begin(request.requestId);
+      void this.#answer(link, request);
+    }
+    const at = this.#uplink.wakeAt(now);
+    if (at !== undefined) this.#timer = setTimeout(() => this.#send(), Math.max(1, at - now));
+  }
+
+  /** Never rejects. */
+  async #answer(link: SendingLink, request: UplinkRequest): Promise<void> {
+    const { requestId, digest } = request;
+    const { buffers, onSent } = this.#options;
+    const outcome = await this.#read(link, request);
+    if ("refusal" in outcome) {
+      link.drop(requestId, outcome.refusal);
       return;
     }
-    this.#queue.push({ requestId, digest, chunk });
-    if (this.#running < (this.#options.parallel ?? 2)) void this.#run();
+    const { chunk, framed } = outcome;
+    const given = request.chunk === "any" ? { digest, chunk } : undefined;
+    if (link.wants(requestId)) {
+      onSent(framed.length - CHUNK_HEADER_BYTES);
+      await link.send(requestId, chunk, framed, given);
+    } else {
+      link.drop(requestId);
+      if (given !== undefined) this.#options.giver?.returned(link.peer, digest, chunk);
+    }
+    buffers.give(framed);
   }
 
-  /** A chunk that is being sent already comes in spite of it. */
-  cancel(requestId: number): void {
-    this.#queue = this.#queue.filter((waiting) => waiting.requestId !== requestId);
-  }
-
-  close(): void {
-    this.#closed = true;
-    this.#queue = [];
-  }
-
-  async #run(): Promise<void> {
-    this.#running++;
+  /** Never rejects. */
+  async #read(link: SendingLink, request: UplinkRequest): Promise<Outcome> {
+    const { library, log } = this.#options;
+    const { digest, chunk } = request;
     try {
-      for (let next = this.#queue.shift(); next !== undefined; next = this.#queue.shift()) {
-        await this.#answer(next);
-      }
+      const outcome = await library.use(digest, (shared) => this.#readFrom(shared, link, request));
+      return outcome ?? { refusal: Reason.NOT_HELD };
     } catch (error) {
-      if (!this.#closed) this.#options.onError(error);
-      this.close();
-    } finally {
-      this.#running--;
+      log.error({ err: error, digest, chunk }, "reading a chunk to share failed");
+      return { refusal: Reason.READ_FAILED };
     }
   }
 
-  async #answer(waiting: Waiting): Promise<void> {
-    const { requestId, digest, chunk } = waiting;
-    const { buffers, library, reads } = this.#options;
-    let framed: Buffer | undefined;
+  async #readFrom(shared: Shared, link: SendingLink, request: UplinkRequest): Promise<Outcome> {
+    const { buffers, giver } = this.#options;
+    const { requestId, digest } = request;
+    const any = request.chunk === "any";
+    const chunk = this.#choose(shared, link, request);
+    if (chunk === undefined) return { refusal: any ? Reason.NOTHING_NEW : Reason.NOT_HELD };
+    const size = shared.manifest.sizeOf(chunk);
+    this.#uplink.sending(link.id, requestId, chunk, size, performance.now());
     try {
-      await library.use(digest, async (shared) => {
-        if (chunk >= shared.manifest.chunkCount || !shared.has(chunk)) return;
-        const buffer = buffers.take(CHUNK_HEADER_BYTES + shared.manifest.sizeOf(chunk));
-        await reads.run(() => shared.read(chunk, buffer.subarray(CHUNK_HEADER_BYTES)));
-        framed = buffer;
+      return await this.#reads.run(async () => {
+        const framed = buffers.take(CHUNK_HEADER_BYTES + size);
+        await shared.read(chunk, framed.subarray(CHUNK_HEADER_BYTES));
+        return { chunk, framed };
       });
     } catch (error) {
-      this.#options.log.error({ err: error, digest, chunk }, "reading a chunk to share failed");
-      await this.#refuse(requestId, Reason.READ_FAILED);
-      return;
+      if (any) giver?.returned(link.peer, digest, chunk);
+      throw error;
     }
-    if (framed === undefined) await this.#refuse(requestId, Reason.NOT_HELD);
-    else await this.#send(requestId, framed);
   }
 
-  async #send(requestId: number, framed: Buffer): Promise<void> {
-    await this.#inTurn(() => this.#options.sink.chunk(requestId, framed));
-    this.#options.onSent(framed.length - CHUNK_HEADER_BYTES);
-    this.#options.buffers.give(framed);
-  }
-
-  #refuse(requestId: number, reason: Reason): Promise<void> {
-    return this.#inTurn(() => this.#options.sink.refusal(requestId, reason));
-  }
-
-  /** Frames don't mix on the wire. */
-  #inTurn(send: () => Promise<void>): Promise<void> {
-    const sent = this.#turn.then(() => (this.#closed ? undefined : send()));
-    this.#turn = sent.catch(() => undefined);
-    return sent;
+  #choose(shared: Shared, link: SendingLink, request: UplinkRequest): number | undefined {
+    const { manifest, complete } = shared;
+    const { chunk, digest } = request;
+    if (chunk === "any") {
+      return complete
+        ? this.#options.giver?.pick(link.peer, digest, manifest.chunkCount)
+        : undefined;
+    }
+    return chunk < manifest.chunkCount && shared.has(chunk) ? chunk : undefined;
   }
 }

@@ -1,40 +1,50 @@
-import { CHUNK_MAX_BYTES, type ChunkRefusal_Reason as Reason } from "@slipway/proto";
+import { ANY_CHUNK, type ChunkRefusal_Reason as Reason } from "@slipway/proto";
 import { HASH_BYTES } from "../store/manifest.js";
 import { ProtocolError } from "./frames.js";
+import { PRIORITY_RANK, type Priority, type Wanted } from "./priority.js";
 
 // The data connection's headers, as at the foot of swarm.proto.
 
 const REQUEST = 1;
 const CANCEL = 2;
-const CHUNK = 1;
-const REFUSAL = 2;
-const REQUEST_BYTES = 1 + 4 + HASH_BYTES + 4;
-const CANCEL_BYTES = 5;
-const REFUSAL_BYTES = 6;
+const RECEIVED = 3;
+const REQUEST_BYTES = 1 + 4 + HASH_BYTES + 4 + 1;
+const ID_BYTES = 5;
+
+export const CHUNK = 1;
+export const REFUSAL = 2;
 /** Bytes before a chunk's own. */
-export const CHUNK_HEADER_BYTES = 9;
+export const CHUNK_HEADER_BYTES = 13;
+export const REFUSAL_BYTES = 6;
 
-export function encodeRequest(requestId: number, artifact: Uint8Array, chunk: number): Buffer {
-  const frame = Buffer.allocUnsafe(REQUEST_BYTES);
-  frame.writeUInt8(REQUEST, 0);
-  frame.writeUInt32BE(requestId, 1);
-  frame.set(artifact, 5);
-  frame.writeUInt32BE(chunk, 5 + HASH_BYTES);
-  return frame;
+/** What a downloader says. */
+export type DataRequestFrame =
+  | { kind: "request"; requestId: number; artifact: Buffer; chunk: Wanted; priority: Priority }
+  | { kind: "cancel"; requestId: number }
+  | { kind: "received"; requestId: number };
+
+export function encodeDataRequest(frame: DataRequestFrame): Buffer {
+  if (frame.kind !== "request") {
+    const bytes = Buffer.allocUnsafe(ID_BYTES);
+    bytes.writeUInt8(frame.kind === "cancel" ? CANCEL : RECEIVED, 0);
+    bytes.writeUInt32BE(frame.requestId, 1);
+    return bytes;
+  }
+  const bytes = Buffer.allocUnsafe(REQUEST_BYTES);
+  bytes.writeUInt8(REQUEST, 0);
+  bytes.writeUInt32BE(frame.requestId, 1);
+  bytes.set(frame.artifact, 5);
+  bytes.writeUInt32BE(numberOfWanted(frame.chunk), 5 + HASH_BYTES);
+  bytes.writeUInt8(PRIORITY_RANK[frame.priority], 9 + HASH_BYTES);
+  return bytes;
 }
 
-export function encodeCancel(requestId: number): Buffer {
-  const frame = Buffer.allocUnsafe(CANCEL_BYTES);
-  frame.writeUInt8(CANCEL, 0);
-  frame.writeUInt32BE(requestId, 1);
-  return frame;
-}
-
-/** Writes a chunk's header into the first CHUNK_HEADER_BYTES of `into`. */
-export function writeChunkHeader(into: Buffer, requestId: number, size: number): void {
-  into.writeUInt8(CHUNK, 0);
-  into.writeUInt32BE(requestId, 1);
-  into.writeUInt32BE(size, 5);
+/** Writes a chunk's header into the first CHUNK_HEADER_BYTES of `framed`, whose rest is the chunk. */
+export function writeChunkHeader(framed: Buffer, requestId: number, chunk: number): void {
+  framed.writeUInt8(CHUNK, 0);
+  framed.writeUInt32BE(requestId, 1);
+  framed.writeUInt32BE(chunk, 5);
+  framed.writeUInt32BE(framed.length - CHUNK_HEADER_BYTES, 9);
 }
 
 export function encodeRefusal(requestId: number, reason: Reason): Buffer {
@@ -45,117 +55,53 @@ export function encodeRefusal(requestId: number, reason: Reason): Buffer {
   return frame;
 }
 
-export type DataRequestFrame =
-  | { kind: "request"; requestId: number; artifact: Buffer; chunk: number }
-  | { kind: "cancel"; requestId: number };
-
-/** Reads what a downloader says. Holds one header at most. */
+/** Reads what a downloader says. Holds less than one header. */
 export class RequestReader {
   #pending: Buffer = Buffer.alloc(0);
 
-  /** Throws ProtocolError for an unknown type. */
+  /** Throws ProtocolError for an unknown type or priority; nothing may be pushed after that. */
   *push(data: Buffer): Generator<DataRequestFrame> {
-    this.#pending = this.#pending.length === 0 ? data : Buffer.concat([this.#pending, data]);
-    for (let type = this.#pending[0]; type !== undefined; type = this.#pending[0]) {
-      if (type !== REQUEST && type !== CANCEL) throw new ProtocolError(`data request type ${type}`);
-      const length = type === REQUEST ? REQUEST_BYTES : CANCEL_BYTES;
-      if (this.#pending.length < length) return;
-      const frame = this.#pending.subarray(0, length);
-      this.#pending = this.#pending.subarray(length);
-      const requestId = frame.readUInt32BE(1);
-      if (type === CANCEL) yield { kind: "cancel", requestId };
-      else {
-        const artifact = Buffer.from(frame.subarray(5, 5 + HASH_BYTES));
-        yield { kind: "request", requestId, artifact, chunk: frame.readUInt32BE(5 + HASH_BYTES) };
-      }
+    const bytes = this.#pending.length === 0 ? data : Buffer.concat([this.#pending, data]);
+    let at = 0;
+    for (let type = bytes[at]; type !== undefined; type = bytes[at]) {
+      const length = lengthOf(type);
+      if (bytes.length - at < length) break;
+      yield decode(bytes.subarray(at, at + length));
+      at += length;
     }
+    this.#pending = Buffer.from(bytes.subarray(at));
   }
 }
 
-export interface ResponseHandler {
-  /**
-   * Where a chunk's bytes go: a buffer of exactly `size`; undefined to throw them away. Throws
-   * ProtocolError if such a chunk was never asked for.
-   */
-  begin(requestId: number, size: number): Buffer | undefined;
-  /** The chunk is whole; not called for one that was thrown away. */
-  chunk(requestId: number, bytes: Buffer): void;
-  refusal(requestId: number, reason: Reason): void;
+function lengthOf(type: number): number {
+  if (type === REQUEST) return REQUEST_BYTES;
+  if (type === CANCEL || type === RECEIVED) return ID_BYTES;
+  throw new ProtocolError(`data request type ${type}`);
 }
 
-type ResponseState =
-  | { kind: "header"; filled: number; needed: number }
-  | { kind: "chunk"; requestId: number; into: Buffer; filled: number }
-  | { kind: "discard"; left: number };
+function decode(frame: Buffer): DataRequestFrame {
+  const type = frame.readUInt8(0);
+  const requestId = frame.readUInt32BE(1);
+  if (type === CANCEL) return { kind: "cancel", requestId };
+  if (type === RECEIVED) return { kind: "received", requestId };
+  return {
+    kind: "request",
+    requestId,
+    artifact: Buffer.from(frame.subarray(5, 5 + HASH_BYTES)),
+    chunk: wantedOfNumber(frame.readUInt32BE(5 + HASH_BYTES)),
+    priority: priorityOfRank(frame.readUInt8(9 + HASH_BYTES)),
+  };
+}
 
-const DISCARD_BYTES = 64 * 1024;
+/** How a chunk is asked for on the wire. */
+export const numberOfWanted = (chunk: Wanted): number => (chunk === "any" ? ANY_CHUNK : chunk);
 
-/**
- * Reads what a sender says straight into the chunks' buffers: put the next bytes at the start of
- * target(), then say how many with advance().
- */
-export class ResponseReader {
-  readonly #handler: ResponseHandler;
-  readonly #header = Buffer.alloc(CHUNK_HEADER_BYTES);
-  #discarded: Buffer | undefined;
-  #state: ResponseState = { kind: "header", filled: 0, needed: REFUSAL_BYTES };
+export const wantedOfNumber = (chunk: number): Wanted => (chunk === ANY_CHUNK ? "any" : chunk);
 
-  constructor(handler: ResponseHandler) {
-    this.#handler = handler;
-  }
-
-  /** The buffer that is being filled with a chunk, for its owner to take back after a failure. */
-  get unfinished(): Buffer | undefined {
-    return this.#state.kind === "chunk" ? this.#state.into : undefined;
-  }
-
-  /** Never empty: a socket that is given an empty buffer fails. */
-  target(): Buffer {
-    const state = this.#state;
-    if (state.kind === "header") return this.#header.subarray(state.filled, state.needed);
-    if (state.kind === "chunk") return state.into.subarray(state.filled);
-    this.#discarded ??= Buffer.allocUnsafe(DISCARD_BYTES);
-    return this.#discarded.subarray(0, Math.min(state.left, DISCARD_BYTES));
-  }
-
-  /** Throws ProtocolError; nothing may be read after that. */
-  advance(bytes: number): void {
-    const state = this.#state;
-    if (state.kind === "header") {
-      state.filled += bytes;
-      if (state.filled === state.needed) this.#readHeader(state);
-    } else if (state.kind === "chunk") {
-      state.filled += bytes;
-      if (state.filled < state.into.length) return;
-      this.#reset();
-      this.#handler.chunk(state.requestId, state.into);
-    } else {
-      state.left -= bytes;
-      if (state.left === 0) this.#reset();
-    }
-  }
-
-  #readHeader(state: { needed: number }): void {
-    const type = this.#header.readUInt8(0);
-    const requestId = this.#header.readUInt32BE(1);
-    if (type === REFUSAL) {
-      this.#reset();
-      this.#handler.refusal(requestId, this.#header.readUInt8(5));
-    } else if (type !== CHUNK) throw new ProtocolError(`data response type ${type}`);
-    else if (state.needed < CHUNK_HEADER_BYTES) state.needed = CHUNK_HEADER_BYTES;
-    else this.#beginChunk(requestId, this.#header.readUInt32BE(5));
-  }
-
-  #beginChunk(requestId: number, size: number): void {
-    if (size < 1 || size > CHUNK_MAX_BYTES) throw new ProtocolError(`a chunk of ${size} bytes`);
-    const into = this.#handler.begin(requestId, size);
-    this.#state =
-      into === undefined
-        ? { kind: "discard", left: size }
-        : { kind: "chunk", requestId, into, filled: 0 };
-  }
-
-  #reset(): void {
-    this.#state = { kind: "header", filled: 0, needed: REFUSAL_BYTES };
-  }
+/** Throws ProtocolError. */
+export function priorityOfRank(rank: number): Priority {
+  const priorities = Object.keys(PRIORITY_RANK) as Priority[];
+  const priority = priorities.find((known) => PRIORITY_RANK[known] === rank);
+  if (priority === undefined) throw new ProtocolError(`priority ${rank}`);
+  return priority;
 }

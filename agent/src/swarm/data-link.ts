@@ -1,14 +1,10 @@
 import net from "node:net";
 import tls from "node:tls";
 import type { DataOffer } from "@slipway/proto";
-import {
-  type ResponseHandler,
-  ResponseReader,
-  encodeCancel,
-  encodeRequest,
-} from "./data-frames.js";
+import { type DataRequestFrame, encodeDataRequest } from "./data-frames.js";
 import { PSK_TLS } from "./data-server.js";
 import { ProtocolError } from "./frames.js";
+import { type ResponseHandler, ResponseReader } from "./response-reader.js";
 import type { Encryption } from "./types.js";
 
 /** Not reachable within this time: chunks come over the control stream. */
@@ -16,6 +12,8 @@ const DIAL_MS = 1_000;
 /** After that it is tried again, less and less often. */
 const RETRY_MS = 15_000;
 const RETRY_MAX_MS = 5 * 60_000;
+/** A sender that does not read is given up when so many bytes wait for it. */
+const UNREAD_MAX_BYTES = 1024 * 1024;
 
 export interface DataLinkEvents extends ResponseHandler {
   /** Asks the peer for an offer. */
@@ -41,6 +39,7 @@ export class DataLink {
   readonly #events: DataLinkEvents;
   #state: State = { kind: "idle" };
   #failures = 0;
+  #unsaid: Buffer[] = [];
 
   constructor(encryption: Encryption, events: DataLinkEvents) {
     this.#encryption = encryption;
@@ -64,14 +63,11 @@ export class DataLink {
     return this.#state.kind === "unreachable";
   }
 
-  request(requestId: number, artifact: Buffer, chunk: number): void {
-    if (this.#state.kind === "up") {
-      this.#state.socket.write(encodeRequest(requestId, artifact, chunk));
-    }
-  }
-
-  cancel(requestId: number): void {
-    if (this.#state.kind === "up") this.#state.socket.write(encodeCancel(requestId));
+  /** Says it soon, together with all that is said meanwhile; nothing if it isn't up. */
+  say(frame: DataRequestFrame): void {
+    if (this.#state.kind !== "up") return;
+    if (this.#unsaid.length === 0) setImmediate(() => this.#flush());
+    this.#unsaid.push(encodeDataRequest(frame));
   }
 
   /** The peer's answer. One that nobody waits for is ignored. */
@@ -99,7 +95,14 @@ export class DataLink {
   }
 
   #dial(offer: DataOffer): net.Socket {
-    const reader = new ResponseReader(this.#events);
+    const reader = new ResponseReader({
+      begin: (requestId, chunk, size) => this.#events.begin(requestId, chunk, size),
+      refusal: (requestId, reason) => this.#events.refusal(requestId, reason),
+      chunk: (requestId, bytes) => {
+        this.say({ kind: "received", requestId });
+        this.#events.chunk(requestId, bytes);
+      },
+    });
     const { host, port } = offer;
     // The kernel, or TLS, writes straight into the chunk's buffer.
     const onread = {
@@ -141,6 +144,17 @@ export class DataLink {
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       socket.destroy(error);
+    }
+  }
+
+  #flush(): void {
+    const unsaid = this.#unsaid;
+    this.#unsaid = [];
+    if (this.#state.kind !== "up") return;
+    const { socket } = this.#state;
+    socket.write(Buffer.concat(unsaid));
+    if (socket.writableLength > UNREAD_MAX_BYTES) {
+      socket.destroy(new ProtocolError("the peer does not read requests"));
     }
   }
 

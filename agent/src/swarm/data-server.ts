@@ -3,15 +3,16 @@ import tls from "node:tls";
 import type { ChunkRefusal_Reason as Reason } from "@slipway/proto";
 import type { Logger } from "pino";
 import { digestFromBytes } from "../store/manifest.js";
-import { ChunkSender, type ChunkSenderOptions, type ChunkSink } from "./chunk-sender.js";
+import type { ChunkSender } from "./chunk-sender.js";
 import {
-  CHUNK_HEADER_BYTES,
+  type DataRequestFrame,
   RequestReader,
   encodeRefusal,
   writeChunkHeader,
 } from "./data-frames.js";
 import { ProtocolError } from "./frames.js";
 import { OfferBook, type Offer } from "./offers.js";
+import type { ChunkSink, SendingLink } from "./sending-link.js";
 import type { Address, Encryption } from "./types.js";
 
 /** PSK without a key exchange of its own: the secret is random, for one connection, and came over Noise. */
@@ -23,13 +24,17 @@ export const PSK_TLS = {
 
 const GREETING_MS = 3_000;
 const IDENTITY_BYTES = 16;
+/** A chunk that gets no further for so long is not being read. */
+const STUCK_MS = 60_000;
+/** Data connections of one peer. */
+const PER_PEER = 2;
 
 export interface DataServerOptions {
   listen: Address;
   encryption: Encryption;
   /** Most connections at once. */
   maxConnections: number;
-  sender: Omit<ChunkSenderOptions, "sink" | "onError">;
+  sender: ChunkSender;
   log: Logger;
   onProtocolError: (peer: string, error: ProtocolError) => void;
   /** The peer closed a connection, or its process ended. */
@@ -144,36 +149,49 @@ export class DataServer {
   }
 
   #serve(socket: net.Socket, peer: string, first?: Buffer): void {
+    const { sender, log, onProtocolError } = this.#options;
+    this.#retireOldest(peer);
     this.#track(socket, peer);
     socket.setNoDelay(true);
-    const sender = new ChunkSender({
-      ...this.#options.sender,
-      sink: socketSink(socket),
-      onError: (error) => {
-        this.#options.log.debug({ err: error, peer }, "sending chunks failed");
-        socket.destroy();
-      },
-    });
+    const fail = (error: unknown): void => {
+      log.debug({ err: error, peer }, "sending chunks failed");
+      socket.destroy();
+      if (error instanceof ProtocolError) onProtocolError(peer, error);
+    };
+    const link = sender.open(peer, socketSink(socket), fail);
     const reader = new RequestReader();
     const receive = (data: Buffer): void => {
       try {
-        for (const frame of reader.push(data)) {
-          if (frame.kind === "cancel") sender.cancel(frame.requestId);
-          else sender.request(frame.requestId, digestFromBytes(frame.artifact), frame.chunk);
-        }
+        for (const frame of reader.push(data)) take(link, frame);
       } catch (error) {
         if (!(error instanceof ProtocolError)) throw error;
-        socket.destroy();
-        this.#options.onProtocolError(peer, error);
+        fail(error);
       }
     };
+    // Also counts as idle: a chunk that the other end does not read.
+    socket.setTimeout(STUCK_MS, () => {
+      if (link.busy) fail(new Error("the peer does not read chunks"));
+    });
     socket.on("close", () => {
-      sender.close();
+      sender.close(link);
       this.#options.onClosed(peer);
     });
     socket.on("data", receive);
     if (first !== undefined && first.length > 0) receive(first);
   }
+
+  /** One that its other end has lost may be open here still; more than that are not needed. */
+  #retireOldest(peer: string): void {
+    const own = [...this.#sockets].filter(([, owner]) => owner === peer).map(([socket]) => socket);
+    for (const socket of own.slice(0, Math.max(0, own.length + 1 - PER_PEER))) socket.destroy();
+  }
+}
+
+function take(link: SendingLink, frame: DataRequestFrame): void {
+  const { requestId } = frame;
+  if (frame.kind === "cancel") link.cancel(requestId);
+  else if (frame.kind === "received") link.received(requestId);
+  else link.request(requestId, digestFromBytes(frame.artifact), frame.chunk, frame.priority);
 }
 
 function socketSink(socket: net.Socket): ChunkSink {
@@ -182,8 +200,9 @@ function socketSink(socket: net.Socket): ChunkSink {
       socket.write(bytes, (error) => (error ? reject(error) : resolve()));
     });
   return {
-    chunk: (requestId, framed) => {
-      writeChunkHeader(framed, requestId, framed.length - CHUNK_HEADER_BYTES);
+    acknowledged: true,
+    chunk: (requestId, chunk, framed) => {
+      writeChunkHeader(framed, requestId, chunk);
       return write(framed);
     },
     refusal: (requestId: number, reason: Reason) => write(encodeRefusal(requestId, reason)),

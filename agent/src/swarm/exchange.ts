@@ -1,12 +1,14 @@
 import type { Logger } from "pino";
-import { Bitfield } from "../store/bitfield.js";
-import { ManifestError, digestFromBytes, digestHex, digestToBytes } from "../store/manifest.js";
+import { digestHex, digestToBytes } from "../store/manifest.js";
 import type { ArtifactWrite } from "../store/types.js";
 import type { BufferPool } from "./buffers.js";
-import { type Control, ProtocolError } from "./frames.js";
+import type { Control } from "./frames.js";
+import type { Giver } from "./giver.js";
+import { Inbox } from "./inbox.js";
 import type { Library } from "./library.js";
 import { ManifestFetcher } from "./manifest-fetcher.js";
 import type { Peer, PeerEvents } from "./peer.js";
+import { PRIORITY_RANK, type Priority } from "./priority.js";
 import type { BoundRequest } from "./requests.js";
 import { Scheduler, type Withdraw } from "./scheduler.js";
 import { Sharing } from "./sharing.js";
@@ -22,6 +24,9 @@ export interface ExchangeOptions {
   buffers: BufferPool;
   stats: StatsBook;
   log: Logger;
+  /** Of a seeder. */
+  giver: Giver | undefined;
+  maxDownloadBytesPerSecond: number | undefined;
   /** It sent wrong bytes: no connection with it for a while. */
   ban: (peer: Peer, why: string) => void;
   /** Its data connection ended: its process may have, too. */
@@ -39,29 +44,39 @@ export class Exchange {
   readonly #scheduler: Scheduler;
   readonly #sharing: Sharing;
   readonly #manifests: ManifestFetcher;
+  readonly #inbox: Inbox;
   readonly #transfers = new Map<string, Transfer>();
+  readonly #priorities = new Map<string, Priority>();
   #timer: NodeJS.Timeout | undefined;
   #scheduled = false;
   #closed = false;
 
   constructor(options: ExchangeOptions) {
     this.#options = options;
-    this.#scheduler = new Scheduler(options.selfId);
+    const { selfId, library, giver, log, onDamaged, maxDownloadBytesPerSecond } = options;
+    this.#scheduler = new Scheduler(selfId, {
+      anyOfSeeders: true,
+      downBytesPerSecond: maxDownloadBytesPerSecond ?? Infinity,
+    });
     this.#sharing = new Sharing({
-      library: options.library,
-      log: options.log,
-      onDamaged: options.onDamaged,
+      library,
+      giver,
+      log,
+      onDamaged,
       send: (id, message) => this.#peers.get(id)?.neighbour.send(message),
     });
     this.#manifests = new ManifestFetcher((peer, error) => options.ban(peer, error.message));
+    this.#inbox = new Inbox({
+      scheduler: this.#scheduler,
+      sharing: this.#sharing,
+      manifests: this.#manifests,
+      schedule: () => this.#schedule(),
+    });
   }
 
   /** How peers tell what came of requests. */
   readonly peerEvents: PeerEvents = {
-    expected: (peer, requestId) => {
-      const request = this.#scheduler.lookUp(peer.id, requestId);
-      return typeof request === "object" ? request.size : request;
-    },
+    begins: (peer, requestId, chunk) => this.#scheduler.begins(peer.id, requestId, chunk),
     onChunk: (peer, requestId, bytes, fallback) => this.#onChunk(peer, requestId, bytes, fallback),
     onRefusal: (peer, requestId, reason) => {
       this.#scheduler.refused(peer.id, requestId, reason, performance.now());
@@ -104,7 +119,7 @@ export class Exchange {
   }
 
   async *fetch(digest: string, options: FetchOptions): AsyncGenerator<FetchProgress, void, void> {
-    const { store, signal } = options;
+    const { store, signal, priority = "normal" } = options;
     digestHex(digest);
     signal.throwIfAborted();
     for (let old = this.#transfers.get(digest); old?.stopping === true;) {
@@ -112,6 +127,7 @@ export class Exchange {
       old = this.#transfers.get(digest);
     }
     if (this.#closed) throw new Error("the swarm is closed");
+    this.#raise(digest, priority);
     const transfer = this.#transfers.get(digest) ?? this.#begin(digest, store);
     transfer.users++;
     try {
@@ -126,49 +142,7 @@ export class Exchange {
 
   /** Throws ProtocolError if the message breaks the protocol. */
   accept(peer: Peer, message: Control): void {
-    switch (message.$case) {
-      case "interest":
-        this.#onInterest(peer, digestOf(message.value.artifact), message.value.interested);
-        break;
-      case "availability": {
-        const { artifact, bitfield, complete } = message.value;
-        this.#onAvailability(peer, digestOf(artifact), complete ? "all" : bitfield);
-        break;
-      }
-      case "have":
-        this.#onHave(peer, digestOf(message.value.artifact), message.value.chunks);
-        break;
-      case "manifestRequest": {
-        const { artifact, offset } = message.value;
-        this.#sharing.sendManifest(peer.id, digestOf(artifact), offset);
-        break;
-      }
-      case "manifestPart":
-        this.#manifests.accept(peer, digestOf(message.value.artifact), message.value);
-        break;
-      case "badChunk":
-        this.#sharing.recheck(peer.id, digestOf(message.value.artifact), message.value.chunk);
-        break;
-      case "chunkRequest":
-        peer.serve(message, digestOf(message.value.artifact));
-        break;
-      case "chunkCancel":
-        peer.serve(message, "");
-        break;
-      case "chunkPart":
-        peer.acceptPart(message.value);
-        break;
-      case "chunkRefusal":
-        peer.refuse(message.value.requestId, message.value.reason);
-        break;
-      case "dataOffer":
-        peer.acceptOffer(message.value);
-        break;
-      case "hello":
-      case "dataRequest":
-      case "peerList":
-        throw new ProtocolError(`${message.$case} out of place`);
-    }
+    this.#inbox.accept(peer, message);
   }
 
   async close(): Promise<void> {
@@ -178,6 +152,14 @@ export class Exchange {
     for (const transfer of transfers) transfer.stop(new Error("the swarm is closed"));
     await Promise.allSettled(transfers.map((transfer) => transfer.done));
     this.#sharing.close();
+  }
+
+  /** The highest that anybody fetches it with counts. */
+  #raise(digest: string, priority: Priority): void {
+    const known = this.#priorities.get(digest);
+    if (known !== undefined && PRIORITY_RANK[known] >= PRIORITY_RANK[priority]) return;
+    this.#priorities.set(digest, priority);
+    this.#scheduler.setPriority(digest, priority);
   }
 
   #begin(digest: string, store: FetchOptions["store"]): Transfer {
@@ -195,6 +177,7 @@ export class Exchange {
     this.#transfers.set(digest, transfer);
     const forget = (): void => {
       this.#transfers.delete(digest);
+      this.#priorities.delete(digest);
     };
     transfer.done.then(forget, forget);
     return transfer;
@@ -203,7 +186,8 @@ export class Exchange {
   #beginChunks(transfer: Transfer, write: ArtifactWrite): void {
     const { digest, manifest, have } = write;
     this.#options.library.addWrite(write);
-    this.#scheduler.addDownload(digest, manifest, have);
+    const priority = this.#priorities.get(digest) ?? "normal";
+    this.#scheduler.addDownload(digest, manifest, have, { priority });
     for (const id of this.#sharing.interested(digest)) {
       this.#scheduler.setFetching(id, digest, true);
     }
@@ -228,38 +212,6 @@ export class Exchange {
   #askAbout(peer: Peer, digest: string): void {
     const value = { artifact: digestToBytes(digest), interested: true };
     peer.neighbour.send({ $case: "interest", value });
-  }
-
-  #onInterest(peer: Peer, digest: string, interested: boolean): void {
-    this.#scheduler.setFetching(peer.id, digest, interested);
-    this.#sharing.setInterest(peer.id, digest, interested);
-  }
-
-  #onAvailability(peer: Peer, digest: string, what: Buffer | "all"): void {
-    if (what === "all" || what.length > 0) this.#manifests.addHolder(digest, peer);
-    const chunks = this.#scheduler.chunkCount(digest);
-    if (chunks === undefined) return;
-    try {
-      const holding =
-        what === "all" ? what : new Bitfield(chunks, what.length > 0 ? what : undefined);
-      this.#scheduler.setHolding(peer.id, digest, holding);
-    } catch (error) {
-      if (error instanceof RangeError)
-        throw new ProtocolError("a bitfield that does not fit", { cause: error });
-      throw error;
-    }
-    this.#schedule();
-  }
-
-  #onHave(peer: Peer, digest: string, chunks: readonly number[]): void {
-    this.#manifests.addHolder(digest, peer);
-    try {
-      this.#scheduler.addHave(peer.id, digest, chunks, performance.now());
-    } catch (error) {
-      if (error instanceof RangeError) throw new ProtocolError("no such chunk", { cause: error });
-      throw error;
-    }
-    this.#schedule();
   }
 
   #onChunk(peer: Peer, requestId: number, bytes: Buffer, fallback: boolean): void {
@@ -323,22 +275,13 @@ export class Exchange {
   #carryOut(): void {
     if (this.#closed) return;
     for (const { peer, request } of this.#scheduler.next(performance.now())) {
-      if (request.chunk === "any") continue;
+      const { id, chunk, priority } = request;
       const artifact = digestToBytes(request.artifact);
-      this.#peers.get(peer)?.ask({ id: request.id, artifact, chunk: request.chunk });
+      this.#peers.get(peer)?.ask({ id, artifact, chunk, priority });
     }
   }
 
   #withdraw(withdrawn: readonly Withdraw[]): void {
     for (const { peer, requestId } of withdrawn) this.#peers.get(peer)?.withdraw(requestId);
-  }
-}
-
-function digestOf(artifact: Buffer): string {
-  try {
-    return digestFromBytes(artifact);
-  } catch (error) {
-    if (error instanceof ManifestError) throw new ProtocolError(error.message, { cause: error });
-    throw error;
   }
 }

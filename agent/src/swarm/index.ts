@@ -1,4 +1,5 @@
 export { join } from "./join.js";
+export type { Priority } from "./priority.js";
 export type {
   Address,
   ArtifactSource,

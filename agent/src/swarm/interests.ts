@@ -21,6 +21,10 @@ export class Interests {
     this.#peers.delete(peer);
   }
 
+  has(peer: string, digest: string): boolean {
+    return this.#peers.get(peer)?.has(digest) ?? false;
+  }
+
   of(digest: string): string[] {
     return [...this.#peers].filter(([, digests]) => digests.has(digest)).map(([peer]) => peer);
   }

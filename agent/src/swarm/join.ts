@@ -1,17 +1,17 @@
 import net from "node:net";
 import { NAME_PATTERN } from "@slipway/proto";
 import { BufferPool } from "./buffers.js";
+import { ChunkSender } from "./chunk-sender.js";
 import { DataServer } from "./data-server.js";
 import { Exchange } from "./exchange.js";
 import type { Control } from "./frames.js";
+import { Giver } from "./giver.js";
 import { Library } from "./library.js";
-import { Limiter } from "./limiter.js";
 import { Neighbourhood } from "./neighbourhood.js";
 import { Peer } from "./peer.js";
 import { StatsBook } from "./stats.js";
 import type { FetchOptions, FetchProgress, Swarm, SwarmOptions, SwarmStats } from "./types.js";
 
-const READS_AT_ONCE = 8;
 const MAX_PEERS = { host: 10, region: 64 };
 /** Data connections: two for each neighbour that a peer may have. */
 const CONNECTIONS_PER_PEER = 4;
@@ -44,6 +44,7 @@ class JoinedSwarm implements Swarm {
   readonly #library: Library;
   readonly #dataServer: DataServer;
   readonly #exchange: Exchange;
+  readonly #sender: ChunkSender;
   readonly #neighbourhood: Neighbourhood;
   #closed: Promise<void> | undefined;
 
@@ -54,18 +55,22 @@ class JoinedSwarm implements Swarm {
     const buffers = new BufferPool();
     this.#options = options;
     this.#library = new Library(options.source);
-    const sender = {
+    const giver = identity.role === "region" ? new Giver() : undefined;
+    this.#sender = new ChunkSender({
       library: this.#library,
       buffers,
-      reads: new Limiter(READS_AT_ONCE),
+      giver,
+      maxBytesPerSecond: options.maxUploadBytesPerSecond,
       log,
       onSent: (bytes: number) => stats.sent(bytes),
-    };
+    });
     this.#exchange = new Exchange({
       selfId: identity.publicKey.toString("hex"),
       library: this.#library,
       buffers,
       stats,
+      giver,
+      maxDownloadBytesPerSecond: options.maxDownloadBytesPerSecond,
       log,
       ban: (peer, why) => this.#neighbourhood.ban(peer, why),
       suspect: (peer) => this.#neighbourhood.suspect(peer),
@@ -75,7 +80,7 @@ class JoinedSwarm implements Swarm {
       listen,
       encryption,
       maxConnections: maxPeers * CONNECTIONS_PER_PEER + CONNECTIONS_MORE,
-      sender,
+      sender: this.#sender,
       log,
       onProtocolError: (id, error) => this.#neighbourhood.get(id)?.neighbour.close(error),
       onClosed: (id) => {
@@ -93,7 +98,7 @@ class JoinedSwarm implements Swarm {
           encryption,
           buffers,
           events: this.#exchange.peerEvents,
-          sender,
+          sender: this.#sender,
         }),
       onPeer: (peer) => this.#exchange.addPeer(peer),
       onMessage: (peer, message) => this.#onMessage(peer, message),
@@ -129,6 +134,7 @@ class JoinedSwarm implements Swarm {
 
   async #close(): Promise<void> {
     await this.#exchange.close();
+    this.#sender.stop();
     await Promise.allSettled([this.#dataServer.close(), this.#neighbourhood.close()]);
     await this.#library.close();
   }

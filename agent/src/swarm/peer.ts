@@ -4,28 +4,30 @@ import type {
   DataOffer,
   Membership,
 } from "@slipway/proto";
-import { CHUNK_MAX_BYTES, Role } from "@slipway/proto";
+import { Role } from "@slipway/proto";
 import type { BufferPool } from "./buffers.js";
-import { ChunkSender, type ChunkSenderOptions, type ChunkSink } from "./chunk-sender.js";
-import { CHUNK_HEADER_BYTES } from "./data-frames.js";
+import { ChunkParts } from "./chunk-parts.js";
+import type { ChunkSender } from "./chunk-sender.js";
+import { controlSink } from "./control-sink.js";
+import { numberOfWanted, priorityOfRank, wantedOfNumber } from "./data-frames.js";
 import { DataLink } from "./data-link.js";
 import { type Control, ProtocolError } from "./frames.js";
 import type { Neighbour } from "./neighbour.js";
+import { PRIORITY_RANK, type Priority, type Wanted } from "./priority.js";
+import type { SendingLink } from "./sending-link.js";
 import type { Encryption } from "./types.js";
-
-/** Bytes of a chunk in one message of the control stream. */
-const PART_BYTES = 64 * 1024;
 
 /** A chunk to ask for. */
 export interface ChunkRequest {
   id: number;
   artifact: Buffer;
-  chunk: number;
+  chunk: Wanted;
+  priority: Priority;
 }
 
 export interface PeerEvents {
-  /** Size of the chunk that is still owed under this id; "old" if no longer; undefined if never. */
-  expected: (peer: Peer, requestId: number) => number | "old" | undefined;
+  /** The size of this chunk under this request; "old" if it is owed no longer; undefined if never. */
+  begins: (peer: Peer, requestId: number, chunk: number) => number | "old" | undefined;
   onChunk: (peer: Peer, requestId: number, bytes: Buffer, fallback: boolean) => void;
   onRefusal: (peer: Peer, requestId: number, reason: Reason) => void;
   onProgress: (peer: Peer) => void;
@@ -38,7 +40,7 @@ export interface PeerOptions {
   encryption: Encryption;
   buffers: BufferPool;
   events: PeerEvents;
-  sender: Omit<ChunkSenderOptions, "sink" | "onError">;
+  sender: ChunkSender;
 }
 
 /** A neighbour that is a member: where chunks are asked of it, and over which way they come. */
@@ -49,11 +51,11 @@ export class Peer {
   readonly cell: string;
   readonly #options: PeerOptions;
   readonly #link: DataLink;
-  readonly #sender: ChunkSender;
+  /** What it asks over the control stream. */
+  readonly #fallback: SendingLink;
   /** Asked while the data connection is being dialled. */
   #waiting: ChunkRequest[] = [];
-  /** Asked over the control stream, and what came of it. */
-  readonly #parts = new Map<number, { into: Buffer | undefined; filled: number }>();
+  readonly #parts: ChunkParts;
   #closed = false;
 
   constructor(neighbour: Neighbour, membership: Membership, cell: string, options: PeerOptions) {
@@ -70,17 +72,18 @@ export class Peer {
         if (unfinished !== undefined) buffers.give(unfinished);
         this.#down(error);
       },
-      begin: (requestId, size) => this.#begin(requestId, size),
-      chunk: (requestId, bytes) => events.onChunk(this, requestId, bytes, false),
+      begin: (requestId, chunk, size) => this.#begin(requestId, chunk, size),
+      chunk: (requestId, bytes) => {
+        if (bytes !== undefined) events.onChunk(this, requestId, bytes, false);
+      },
       refusal: (requestId, reason) => events.onRefusal(this, requestId, reason),
     });
-    this.#sender = new ChunkSender({
-      ...options.sender,
-      sink: controlSink(neighbour),
-      parallel: 1,
-      onError: (error) =>
-        neighbour.close(error instanceof Error ? error : new Error(String(error))),
-    });
+    this.#parts = new ChunkParts(buffers, (requestId, chunk) =>
+      events.begins(this, requestId, chunk),
+    );
+    this.#fallback = options.sender.open(neighbour.id, controlSink(neighbour), (error) =>
+      neighbour.close(error instanceof Error ? error : new Error(String(error))),
+    );
   }
 
   get id(): string {
@@ -92,33 +95,29 @@ export class Peer {
   }
 
   ask(request: ChunkRequest): void {
+    const { id: requestId, artifact, chunk, priority } = request;
     switch (this.#link.ready(Date.now())) {
       case "up":
-        this.#link.request(request.id, request.artifact, request.chunk);
+        this.#link.say({ kind: "request", requestId, artifact, chunk, priority });
         break;
       case "wait":
         this.#waiting.push(request);
         break;
-      case "unreachable":
-        this.#parts.set(request.id, { into: undefined, filled: 0 });
-        this.neighbour.send({
-          $case: "chunkRequest",
-          value: { requestId: request.id, artifact: request.artifact, chunk: request.chunk },
-        });
+      case "unreachable": {
+        this.#parts.ask(requestId);
+        const wire = { chunk: numberOfWanted(chunk), priority: PRIORITY_RANK[priority] };
+        this.neighbour.send({ $case: "chunkRequest", value: { requestId, artifact, ...wire } });
         break;
+      }
     }
   }
 
   withdraw(requestId: number): void {
-    this.#waiting = this.#waiting.filter((request) => request.id !== requestId);
-    const part = this.#parts.get(requestId);
-    if (part === undefined) {
-      this.#link.cancel(requestId);
-      return;
-    }
-    this.#parts.delete(requestId);
-    if (part.into !== undefined) this.#options.buffers.give(part.into);
-    this.neighbour.send({ $case: "chunkCancel", value: { requestId } });
+    const waiting = this.#waiting.findIndex(({ id }) => id === requestId);
+    if (waiting >= 0) this.#waiting.splice(waiting, 1);
+    else if (this.#parts.forget(requestId)) {
+      this.neighbour.send({ $case: "chunkCancel", value: { requestId } });
+    } else this.#link.say({ kind: "cancel", requestId });
   }
 
   acceptOffer(offer: DataOffer): void {
@@ -127,37 +126,25 @@ export class Peer {
 
   /** What the peer asks over the control stream. Throws ProtocolError. */
   serve(message: Control & { $case: "chunkRequest" | "chunkCancel" }, digest: string): void {
-    if (message.$case === "chunkCancel") this.#sender.cancel(message.value.requestId);
-    else this.#sender.request(message.value.requestId, digest, message.value.chunk);
+    const { value } = message;
+    if (message.$case === "chunkCancel") this.#fallback.cancel(value.requestId);
+    else {
+      const { requestId, chunk, priority } = message.value;
+      const rank = priorityOfRank(priority);
+      this.#fallback.request(requestId, digest, wantedOfNumber(chunk), rank);
+    }
   }
 
   /** Part of a chunk that came over the control stream. Throws ProtocolError. */
-  acceptPart(message: ChunkPart): void {
+  acceptPart(part: ChunkPart): void {
     const { events } = this.#options;
-    const part = this.#parts.get(message.requestId);
-    if (part === undefined) {
-      if (events.expected(this, message.requestId) === undefined) {
-        throw new ProtocolError("a chunk part that nobody asked for");
-      }
-      return;
-    }
-    const size = events.expected(this, message.requestId);
-    if (typeof size !== "number" || message.offset !== part.filled || message.data.length === 0) {
-      throw new ProtocolError("a chunk part out of order");
-    }
-    if (part.filled + message.data.length > size)
-      throw new ProtocolError("a chunk that is too long");
     events.onProgress(this);
-    part.into ??= this.#options.buffers.take(size);
-    part.into.set(message.data, part.filled);
-    part.filled += message.data.length;
-    if (part.filled < size) return;
-    this.#parts.delete(message.requestId);
-    events.onChunk(this, message.requestId, part.into, true);
+    const bytes = this.#parts.accept(part);
+    if (bytes !== undefined) events.onChunk(this, part.requestId, bytes, true);
   }
 
   refuse(requestId: number, reason: Reason): void {
-    this.#parts.delete(requestId);
+    this.#parts.forget(requestId);
     this.#options.events.onRefusal(this, requestId, reason);
   }
 
@@ -165,15 +152,17 @@ export class Peer {
     if (this.#closed) return;
     this.#closed = true;
     this.#link.close();
-    this.#sender.close();
+    this.#options.sender.close(this.#fallback);
     this.#waiting = [];
     this.#parts.clear();
   }
 
-  #begin(requestId: number, size: number): Buffer | undefined {
-    const expected = this.#options.events.expected(this, requestId);
-    if (expected === "old" && size <= CHUNK_MAX_BYTES) return undefined;
-    if (expected !== size) throw new ProtocolError(`a chunk of ${size} bytes, not ${expected}`);
+  #begin(requestId: number, chunk: number, size: number): Buffer | undefined {
+    const expected = this.#options.events.begins(this, requestId, chunk);
+    if (expected === "old") return undefined;
+    if (expected !== size) {
+      throw new ProtocolError(`chunk ${chunk} of ${size} bytes, not ${expected}`);
+    }
     return this.#options.buffers.take(size);
   }
 
@@ -191,21 +180,4 @@ export class Peer {
     if (error instanceof ProtocolError) this.neighbour.close(error);
     else this.#options.events.onLost(this, this.#link.unreachable, error);
   }
-}
-
-function controlSink(neighbour: Neighbour): ChunkSink {
-  return {
-    chunk: async (requestId, framed) => {
-      const chunk = framed.subarray(CHUNK_HEADER_BYTES);
-      for (let offset = 0; offset < chunk.length; offset += PART_BYTES) {
-        const data = chunk.subarray(offset, offset + PART_BYTES);
-        neighbour.send({ $case: "chunkPart", value: { requestId, offset, data } });
-        await neighbour.drained();
-      }
-    },
-    refusal: async (requestId: number, reason: Reason) => {
-      neighbour.send({ $case: "chunkRefusal", value: { requestId, reason } });
-      await neighbour.drained();
-    },
-  };
 }

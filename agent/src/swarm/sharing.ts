@@ -1,14 +1,19 @@
 import type { Logger } from "pino";
+import type { Bitfield } from "../store/bitfield.js";
 import { digestToBytes } from "../store/manifest.js";
 import { Announcer } from "./announcer.js";
 import type { Control } from "./frames.js";
+import type { Giver } from "./giver.js";
 import type { Library } from "./library.js";
 import { MANIFEST_PART_BYTES } from "./manifest-fetcher.js";
+import { Seeding } from "./seeding.js";
 
 export interface SharingOptions {
   library: Library;
   log: Logger;
   send: (peer: string, message: Control) => void;
+  /** Of a seeder. */
+  giver: Giver | undefined;
   /** A copy on this disk turned out wrong, and is not shared any more. */
   onDamaged: (digest: string) => void;
 }
@@ -20,12 +25,17 @@ export interface SharingOptions {
 export class Sharing {
   readonly #options: SharingOptions;
   readonly #announcer: Announcer;
+  readonly #seeding: Seeding | undefined;
   /** Peers whose BadChunk is being looked into: one at a time for each. */
   readonly #rechecking = new Set<string>();
 
   constructor(options: SharingOptions) {
     this.#options = options;
-    this.#announcer = new Announcer(options.library, options.send);
+    const { library, send, giver } = options;
+    this.#seeding = giver === undefined ? undefined : new Seeding(giver, send);
+    this.#announcer = new Announcer(library, send, (peer, digest, chunks) =>
+      this.#seeding?.ask(peer, digest, chunks),
+    );
   }
 
   interested(digest: string): string[] {
@@ -44,11 +54,25 @@ export class Sharing {
 
   setInterest(peer: string, digest: string, interested: boolean): void {
     if (interested) this.#announcer.addInterest(peer, digest).catch(this.#logFailure(digest));
-    else this.#announcer.removeInterest(peer, digest);
+    else {
+      this.#announcer.removeInterest(peer, digest);
+      this.#seeding?.forget(peer, digest);
+    }
+  }
+
+  /** What a peer has of an artifact; RangeError if it does not fit. */
+  setHolding(peer: string, digest: string, holding: (chunks: number) => Bitfield | "all"): void {
+    this.#seeding?.setHolding(peer, digest, holding);
+  }
+
+  /** RangeError if there is no such chunk. */
+  addHave(peer: string, digest: string, chunks: readonly number[]): void {
+    this.#seeding?.addHave(peer, digest, chunks);
   }
 
   removePeer(peer: string): void {
     this.#announcer.removePeer(peer);
+    this.#seeding?.removePeer(peer);
   }
 
   sendManifest(peer: string, digest: string, offset: number): void {

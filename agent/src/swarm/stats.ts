@@ -26,6 +26,7 @@ export class StatsBook {
       },
       hedges: 0,
       timeouts: 0,
+      duplicateBytes: 0,
       verifyFailures: 0,
       bans: 0,
       membershipRefusals: 0,
@@ -50,7 +51,7 @@ export class StatsBook {
     this.view.bytesFromLocal += bytes;
   }
 
-  scheduled(counters: { hedges: number; timeouts: number }): void {
+  scheduled(counters: { hedges: number; timeouts: number; duplicateBytes: number }): void {
     Object.assign(this.view, counters);
   }
 

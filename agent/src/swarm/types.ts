@@ -2,6 +2,7 @@ import type { KeyObject } from "node:crypto";
 import type { Logger } from "pino";
 import type { ArtifactStore } from "../store/types.js";
 import type { Identity } from "./identity.js";
+import type { Priority } from "./priority.js";
 
 export interface Address {
   /** An IPv4 address. */
@@ -61,6 +62,10 @@ export interface SwarmOptions {
    * shares of 8 or more. Default: 64.
    */
   maxPeers?: number;
+  /** Bytes a second of chunks sent, to all neighbours together. Default: no limit. */
+  maxUploadBytesPerSecond?: number;
+  /** Bytes a second of chunks fetched, of all artifacts together. Default: no limit. */
+  maxDownloadBytesPerSecond?: number;
 }
 
 /** Bytes, of the artifact's. fromPeers + fromSeeders + fromLocal = bytesDone. */
@@ -77,6 +82,11 @@ export interface FetchOptions {
   /** Where it goes. Fetches of one artifact share the store that the first one named. */
   store: ArtifactStore;
   signal: AbortSignal;
+  /**
+   * Higher ones go first, here and at those who send. Of several fetches of one artifact the
+   * highest counts, until it is here. Default: "normal".
+   */
+  priority?: Priority;
 }
 
 /** Counters since the start, and gauges. */
@@ -106,6 +116,8 @@ export interface SwarmStats {
   membershipRefusals: number;
   /** Connections dropped for breaking the protocol. */
   protocolErrors: number;
+  /** Bytes of chunks that came once more than they were needed. */
+  duplicateBytes: number;
   /** Chunks that came over the control stream. */
   fallbackChunks: number;
 }

@@ -99,8 +99,12 @@ test("a member that breaks the protocol is dropped, and nobody else is disturbed
     Buffer.from("00000003fa0700", "hex"),
     { $case: "interest", value: { artifact: Buffer.alloc(31), interested: true } },
     { $case: "have", value: { artifact: Buffer.alloc(0), chunks: [] } },
-    { $case: "chunkPart", value: { requestId: 7, offset: 0, data: Buffer.from("x") } },
-    { $case: "chunkRequest", value: { requestId: 1, artifact: Buffer.alloc(3), chunk: 0 } },
+    { $case: "chunkPart", value: { requestId: 7, chunk: 0, offset: 0, data: Buffer.from("x") } },
+    {
+      $case: "chunkRequest",
+      value: { requestId: 1, artifact: Buffer.alloc(3), chunk: 0, priority: 0 },
+    },
+    { $case: "chunkRequest", value: { requestId: 1, artifact, chunk: 0, priority: 3 } },
     {
       $case: "peerList",
       value: {
@@ -119,8 +123,11 @@ test("a member that breaks the protocol is dropped, and nobody else is disturbed
       // Fine in itself: unknown artifacts, chunks that don't exist, answers nobody waits for.
       for (const harmless of [
         { $case: "badChunk", value: { artifact, chunk: 4_000_000_000 } },
+        {
+          $case: "chunkRequest",
+          value: { requestId: 2, artifact, chunk: 4_000_000_000, priority: 1 },
+        },
         { $case: "chunkCancel", value: { requestId: 9 } },
-        { $case: "chunkRequest", value: { requestId: 2, artifact, chunk: 4_000_000_000 } },
         {
           $case: "manifestPart",
           value: { artifact, offset: 0, totalBytes: 4_000_000_000, data: Buffer.alloc(5) },

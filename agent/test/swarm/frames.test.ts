@@ -7,16 +7,6 @@ import {
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
-  type DataRequestFrame,
-  RequestReader,
-  type ResponseHandler,
-  ResponseReader,
-  encodeCancel,
-  encodeRefusal,
-  encodeRequest,
-  writeChunkHeader,
-} from "../../src/swarm/data-frames.js";
-import {
   type Control,
   ControlDecoder,
   ProtocolError,
@@ -76,12 +66,12 @@ const MESSAGES: [Control, string][] = [
   ],
   [{ $case: "badChunk", value: { artifact, chunk: 3 } }, `0000002652240a20${AA}1003`],
   [
-    { $case: "chunkRequest", value: { requestId: 1, artifact, chunk: 3 } },
-    `000000285a2608011220${AA}1803`,
+    { $case: "chunkRequest", value: { requestId: 1, artifact, chunk: 3, priority: 2 } },
+    `0000002a5a2808011220${AA}18032002`,
   ],
   [
-    { $case: "chunkPart", value: { requestId: 1, offset: 2, data: Buffer.from("x") } },
-    "000000096207080110021a0178",
+    { $case: "chunkPart", value: { requestId: 1, offset: 2, data: Buffer.from("x"), chunk: 3 } },
+    "0000000b6209080110021a01782003",
   ],
   [{ $case: "chunkRefusal", value: { requestId: 1, reason: Reason.BUSY } }, "000000066a0408011002"],
   [{ $case: "chunkCancel", value: { requestId: 1 } }, "0000000472020801"],
@@ -124,7 +114,10 @@ for (const [what, bytes] of Object.entries({
 
 test("too long a message is not sent", () => {
   const data = Buffer.alloc(CONTROL_FRAME_MAX_BYTES);
-  const message: Control = { $case: "chunkPart", value: { requestId: 1, offset: 0, data } };
+  const message: Control = {
+    $case: "chunkPart",
+    value: { requestId: 1, offset: 0, data, chunk: 0 },
+  };
   assert.throws(
     () => encodeControl(message),
     (error: unknown) => error instanceof RangeError,
@@ -144,117 +137,6 @@ test("random bytes on the control stream are messages or a broken protocol, noth
     }
   }
 });
-
-test("the data connection's headers have these bytes", () => {
-  assert.is(hex(encodeRequest(0x01020304, artifact, 5)), `0101020304${AA}00000005`);
-  assert.is(hex(encodeCancel(7)), "0200000007");
-  assert.is(hex(encodeRefusal(7, Reason.READ_FAILED)), "020000000703");
-  const header = Buffer.alloc(9);
-  writeChunkHeader(header, 7, 0x100000);
-  assert.is(hex(header), "010000000700100000");
-});
-
-test("requests come through however the stream is cut", () => {
-  const frames: DataRequestFrame[] = [
-    { kind: "request", requestId: 1, artifact, chunk: 9 },
-    { kind: "cancel", requestId: 1 },
-    { kind: "cancel", requestId: 2 },
-    { kind: "request", requestId: 0xffff_ffff, artifact, chunk: 0xffff_ffff },
-  ];
-  const bytes = Buffer.concat(
-    frames.map((frame) =>
-      frame.kind === "cancel"
-        ? encodeCancel(frame.requestId)
-        : encodeRequest(frame.requestId, frame.artifact, frame.chunk),
-    ),
-  );
-  for (let size = 1; size <= bytes.length; size++) {
-    const reader = new RequestReader();
-    assert.equal(
-      cut(bytes, size).flatMap((piece) => [...reader.push(piece)]),
-      frames,
-    );
-  }
-  assert.throws(() => [...new RequestReader().push(Buffer.from([3]))], /type 3/);
-});
-
-test("chunks land in their buffers however the stream is cut, and the unwanted are skipped", () => {
-  const wanted = randomBytes(300);
-  const stream = Buffer.concat([
-    chunk(1, wanted),
-    encodeRefusal(2, Reason.BUSY),
-    chunk(3, randomBytes(200_000)),
-    chunk(4, Buffer.from("z")),
-  ]);
-  for (const size of [1, 2, 5, 9, 10, 299, 1_000, 100_000, stream.length]) {
-    const seen: unknown[] = [];
-    const reader = new ResponseReader({
-      begin: (id, bytes) => (id === 3 ? undefined : Buffer.alloc(bytes)),
-      chunk: (id, bytes) => seen.push([id, hex(bytes)]),
-      refusal: (id, reason) => seen.push([id, reason]),
-    });
-    for (const piece of cut(stream, size)) feed(reader, piece);
-    assert.equal(seen, [
-      [1, hex(wanted)],
-      [2, Reason.BUSY],
-      [4, "7a"],
-    ]);
-    assert.is(reader.unfinished, undefined);
-  }
-});
-
-test("a sender's nonsense breaks the protocol, at no cost", () => {
-  const handler: ResponseHandler = {
-    begin: () => {
-      throw new ProtocolError("never asked for");
-    },
-    chunk: () => assert.unreachable(),
-    refusal: () => {},
-  };
-  for (const bytes of [
-    "03",
-    "010000000100000000",
-    "010000000101000001",
-    "0100000001ffffffff",
-    "010000000100000001",
-  ]) {
-    const stream = Buffer.concat([Buffer.from(bytes, "hex"), Buffer.alloc(9)]);
-    assert.throws(
-      () => feed(new ResponseReader(handler), stream),
-      (e: unknown) => e instanceof ProtocolError,
-    );
-  }
-  for (let round = 0; round < 5_000; round++) {
-    try {
-      feed(new ResponseReader(handler), randomBytes(randomInt(1, 100)));
-    } catch (error) {
-      assert.instance(error, ProtocolError);
-    }
-    try {
-      for (const frame of new RequestReader().push(randomBytes(randomInt(1, 200))))
-        assert.ok(frame.kind);
-    } catch (error) {
-      assert.instance(error, ProtocolError);
-    }
-  }
-});
-
-function chunk(id: number, bytes: Buffer): Buffer {
-  const header = Buffer.alloc(9);
-  writeChunkHeader(header, id, bytes.length);
-  return Buffer.concat([header, bytes]);
-}
-
-/** As a socket with `onread` does. */
-function feed(reader: ResponseReader, bytes: Buffer): void {
-  for (let at = 0; at < bytes.length;) {
-    const target = reader.target();
-    assert.ok(target.length > 0, "a socket that is given an empty buffer fails");
-    const copied = bytes.copy(target, 0, at);
-    reader.advance(copied);
-    at += copied;
-  }
-}
 
 function cut(bytes: Buffer, size: number): Buffer[] {
   const pieces: Buffer[] = [];

@@ -1,6 +1,6 @@
 import type { Duplex } from "node:stream";
 import { freePort } from "@slipway/examples/servers";
-import { MembershipCertificate } from "@slipway/proto";
+import { MembershipCertificate, SWARM_PROTOCOL_VERSION } from "@slipway/proto";
 import { Discovery, cellTopic } from "../../src/swarm/discovery.js";
 import { encodeControl } from "../../src/swarm/frames.js";
 import { rawPublicKey } from "../../src/swarm/identity.js";
@@ -52,7 +52,7 @@ export function helloOf(identity: Identity): Buffer {
   return encodeControl({
     $case: "hello",
     value: {
-      protocolVersion: 1,
+      protocolVersion: SWARM_PROTOCOL_VERSION,
       certificate: MembershipCertificate.decode(identity.certificate),
       processNonce: Buffer.from("hostile"),
       cell: "c1",

@@ -230,13 +230,17 @@ export interface BadChunk {
 export interface ChunkRequest {
   requestId: number;
   artifact: Buffer;
+  /** ANY_CHUNK leaves the choice to the sender. */
   chunk: number;
+  /** 0 for background, 1 for normal, 2 for urgent. */
+  priority: number;
 }
 
 export interface ChunkPart {
   requestId: number;
   offset: number;
   data: Buffer;
+  chunk: number;
 }
 
 export interface ChunkRefusal {
@@ -249,7 +253,7 @@ export enum ChunkRefusal_Reason {
   NOT_HELD = 1,
   BUSY = 2,
   READ_FAILED = 3,
-  /** NOTHING_NEW - Any chunk was asked for, and every one is with somebody else already, or on its way there. */
+  /** NOTHING_NEW - To a request for any chunk: every one is out already, or on its way there; ask by number. */
   NOTHING_NEW = 4,
   UNRECOGNIZED = -1,
 }
@@ -2177,7 +2181,7 @@ export const BadChunk: MessageFns<BadChunk> = {
 };
 
 function createBaseChunkRequest(): ChunkRequest {
-  return { requestId: 0, artifact: Buffer.alloc(0), chunk: 0 };
+  return { requestId: 0, artifact: Buffer.alloc(0), chunk: 0, priority: 0 };
 }
 
 export const ChunkRequest: MessageFns<ChunkRequest> = {
@@ -2190,6 +2194,9 @@ export const ChunkRequest: MessageFns<ChunkRequest> = {
     }
     if (message.chunk !== 0) {
       writer.uint32(24).uint32(message.chunk);
+    }
+    if (message.priority !== 0) {
+      writer.uint32(32).uint32(message.priority);
     }
     return writer;
   },
@@ -2231,6 +2238,14 @@ export const ChunkRequest: MessageFns<ChunkRequest> = {
             message.chunk = reader.uint32();
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.priority = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2252,6 +2267,7 @@ export const ChunkRequest: MessageFns<ChunkRequest> = {
         : 0,
       artifact: isSet(object.artifact) ? Buffer.from(bytesFromBase64(object.artifact)) : Buffer.alloc(0),
       chunk: isSet(object.chunk) ? globalThis.Number(object.chunk) : 0,
+      priority: isSet(object.priority) ? globalThis.Number(object.priority) : 0,
     };
   },
 
@@ -2266,6 +2282,9 @@ export const ChunkRequest: MessageFns<ChunkRequest> = {
     if (message.chunk !== 0) {
       obj.chunk = Math.round(message.chunk);
     }
+    if (message.priority !== 0) {
+      obj.priority = Math.round(message.priority);
+    }
     return obj;
   },
 
@@ -2277,12 +2296,13 @@ export const ChunkRequest: MessageFns<ChunkRequest> = {
     message.requestId = object.requestId ?? 0;
     message.artifact = object.artifact ?? Buffer.alloc(0);
     message.chunk = object.chunk ?? 0;
+    message.priority = object.priority ?? 0;
     return message;
   },
 };
 
 function createBaseChunkPart(): ChunkPart {
-  return { requestId: 0, offset: 0, data: Buffer.alloc(0) };
+  return { requestId: 0, offset: 0, data: Buffer.alloc(0), chunk: 0 };
 }
 
 export const ChunkPart: MessageFns<ChunkPart> = {
@@ -2295,6 +2315,9 @@ export const ChunkPart: MessageFns<ChunkPart> = {
     }
     if (message.data.length !== 0) {
       writer.uint32(26).bytes(message.data);
+    }
+    if (message.chunk !== 0) {
+      writer.uint32(32).uint32(message.chunk);
     }
     return writer;
   },
@@ -2336,6 +2359,14 @@ export const ChunkPart: MessageFns<ChunkPart> = {
             message.data = Buffer.from(reader.bytes());
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.chunk = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2357,6 +2388,7 @@ export const ChunkPart: MessageFns<ChunkPart> = {
         : 0,
       offset: isSet(object.offset) ? globalThis.Number(object.offset) : 0,
       data: isSet(object.data) ? Buffer.from(bytesFromBase64(object.data)) : Buffer.alloc(0),
+      chunk: isSet(object.chunk) ? globalThis.Number(object.chunk) : 0,
     };
   },
 
@@ -2371,6 +2403,9 @@ export const ChunkPart: MessageFns<ChunkPart> = {
     if (message.data.length !== 0) {
       obj.data = base64FromBytes(message.data);
     }
+    if (message.chunk !== 0) {
+      obj.chunk = Math.round(message.chunk);
+    }
     return obj;
   },
 
@@ -2382,6 +2417,7 @@ export const ChunkPart: MessageFns<ChunkPart> = {
     message.requestId = object.requestId ?? 0;
     message.offset = object.offset ?? 0;
     message.data = object.data ?? Buffer.alloc(0);
+    message.chunk = object.chunk ?? 0;
     return message;
   },
 };
