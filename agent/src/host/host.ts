@@ -43,6 +43,8 @@ export async function startHost(config: HostConfig, log: Logger): Promise<Runnin
       cell: config.cell,
       listen: config.listen,
       bootstrap: config.bootstrap,
+      maxUploadBytesPerSecond: config.maxUploadBytesPerSecond,
+      maxDownloadBytesPerSecond: config.maxDownloadBytesPerSecond,
       source: store,
       log,
     });
