@@ -12,7 +12,6 @@ import {
   parseList,
   parseLogLevel,
   parseName,
-  parseRate,
   parseVariables,
   type BuilderCommandConfig,
   type HostConfig,
@@ -93,15 +92,13 @@ export function createProgram(
       need("--bootstrap <addresses>", "the region's agents, with commas between", parseAddresses),
     )
     .addOption(
-      may("--cells <names>", "further cells to seed, with commas between", parseCells).default([]),
+      may("--cells <names>", "cells to seed before hosts name them", parseCells).default([]),
     )
     .addOption(
       may("--recheck-seconds <number>", "between checks of the region's blob store", (text) =>
         parseInteger(text, 1, DAY_SECONDS),
       ).default(3_600),
     )
-    .addOption(uploadCap())
-    .addOption(downloadCap())
     .addOption(logLevel())
     .action((options: CommonOptions & RegionOptions) => {
       const { identity, membershipPublicKey, recheckSeconds, ...same } = options;
@@ -119,6 +116,7 @@ export function createProgram(
     .addOption(need("--id <name>", "unique in the fleet", parseName))
     .addOption(need("--region <name>", "the region", parseName))
     .addOption(may("--cell <name>", "the home cell", parseName).default(DEFAULT_CELL))
+    .addOption(may("--neighbour-cells <names>", "cells to keep links into", parseCells).default([]))
     .addOption(may("--label <name=value>", "a label; may be given again", parseLabels).default({}))
     .addOption(need("--region-nats <urls>", "the region's NATS, with commas between", parseList))
     .addOption(need("--data-dir <directory>", "what the agent owns"))
@@ -138,8 +136,6 @@ export function createProgram(
         "64GiB",
       ),
     )
-    .addOption(uploadCap())
-    .addOption(downloadCap())
     .addOption(option("--stop-releases-on-exit", "else they run on and are taken over later"))
     .addOption(logLevel())
     .action((options: CommonOptions & HostOptions) => {
@@ -188,20 +184,16 @@ export function createProgram(
   return program;
 }
 
-interface SwarmCaps {
-  maxUploadBytesPerSecond?: number;
-  maxDownloadBytesPerSecond?: number;
-}
-
-interface RegionOptions extends SwarmCaps {
+interface RegionOptions {
   nats: string[];
   mainBlobStore: string;
   cells: string[];
   recheckSeconds: number;
 }
 
-interface HostOptions extends SwarmCaps {
+interface HostOptions {
   cell: string;
+  neighbourCells: string[];
   label: Record<string, string>;
   goalPublicKey: string[];
   env: Record<string, string>;
@@ -237,22 +229,6 @@ function need(
 
 function logLevel(): Option {
   return may("--log-level <level>", "least severe to log", parseLogLevel).default("info");
-}
-
-function uploadCap(): Option {
-  return may(
-    "--max-upload-bytes-per-second <bytes>",
-    "of artifacts; no limit unless given",
-    parseRate,
-  );
-}
-
-function downloadCap(): Option {
-  return may(
-    "--max-download-bytes-per-second <bytes>",
-    "of artifacts; no limit unless given",
-    parseRate,
-  );
 }
 
 function parseCells(text: string): string[] {

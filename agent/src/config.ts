@@ -18,17 +18,13 @@ export interface BuilderCommandConfig extends CommonConfig {
   slots: number;
 }
 
-/** How much of the network the swarm may take; no limit unless given. */
-interface SwarmCaps {
-  maxUploadBytesPerSecond?: number | undefined;
-  maxDownloadBytesPerSecond?: number | undefined;
-}
-
 /** `slipway-agent host`. */
-export interface HostConfig extends CommonConfig, SwarmCaps {
+export interface HostConfig extends CommonConfig {
   region: string;
   /** Home cell. */
   cell: string;
+  /** Cells into which the host keeps a few links. */
+  neighbourCells: string[];
   labels: Record<string, string>;
   regionNats: string[];
   identityFile: string;
@@ -46,7 +42,7 @@ export interface HostConfig extends CommonConfig, SwarmCaps {
 }
 
 /** `slipway-agent region`. */
-export interface RegionConfig extends CommonConfig, SwarmCaps {
+export interface RegionConfig extends CommonConfig {
   region: string;
   coordinator: string;
   /** The global NATS. */
@@ -58,7 +54,7 @@ export interface RegionConfig extends CommonConfig, SwarmCaps {
   membershipPublicKeyFile: string;
   listen: Address;
   bootstrap: Address[];
-  /** Cells of the region besides the default one, whose members it seeds. */
+  /** Cells that it seeds from the start, besides the default one; others once it hears of them. */
   cells: string[];
   /** Between two checks that the regional blob store still holds what it should, in ms. */
   recheckMs: number;
@@ -168,13 +164,6 @@ export function parseBytes(text: string): number {
   const power = match[2] === undefined ? 0 : "KMGT".indexOf(match[2]) + 1;
   const bytes = Number(match[1]) * 1024 ** power;
   if (!Number.isSafeInteger(bytes)) throw new ConfigError("is too large");
-  return bytes;
-}
-
-/** Bytes a second, as parseBytes reads them; at least 1 KiB. @throws ConfigError */
-export function parseRate(text: string): number {
-  const bytes = parseBytes(text);
-  if (bytes < 1_024) throw new ConfigError("must be at least 1KiB");
   return bytes;
 }
 

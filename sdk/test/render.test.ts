@@ -328,7 +328,7 @@ test("log lines: raw into files, safe on terminals, Slipway's own marked", () =>
 test("hosts", () => {
   const hosts = [
     Host.fromPartial({
-      enrolment: { hostId: "h1", region: "eu" },
+      enrolment: { hostId: "h1", region: "eu", cell: "c1" },
       status: {
         time: ago(3),
         applications: [
@@ -343,10 +343,10 @@ test("hosts", () => {
     }),
   ];
   assert.equal(hostTable(hosts, undefined, look).split("\n"), [
-    "HOST  REGION  APPLICATION  PHASE    RUNS          HEARD    DETAIL",
-    "h1    eu      web          running  abcdef012345  3 s ago  -",
-    "h1    eu      api          staging  -             3 s ago  1.0 KiB of 4.0 KiB",
-    "h2    eu      -            silent   -             -        a=b",
+    "HOST  REGION  CELL  APPLICATION  PHASE    RUNS          HEARD    DETAIL",
+    "h1    eu      c1    web          running  abcdef012345  3 s ago  -",
+    "h1    eu      c1    api          staging  -             3 s ago  1.0 KiB of 4.0 KiB",
+    "h2    eu      -     -            silent   -             -        a=b",
     "",
   ]);
   assert.not.match(hostTable(hosts, "web", look), "api");

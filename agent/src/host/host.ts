@@ -41,10 +41,9 @@ export async function startHost(config: HostConfig, log: Logger): Promise<Runnin
       identity,
       membershipPublicKey,
       cell: config.cell,
+      neighbourCells: config.neighbourCells.filter((cell) => cell !== config.cell),
       listen: config.listen,
       bootstrap: config.bootstrap,
-      maxUploadBytesPerSecond: config.maxUploadBytesPerSecond,
-      maxDownloadBytesPerSecond: config.maxDownloadBytesPerSecond,
       source: store,
       log,
     });

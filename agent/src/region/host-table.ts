@@ -25,6 +25,7 @@ export class HostTable {
   readonly #region: string;
   readonly #rows = new Map<string, Row>();
   readonly #unenrolled = new Map<string, EnrolledHost>();
+  readonly #cells = new Map<string, number>();
   /** Applications whose counts may have changed; undefined means all. */
   #dirty: Set<string> | undefined;
 
@@ -51,18 +52,12 @@ export class HostTable {
       if (row === undefined) {
         const applications = new Map<string, HostApplicationStatus>();
         const status = undefined;
-        this.#rows.set(enrolment.hostId, {
-          enrolment,
-          enrolled: true,
-          heardAt: undefined,
-          applications,
-          status,
-        });
+        this.#put({ enrolment, enrolled: true, heardAt: undefined, applications, status });
         continue;
       }
       row.enrolled = true;
       if (row.status === undefined || sameEnrolment(row.enrolment, enrolment)) {
-        row.enrolment = enrolment;
+        this.#put({ ...row, enrolment });
         this.#unenrolled.delete(enrolment.hostId);
       } else {
         // What the host itself says is newer than what is persisted.
@@ -103,6 +98,11 @@ export class HostTable {
     return dirty;
   }
 
+  /** Known hosts of each cell. */
+  get cells(): ReadonlyMap<string, number> {
+    return this.#cells;
+  }
+
   status(hostId: string): HostStatus | undefined {
     return this.#rows.get(hostId)?.status;
   }
@@ -134,8 +134,20 @@ export class HostTable {
       const known = before?.applications.get(said.application);
       if (known === undefined || !sameCounts(known, said)) this.#dirty?.add(said.application);
     }
-    this.#rows.set(hostId, { enrolment, enrolled, heardAt: now, applications, status });
+    this.#put({ enrolment, enrolled, heardAt: now, applications, status });
     return undefined;
+  }
+
+  #put(row: Row): void {
+    const { hostId, cell } = row.enrolment;
+    const before = this.#rows.get(hostId)?.enrolment.cell;
+    this.#rows.set(hostId, row);
+    if (before === cell) return;
+    this.#cells.set(cell, (this.#cells.get(cell) ?? 0) + 1);
+    if (before === undefined) return;
+    const left = (this.#cells.get(before) ?? 0) - 1;
+    if (left > 0) this.#cells.set(before, left);
+    else this.#cells.delete(before);
   }
 }
 

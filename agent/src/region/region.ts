@@ -15,6 +15,7 @@ import { type RunningAgent, stopOnce } from "../running-agent.js";
 import { join, readIdentity, readPublicKey } from "../swarm/index.js";
 import { AGENT_VERSION } from "../version.js";
 import { blobSource } from "./blob-source.js";
+import { CellWatch } from "./cell-watch.js";
 import { Enroller } from "./enroller.js";
 import { GoalCopier } from "./goal-copier.js";
 import { HeldArtifacts } from "./held-artifacts.js";
@@ -55,8 +56,6 @@ export async function startRegion(config: RegionConfig, log: Logger): Promise<Ru
       cell: DEFAULT_CELL,
       listen: config.listen,
       bootstrap: config.bootstrap,
-      maxUploadBytesPerSecond: config.maxUploadBytesPerSecond,
-      maxDownloadBytesPerSecond: config.maxDownloadBytesPerSecond,
       runBootstrap: true,
       source: blobSource(regional),
       onDamaged: (digest) => replicator?.suspect(digest),
@@ -122,7 +121,8 @@ export async function startRegion(config: RegionConfig, log: Logger): Promise<Ru
       recheckMs: config.recheckMs,
       log,
     });
-    for (const part of [enroller, copier, writer, replicator]) {
+    const cells = new CellWatch({ table, joinCell: (cell) => swarm.joinCell(cell), log });
+    for (const part of [enroller, copier, writer, replicator, cells]) {
       cleanUp.push(() => part.stop());
       part.start();
     }

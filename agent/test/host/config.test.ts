@@ -142,14 +142,15 @@ lines("start a host", async () => {
     "X=1",
     "--store-max-bytes",
     "1GiB",
-    "--max-upload-bytes-per-second",
-    "50MiB",
+    "--neighbour-cells",
+    "c2,c3",
   );
   assert.is(name, "host");
   assert.equal(config, {
     id: "h1",
     region: "eu",
     cell: "default",
+    neighbourCells: ["c2", "c3"],
     labels: { a: "1", b: "2" },
     regionNats: ["nats://a", "nats://b"],
     dataDir: "/data",
@@ -163,7 +164,6 @@ lines("start a host", async () => {
     ],
     environment: { PATH: "/p", HOME: "/", LANG: "C.UTF-8", X: "1" },
     storeMaxBytes: 1024 ** 3,
-    maxUploadBytesPerSecond: 50 * 1024 ** 2,
     stopReleasesOnExit: false,
     logLevel: "info",
   });
@@ -243,7 +243,6 @@ lines("refuse what is missing or bad", async () => {
     ["host", ...host.slice(1).flat()],
     ["host", ...host.flat(), "--id", "H"],
     ["host", ...host.flat(), "--bogus"],
-    ["host", ...host.flat(), "--max-upload-bytes-per-second", "0"],
     [
       "identity",
       "--id",

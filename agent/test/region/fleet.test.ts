@@ -190,6 +190,7 @@ function hostConfig(folder: string, id: string, swarm: number): HostConfig {
     id,
     region,
     cell: "default",
+    neighbourCells: [],
     logLevel: "silent",
     labels: { "http-port": String(ports.get(id)) },
     regionNats: [nats.url],

@@ -9,6 +9,7 @@ import {
   SignedGoal,
   type EnrolledHost,
 } from "@slipway/proto";
+import { pino } from "pino";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import {
@@ -16,6 +17,7 @@ import {
   generationsAhead,
   type KnownHost,
 } from "../../src/region/aggregate.js";
+import { CellWatch } from "../../src/region/cell-watch.js";
 import { HostTable } from "../../src/region/host-table.js";
 import {
   encodeDigest,
@@ -231,6 +233,43 @@ table("enrols new hosts and changed labels, and counts the enrolled alone", () =
     hosts.toEnrol(10).map(({ labels }) => labels),
     [{ a: "2" }],
   );
+});
+
+table("counts the hosts of each cell; further cells are joined, and large ones warned of", () => {
+  const hosts = new HostTable("eu");
+  hosts.enrol([
+    { hostId: "h1", region: "eu", cell: "c", labels: {} },
+    { hostId: "h2", region: "eu", cell: "d", labels: {} },
+    { hostId: "h3", region: "eu", cell: "", labels: {} },
+  ]);
+  hosts.hear("h1", status(), 0);
+  hosts.hear("h2", status({ hostId: "h2" }), 0);
+  assert.equal(
+    [...hosts.cells],
+    [
+      ["c", 2],
+      ["", 1],
+    ],
+  );
+  const joined: string[] = [];
+  const warned: unknown[] = [];
+  const log = pino({ level: "warn" }, { write: (line: string) => warned.push(JSON.parse(line)) });
+  const watch = new CellWatch({ table: hosts, joinCell: (cell) => joined.push(cell), log });
+  watch.runOnce();
+  watch.runOnce();
+  assert.equal(joined, ["c"]);
+  assert.is(warned.length, 0);
+  const many = Array.from({ length: 2_001 }, (_, index) => `m${index}`);
+  hosts.enrol(many.map((hostId) => ({ hostId, region: "eu", cell: "big", labels: {} })));
+  hosts.enrol(many.slice(0, 200).map((id) => ({ hostId: id, region: "eu", cell: id, labels: {} })));
+  watch.runOnce();
+  watch.runOnce();
+  assert.is(warned.length, 1, "too many cells, said once");
+  hosts.enrol(many.map((hostId) => ({ hostId, region: "eu", cell: "big", labels: {} })));
+  watch.runOnce();
+  watch.runOnce();
+  assert.is(warned.length, 2, "too many hosts, said once");
+  assert.is((warned[1] as { hosts: number }).hosts, 2_001);
 });
 
 table("knows which counts may have changed", () => {

@@ -22,7 +22,7 @@ export function hostTable(
   application: string | undefined,
   look: Look,
 ): string {
-  const headings = ["HOST", "REGION", "APPLICATION", "PHASE", "RUNS", "HEARD", "DETAIL"];
+  const headings = ["HOST", "REGION", "CELL", "APPLICATION", "PHASE", "RUNS", "HEARD", "DETAIL"];
   return table(
     headings,
     hosts.flatMap((host) => hostRows(host, application, look)),
@@ -32,7 +32,7 @@ export function hostTable(
 
 function hostRows(host: Host, application: string | undefined, look: Look): Cell[][] {
   const { enrolment, status } = host;
-  const name = [enrolment?.hostId ?? "", enrolment?.region ?? ""];
+  const name = [enrolment?.hostId ?? "", enrolment?.region ?? "", enrolment?.cell ?? ""];
   const heard = agoText(status?.time, look.now);
   const silent: Cell = { text: host.silent ? "silent" : "", colour: "red" };
   const running = (status?.applications ?? []).filter(
