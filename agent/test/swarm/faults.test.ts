@@ -1,22 +1,15 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import { once } from "node:events";
-import { writeFile } from "node:fs/promises";
 import net from "node:net";
-import path from "node:path";
-import process from "node:process";
-import { createInterface } from "node:readline";
 import { setTimeout as delay } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { freePort } from "@slipway/examples/servers";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { DataLink } from "../../src/swarm/data-link.js";
 import { type Control, encodeControl } from "../../src/swarm/frames.js";
-import { writeIdentity } from "../../src/swarm/identity.js";
 import { createIdentity, join, type Identity } from "../../src/swarm/index.js";
 import { temporaryDirectory } from "../store/fixtures.js";
-import type { FetcherConfig } from "./fetcher.js";
+import { ChildPeer } from "./child-peer.js";
 import { Region, contentOf, fetchAll, log, seed, until } from "./fixtures.js";
 import { helloOf, rawClient } from "./raw-client.js";
 
@@ -31,28 +24,14 @@ test("a host killed while it downloads goes on from its verified chunks", async 
   const { digest, content } = await seed(seeder, 60, 64 * 1024);
   const { dir, remove } = await temporaryDirectory();
   try {
-    const identityFile = path.join(dir, "identity.json");
-    await writeIdentity(identityFile, region.identity("killed", "host"));
-    const config: FetcherConfig = {
-      identityFile,
-      membershipPublicKey: region.membership.publicKey
-        .export({ type: "spki", format: "pem" })
-        .toString(),
-      cell: "c1",
-      listen: { host: "127.0.0.1", port: await freePort() },
-      bootstrap: region.bootstrap,
-      dir,
-      digest,
-    };
-    const configFile = path.join(dir, "config.json");
-    await writeFile(configFile, JSON.stringify(config));
-    const first = startFetcher(configFile);
-    for await (const { bytesDone } of progressOf(first)) {
-      if (bytesDone > 0) first.kill("SIGKILL");
-    }
-    const second = startFetcher(configFile);
-    let last: { bytesDone: number; fromLocal: number; fromSeeders: number } | undefined;
-    for await (const progress of progressOf(second)) last = progress;
+    const options = { region, identity: region.identity("killed", "host"), dir, digest };
+    const first = await ChildPeer.start(options);
+    await until(() => (first.progress?.bytesDone ?? 0) > 0, "its first chunks");
+    first.kill("SIGKILL");
+    await until(() => first.ended, "its end");
+    const second = await ChildPeer.start(options);
+    await until(() => second.ended, "the second to get the rest");
+    const last = second.progress;
     assert.is(last?.bytesDone, content.length);
     assert.ok((last?.fromLocal ?? 0) > 0, "what was there was not fetched again");
     assert.is((last?.fromLocal ?? 0) + (last?.fromSeeders ?? 0), content.length);
@@ -256,20 +235,5 @@ test("addresses that can't work are refused, and a taken port is an error", asyn
   const error = await join({ ...options, listen: seeder.listen }).catch((e: unknown) => e);
   assert.match(String(error), "EADDRINUSE");
 });
-
-function startFetcher(configFile: string): ChildProcess {
-  const program = fileURLToPath(new URL("./fetcher.ts", import.meta.url));
-  return spawn(process.execPath, ["--import", "tsx", program, configFile], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-}
-
-/** Ends when the process does. */
-async function* progressOf(child: ChildProcess) {
-  if (child.stdout === null) throw new Error("no output");
-  for await (const line of createInterface(child.stdout)) {
-    yield JSON.parse(line) as { bytesDone: number; fromLocal: number; fromSeeders: number };
-  }
-}
 
 test.run();

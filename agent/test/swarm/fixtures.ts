@@ -42,6 +42,13 @@ export class Region {
     return createIdentity({ id, region: "eu", role, membershipKey, expireTime });
   }
 
+  /** For a bootstrap node in another process. */
+  async reserveBootstrap(): Promise<{ host: string; port: number }> {
+    const address = { host: "127.0.0.1", port: await freePort() };
+    this.bootstrap.push(address);
+    return address;
+  }
+
   async join(
     role: "host" | "region",
     options: Partial<SwarmOptions> & {
