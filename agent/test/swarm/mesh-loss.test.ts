@@ -11,6 +11,7 @@ import { writeIdentity } from "../../src/swarm/identity.js";
 import { temporaryDirectory } from "../store/fixtures.js";
 import type { FetcherConfig } from "./fetcher.js";
 import { type Member, Region, fetchAll, seed, until } from "./fixtures.js";
+import type { NeighbourConfig } from "./neighbour-process.js";
 
 const test = suite<{ region: Region; cleanUp: (() => Promise<void> | void)[] }>("mesh losses");
 test.before.each((context) => {
@@ -104,13 +105,13 @@ async function startHost(
   cleanUp: (() => Promise<void> | void)[],
   id: string,
   file: string,
-  more: Partial<FetcherConfig> = {},
+  more?: Pick<FetcherConfig, "digest">,
 ): Promise<ChildProcess> {
   const { dir, remove } = await temporaryDirectory();
   cleanUp.push(remove);
   const identityFile = path.join(dir, "identity.json");
   await writeIdentity(identityFile, region.identity(id, "host"));
-  const config = {
+  const config: NeighbourConfig & { dir: string } = {
     identityFile,
     membershipPublicKey: region.membership.publicKey
       .export({ type: "spki", format: "pem" })
