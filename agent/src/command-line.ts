@@ -12,6 +12,7 @@ import {
   parseList,
   parseLogLevel,
   parseName,
+  parseRate,
   parseVariables,
   type BuilderCommandConfig,
   type HostConfig,
@@ -99,6 +100,8 @@ export function createProgram(
         parseInteger(text, 1, DAY_SECONDS),
       ).default(3_600),
     )
+    .addOption(uploadCap())
+    .addOption(downloadCap())
     .addOption(logLevel())
     .action((options: CommonOptions & RegionOptions) => {
       const { identity, membershipPublicKey, recheckSeconds, ...same } = options;
@@ -136,6 +139,8 @@ export function createProgram(
         "64GiB",
       ),
     )
+    .addOption(uploadCap())
+    .addOption(downloadCap())
     .addOption(option("--stop-releases-on-exit", "else they run on and are taken over later"))
     .addOption(logLevel())
     .action((options: CommonOptions & HostOptions) => {
@@ -184,14 +189,19 @@ export function createProgram(
   return program;
 }
 
-interface RegionOptions {
+interface SwarmCaps {
+  maxUploadBytesPerSecond?: number;
+  maxDownloadBytesPerSecond?: number;
+}
+
+interface RegionOptions extends SwarmCaps {
   nats: string[];
   mainBlobStore: string;
   cells: string[];
   recheckSeconds: number;
 }
 
-interface HostOptions {
+interface HostOptions extends SwarmCaps {
   cell: string;
   neighbourCells: string[];
   label: Record<string, string>;
@@ -229,6 +239,22 @@ function need(
 
 function logLevel(): Option {
   return may("--log-level <level>", "least severe to log", parseLogLevel).default("info");
+}
+
+function uploadCap(): Option {
+  return may(
+    "--max-upload-bytes-per-second <bytes>",
+    "of artifacts; no limit unless given",
+    parseRate,
+  );
+}
+
+function downloadCap(): Option {
+  return may(
+    "--max-download-bytes-per-second <bytes>",
+    "of artifacts; no limit unless given",
+    parseRate,
+  );
 }
 
 function parseCells(text: string): string[] {

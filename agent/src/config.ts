@@ -18,8 +18,14 @@ export interface BuilderCommandConfig extends CommonConfig {
   slots: number;
 }
 
+/** How much of the network the swarm may take; no limit unless given. */
+interface SwarmCaps {
+  maxUploadBytesPerSecond?: number | undefined;
+  maxDownloadBytesPerSecond?: number | undefined;
+}
+
 /** `slipway-agent host`. */
-export interface HostConfig extends CommonConfig {
+export interface HostConfig extends CommonConfig, SwarmCaps {
   region: string;
   /** Home cell. */
   cell: string;
@@ -42,7 +48,7 @@ export interface HostConfig extends CommonConfig {
 }
 
 /** `slipway-agent region`. */
-export interface RegionConfig extends CommonConfig {
+export interface RegionConfig extends CommonConfig, SwarmCaps {
   region: string;
   coordinator: string;
   /** The global NATS. */
@@ -164,6 +170,13 @@ export function parseBytes(text: string): number {
   const power = match[2] === undefined ? 0 : "KMGT".indexOf(match[2]) + 1;
   const bytes = Number(match[1]) * 1024 ** power;
   if (!Number.isSafeInteger(bytes)) throw new ConfigError("is too large");
+  return bytes;
+}
+
+/** Bytes a second, as parseBytes reads them; at least 1 KiB. @throws ConfigError */
+export function parseRate(text: string): number {
+  const bytes = parseBytes(text);
+  if (bytes < 1_024) throw new ConfigError("must be at least 1KiB");
   return bytes;
 }
 

@@ -44,6 +44,8 @@ export async function startHost(config: HostConfig, log: Logger): Promise<Runnin
       neighbourCells: config.neighbourCells.filter((cell) => cell !== config.cell),
       listen: config.listen,
       bootstrap: config.bootstrap,
+      maxUploadBytesPerSecond: config.maxUploadBytesPerSecond,
+      maxDownloadBytesPerSecond: config.maxDownloadBytesPerSecond,
       source: store,
       log,
     });

@@ -56,6 +56,8 @@ export async function startRegion(config: RegionConfig, log: Logger): Promise<Ru
       cell: DEFAULT_CELL,
       listen: config.listen,
       bootstrap: config.bootstrap,
+      maxUploadBytesPerSecond: config.maxUploadBytesPerSecond,
+      maxDownloadBytesPerSecond: config.maxDownloadBytesPerSecond,
       runBootstrap: true,
       source: blobSource(regional),
       onDamaged: (digest) => replicator?.suspect(digest),

@@ -18,8 +18,8 @@ const CONNECTIONS_PER_PEER = 4;
 const CONNECTIONS_MORE = 64;
 
 /**
- * Becomes a member of the region's swarm. Throws if an address is not IPv4, a cell is no name, or the
- * port is taken.
+ * Becomes a member of the region's swarm. Throws if an address is not IPv4, a cell is no name, a cap
+ * is no rate, or the port is taken.
  */
 export async function join(options: SwarmOptions): Promise<Swarm> {
   for (const { host } of [options.listen, ...options.bootstrap]) {
@@ -27,6 +27,9 @@ export async function join(options: SwarmOptions): Promise<Swarm> {
   }
   for (const cell of [options.cell, ...(options.neighbourCells ?? [])]) {
     if (!NAME_PATTERN.test(cell)) throw new Error(`not the name of a cell: ${cell}`);
+  }
+  for (const cap of [options.maxUploadBytesPerSecond, options.maxDownloadBytesPerSecond]) {
+    if (cap !== undefined && !(cap > 0)) throw new Error(`not a number of bytes a second: ${cap}`);
   }
   const swarm = new JoinedSwarm(options);
   try {

@@ -63,9 +63,9 @@ export interface SwarmOptions {
    */
   maxPeers?: number;
   /** Bytes a second of chunks sent, to all neighbours together. Default: no limit. */
-  maxUploadBytesPerSecond?: number;
+  maxUploadBytesPerSecond?: number | undefined;
   /** Bytes a second of chunks fetched, of all artifacts together. Default: no limit. */
-  maxDownloadBytesPerSecond?: number;
+  maxDownloadBytesPerSecond?: number | undefined;
 }
 
 /** Bytes, of the artifact's. fromPeers + fromSeeders + fromLocal = bytesDone. */

@@ -144,6 +144,8 @@ lines("start a host", async () => {
     "1GiB",
     "--neighbour-cells",
     "c2,c3",
+    "--max-upload-bytes-per-second",
+    "50MiB",
   );
   assert.is(name, "host");
   assert.equal(config, {
@@ -164,6 +166,7 @@ lines("start a host", async () => {
     ],
     environment: { PATH: "/p", HOME: "/", LANG: "C.UTF-8", X: "1" },
     storeMaxBytes: 1024 ** 3,
+    maxUploadBytesPerSecond: 50 * 1024 ** 2,
     stopReleasesOnExit: false,
     logLevel: "info",
   });
@@ -243,6 +246,7 @@ lines("refuse what is missing or bad", async () => {
     ["host", ...host.slice(1).flat()],
     ["host", ...host.flat(), "--id", "H"],
     ["host", ...host.flat(), "--bogus"],
+    ["host", ...host.flat(), "--max-upload-bytes-per-second", "0"],
     [
       "identity",
       "--id",
