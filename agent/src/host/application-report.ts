@@ -110,6 +110,7 @@ function applicationStatus(application: string, report: Report): HostApplication
     bytesFromPeers: current?.bytesFromPeers ?? 0,
     bytesFromSeeders: current?.bytesFromSeeders ?? 0,
     bytesFromLocal: current?.bytesFromLocal ?? 0,
+    bytesFromReuse: current?.bytesFromReuse ?? 0,
     phaseTime: report.phaseTime,
     stageDurationMs: clampUint32(current?.stageDurationMs ?? 0),
     activateDurationMs: clampUint32(current?.activateDurationMs ?? 0),
@@ -135,6 +136,7 @@ export function localTransfer(generation: number, sizeBytes: number): TransferRe
     bytesFromPeers: 0,
     bytesFromSeeders: 0,
     bytesFromLocal: sizeBytes,
+    bytesFromReuse: 0,
     stageDurationMs: 0,
     activateDurationMs: 0,
   };

@@ -29,6 +29,7 @@ export interface TransferRecord {
   bytesFromPeers: number;
   bytesFromSeeders: number;
   bytesFromLocal: number;
+  bytesFromReuse: number;
   stageDurationMs: number;
   activateDurationMs: number;
 }
@@ -155,6 +156,8 @@ function transfer(value: unknown): TransferRecord {
     bytesFromPeers: number(fields, "bytesFromPeers"),
     bytesFromSeeders: number(fields, "bytesFromSeeders"),
     bytesFromLocal: number(fields, "bytesFromLocal"),
+    // Not in what was written before chunks were reused.
+    bytesFromReuse: optional(fields["bytesFromReuse"], () => number(fields, "bytesFromReuse")) ?? 0,
     stageDurationMs: number(fields, "stageDurationMs"),
     activateDurationMs: number(fields, "activateDurationMs"),
   };

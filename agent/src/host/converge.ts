@@ -221,6 +221,7 @@ export class Converger {
           bytesFromPeers: progress.fromPeers,
           bytesFromSeeders: progress.fromSeeders,
           bytesFromLocal: progress.fromLocal,
+          bytesFromReuse: progress.fromReuse,
         });
         onProgress();
       });

@@ -37,6 +37,7 @@ export interface ApplicationAggregate {
   bytesFromPeers: number;
   bytesFromSeeders: number;
   bytesFromLocal: number;
+  bytesFromReuse: number;
   failures: HostFailureSample[];
   slowestHosts: string[];
   running: RunningCount[];
@@ -55,7 +56,7 @@ export function aggregateApplication(
   const running = new Map<string, number>();
   const failures: HostFailureSample[] = [];
   const unsettled: { hostId: string; share: number }[] = [];
-  const total = { hosts: 0, silent: 0, done: 0, all: 0, peers: 0, seeders: 0, local: 0 };
+  const total = { hosts: 0, silent: 0, done: 0, all: 0, peers: 0, seeders: 0, local: 0, reuse: 0 };
   for (const host of hosts) {
     const { hostId, labels } = host.enrolment;
     if (!selectorTakes(goal.selector, labels)) continue;
@@ -71,6 +72,7 @@ export function aggregateApplication(
     total.peers += current?.bytesFromPeers ?? 0;
     total.seeders += current?.bytesFromSeeders ?? 0;
     total.local += current?.bytesFromLocal ?? 0;
+    total.reuse += current?.bytesFromReuse ?? 0;
     if (said !== undefined && said.runningBuildId !== "") {
       running.set(said.runningBuildId, (running.get(said.runningBuildId) ?? 0) + 1);
     }
@@ -93,6 +95,7 @@ export function aggregateApplication(
     bytesFromPeers: total.peers,
     bytesFromSeeders: total.seeders,
     bytesFromLocal: total.local,
+    bytesFromReuse: total.reuse,
     failures,
     slowestHosts: unsettled
       .sort((a, b) => a.share - b.share || (a.hostId < b.hostId ? -1 : 1))

@@ -1,14 +1,22 @@
 import { randomBytes } from "node:crypto";
-import type { Stats } from "node:fs";
-import { type FileHandle, mkdir, open, readdir, rename, rm, stat, utimes } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, rename, rm, utimes } from "node:fs/promises";
 import path from "node:path";
 import type { ReadableArtifact } from "../swarm/types.js";
 import { FILES } from "./artifact-files.js";
 import { DirectoryArtifactWrite } from "./artifact-write.js";
 import { ChunkWriter } from "./chunk-writer.js";
 import { ArtifactBusyError, errorCode, storeError } from "./errors.js";
-import { holdsChunk, readFully, readIfThere, syncDirectory } from "./files.js";
+import {
+  holdsChunk,
+  openIfThere,
+  readFully,
+  readIfThere,
+  statIfThere,
+  syncDirectory,
+} from "./files.js";
+import type { CopySource } from "./local-copies.js";
 import { type Manifest, ManifestError, decodeManifest, digestHex } from "./manifest.js";
+import { readClaims } from "./resume.js";
 import type { ArtifactStore, ArtifactWrite, Collected, StoredArtifact } from "./types.js";
 
 /** Opens, or makes, the artifacts of a host: `<directory>/artifacts/<hex of the digest>/`. */
@@ -21,6 +29,8 @@ export async function openArtifactStore(directory: string): Promise<ArtifactStor
   return new DirectoryArtifactStore(root);
 }
 
+/** So many artifacts are looked at for chunks that a new one has too. */
+const COPY_SOURCES_MAX = 8;
 /** What is being removed is renamed first, so that a crash leaves no half artifact. */
 const TRASH = "trash-";
 const HEX_PATTERN = /^[0-9a-f]{64}$/;
@@ -114,8 +124,12 @@ class DirectoryArtifactStore implements ArtifactStore {
       await touch(directory);
       // What another process left may have been damaged since; a retry need not read it all again.
       const trusted = this.#seen.delete(digest);
-      const options = { trusted, writer: this.#writer, onClose: done };
-      return await DirectoryArtifactWrite.open(directory, manifest, options);
+      return await DirectoryArtifactWrite.open(directory, manifest, {
+        trusted,
+        writer: this.#writer,
+        sources: () => this.#copySources(digest),
+        onClose: done,
+      });
     } catch (error) {
       done(false);
       throw storeError(error);
@@ -160,6 +174,42 @@ class DirectoryArtifactStore implements ArtifactStore {
 
   close(): Promise<void> {
     return this.#writer.close();
+  }
+
+  /** What a new artifact may have chunks in common with, the last used first. */
+  async *#copySources(digest: string): AsyncGenerator<CopySource, void, void> {
+    const artifacts = (await this.list()).sort((a, b) => b.usedAt.getTime() - a.usedAt.getTime());
+    const others = artifacts.filter((artifact) => artifact.digest !== digest);
+    for (const other of others.slice(0, COPY_SOURCES_MAX)) {
+      const source = await this.#copySource(other.digest);
+      if (source !== undefined) yield source;
+    }
+  }
+
+  async #copySource(digest: string): Promise<CopySource | undefined> {
+    const directory = this.#directory(digest);
+    const release = this.#use(digest);
+    let file: FileHandle | undefined;
+    try {
+      const whole = await openIfThere(path.join(directory, FILES.data));
+      file = whole ?? (await openIfThere(path.join(directory, FILES.partial)));
+      const manifest = file && (await this.#manifest(digest));
+      if (file === undefined || manifest === undefined) throw new Error("nothing to copy from");
+      const claimed = whole === undefined ? await readClaims(directory, manifest) : undefined;
+      const close = file.close.bind(file);
+      return {
+        manifest,
+        complete: whole !== undefined,
+        file,
+        has: (chunk) => claimed?.has(chunk) ?? true,
+        close: () => close().finally(release),
+      };
+    } catch {
+      // What can't be read can't be copied from: the chunks are fetched then.
+      await file?.close();
+      release();
+      return undefined;
+    }
   }
 
   async #manifest(digest: string): Promise<Manifest | undefined> {
@@ -248,22 +298,4 @@ async function describe(root: string, name: string): Promise<StoredArtifact | un
 async function touch(directory: string): Promise<void> {
   const now = new Date();
   await utimes(directory, now, now);
-}
-
-async function openIfThere(file: string): Promise<FileHandle | undefined> {
-  try {
-    return await open(file, "r");
-  } catch (error) {
-    if (errorCode(error) === "ENOENT") return undefined;
-    throw error;
-  }
-}
-
-async function statIfThere(file: string): Promise<Stats | undefined> {
-  try {
-    return await stat(file);
-  } catch (error) {
-    if (errorCode(error) === "ENOENT") return undefined;
-    throw error;
-  }
 }

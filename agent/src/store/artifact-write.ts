@@ -7,9 +7,10 @@ import type { ChunkJob } from "./chunk-job.js";
 import type { ChunkWriter } from "./chunk-writer.js";
 import { storeError } from "./errors.js";
 import { readFully, syncDirectory, writeFully } from "./files.js";
+import { type CopySource, type CopyTarget, findCopies } from "./local-copies.js";
 import type { Manifest } from "./manifest.js";
 import { RECENT_ENTRY_BYTES, readHere } from "./resume.js";
-import type { ArtifactWrite } from "./types.js";
+import type { ArtifactWrite, LocalCopies } from "./types.js";
 
 /** After this many bytes, or milliseconds, chunks are made durable and their bits set on disk. */
 const SYNC_BYTES = 256 * 1024 * 1024;
@@ -21,6 +22,8 @@ interface OpenOptions {
   /** What is claimed to be here need not be read again. */
   trusted: boolean;
   writer: ChunkWriter;
+  /** Other artifacts that chunks may be copied from. */
+  sources: () => AsyncIterable<CopySource>;
   /** `intact`: nothing failed that makes the claims doubtful. */
   onClose: (intact: boolean) => void;
 }
@@ -30,7 +33,7 @@ interface OpenOptions {
  * are durable, so that it never claims what a power cut took; `recent` saves a killed process, whose
  * bytes the kernel still has, from fetching the last seconds again.
  */
-export class DirectoryArtifactWrite implements ArtifactWrite {
+export class DirectoryArtifactWrite implements ArtifactWrite, CopyTarget {
   readonly manifest: Manifest;
   readonly have: Bitfield;
   #bytesDone = 0;
@@ -38,6 +41,7 @@ export class DirectoryArtifactWrite implements ArtifactWrite {
   readonly #files: { data: FileHandle; have: FileHandle; recent: FileHandle };
   readonly #onClose: (intact: boolean) => void;
   readonly #writer: ChunkWriter;
+  readonly #sources: () => AsyncIterable<CopySource>;
   #unsyncedBytes = 0;
   #timer: NodeJS.Timeout | undefined;
   #syncing: Promise<void> | undefined;
@@ -50,7 +54,7 @@ export class DirectoryArtifactWrite implements ArtifactWrite {
     manifest: Manifest,
     have: Bitfield,
     files: { data: FileHandle; have: FileHandle; recent: FileHandle },
-    { onClose, writer }: OpenOptions,
+    { onClose, writer, sources }: OpenOptions,
   ) {
     this.#directory = directory;
     this.manifest = manifest;
@@ -58,6 +62,7 @@ export class DirectoryArtifactWrite implements ArtifactWrite {
     this.#files = files;
     this.#onClose = onClose;
     this.#writer = writer;
+    this.#sources = sources;
     for (let index = 0; index < manifest.chunkCount; index++) {
       if (have.has(index)) this.#bytesDone += manifest.sizeOf(index);
     }
@@ -100,11 +105,29 @@ export class DirectoryArtifactWrite implements ArtifactWrite {
     return this.#bytesDone;
   }
 
+  /** The artifact's data, to read from. */
+  get file(): FileHandle {
+    return this.#files.data;
+  }
+
   async put(index: number, bytes: Uint8Array): Promise<boolean> {
-    this.#check();
     if (bytes.byteLength !== this.manifest.sizeOf(index)) return false;
+    return this.#put(index, bytes);
+  }
+
+  copy(index: number, from: FileHandle, position: number): Promise<boolean> {
+    return this.#put(index, { fd: from.fd, position, length: this.manifest.sizeOf(index) });
+  }
+
+  findCopies(onDamaged: (digest: string) => void): Promise<LocalCopies> {
+    this.#check();
+    return findCopies(this, this.#sources(), onDamaged);
+  }
+
+  async #put(index: number, bytes: ChunkJob["bytes"]): Promise<boolean> {
+    this.#check();
     if (this.have.has(index)) return true;
-    const writing = this.#put(index, bytes);
+    const writing = this.#run(index, bytes);
     this.#writing.add(writing);
     try {
       return await writing;
@@ -162,7 +185,7 @@ export class DirectoryArtifactWrite implements ArtifactWrite {
     }
   }
 
-  async #put(index: number, bytes: Uint8Array): Promise<boolean> {
+  async #run(index: number, bytes: ChunkJob["bytes"]): Promise<boolean> {
     const { manifest } = this;
     const entry = Buffer.alloc(RECENT_ENTRY_BYTES);
     entry.writeUInt32BE(index);
@@ -177,8 +200,8 @@ export class DirectoryArtifactWrite implements ArtifactWrite {
     const small = manifest.sizeBytes <= SMALL_BYTES;
     if (!(await (small ? this.#writer.runHere(job) : this.#writer.run(job)))) return false;
     if (!this.have.set(index)) return true;
-    this.#bytesDone += bytes.byteLength;
-    this.#unsyncedBytes += bytes.byteLength;
+    this.#bytesDone += manifest.sizeOf(index);
+    this.#unsyncedBytes += manifest.sizeOf(index);
     this.#timer ??= setTimeout(() => this.#syncInBackground(), SYNC_MS).unref();
     if (this.#unsyncedBytes >= SYNC_BYTES) this.#syncInBackground();
     return true;

@@ -105,7 +105,8 @@ export class ChunkWriter {
   }
 }
 
-function shared(bytes: Uint8Array): Uint8Array {
+function shared(bytes: ChunkJob["bytes"]): ChunkJob["bytes"] {
+  if (!(bytes instanceof Uint8Array)) return bytes;
   if (bytes.buffer instanceof SharedArrayBuffer) {
     return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }

@@ -1,4 +1,5 @@
-import { type FileHandle, open, readFile } from "node:fs/promises";
+import type { Stats } from "node:fs";
+import { type FileHandle, open, readFile, stat } from "node:fs/promises";
 import { errorCode } from "./errors.js";
 import type { Manifest } from "./manifest.js";
 
@@ -60,6 +61,26 @@ export async function syncDirectory(path: string): Promise<void> {
 export async function readIfThere(path: string): Promise<Buffer | undefined> {
   try {
     return await readFile(path);
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** Opens a file to read, or returns undefined if it does not exist. */
+export async function openIfThere(file: string): Promise<FileHandle | undefined> {
+  try {
+    return await open(file, "r");
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+/** What a file is, or undefined if it does not exist. */
+export async function statIfThere(file: string): Promise<Stats | undefined> {
+  try {
+    return await stat(file);
   } catch (error) {
     if (errorCode(error) === "ENOENT") return undefined;
     throw error;

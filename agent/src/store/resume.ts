@@ -23,6 +23,13 @@ export async function readHere(
   return recheck(data, manifest, claimed, { recent, trusted });
 }
 
+/** The chunks of an unfinished artifact that are said to be here: what is read must be verified. */
+export async function readClaims(directory: string, manifest: Manifest): Promise<Bitfield> {
+  const claimed = await readHave(directory, manifest);
+  for (const index of await readRecent(directory, manifest)) claimed.set(index);
+  return claimed;
+}
+
 async function readHave(directory: string, manifest: Manifest): Promise<Bitfield> {
   const bytes = await readIfThere(path.join(directory, FILES.have));
   if (bytes?.length !== bitfieldBytes(manifest.chunkCount))

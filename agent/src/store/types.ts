@@ -19,6 +19,23 @@ export interface Collected {
   remainingBytes: number;
 }
 
+/** Chunks of an artifact on its way in that are on this disk already, with their sources held open. */
+export interface LocalCopies {
+  /** Missing chunks that seem to be here, in order. */
+  readonly chunks: readonly number[];
+  /** Missing chunk that is nowhere here → later chunks with the same bytes. */
+  readonly twins: ReadonlyMap<number, readonly number[]>;
+  /**
+   * Copies one of `chunks` as put would write it. False if its source turned out damaged; nothing
+   * is copied from there any more. Throws what put throws.
+   */
+  copy(chunk: number): Promise<boolean>;
+  /** Copies a chunk that is here by now over one with the same bytes. */
+  copyTwin(from: number, to: number): Promise<boolean>;
+  /** Waits for copies that have begun. May be called twice. */
+  close(): Promise<void>;
+}
+
 /** An artifact on its way in. Close it when done or not: what is there stays. */
 export interface ArtifactWrite {
   readonly digest: string;
@@ -34,6 +51,11 @@ export interface ArtifactWrite {
    * are not copied. Throws StoreFullError, or ChunkWriterError if the thread died.
    */
   put(index: number, bytes: Uint8Array): Promise<boolean>;
+  /**
+   * Looks which of the missing chunks other artifacts of the store have, the last used first.
+   * `onDamaged` is told of a complete one whose bytes turn out wrong. Close it before the write.
+   */
+  findCopies(onDamaged: (digest: string) => void): Promise<LocalCopies>;
   /** Fills the first bytes of `into` with a chunk that is here, or throws. */
   readChunk(index: number, into: Buffer): Promise<void>;
   /** With all chunks here: makes it durable, then visible to open. Throws StoreFullError. */

@@ -97,6 +97,8 @@ export class Asking {
   #givesAny(peer: SchedulerPeer, download: Download, now: number): boolean {
     if (!this.#options.anyOfSeeders || !peer.seeder || peer.requests.demoted(now)) return false;
     if (download.holdings.get(peer.id) !== "all") return false;
+    // It would give what is being looked for on this host too.
+    if (download.local.size > 0) return false;
     return now - (download.nothingNew.get(peer.id) ?? -Infinity) >= NOTHING_NEW_MS;
   }
 

@@ -169,7 +169,13 @@ export class Exchange {
         for (const peer of this.#peers.values()) this.#askAbout(peer, wanted);
         return fetched;
       },
-      begin: (begun, write) => this.#beginChunks(begun, write),
+      begin: (begun, write, except) => this.#beginChunks(begun, write, except),
+      found: (copied, chunk) => this.#onCopied(copied, chunk),
+      missing: (wanted, chunk) => {
+        this.#scheduler.want(wanted, chunk);
+        this.#schedule();
+      },
+      damaged: (damaged) => this.#sharing.damaged(damaged),
       end: (ended) => this.#endChunks(ended),
       completed: (completed) => this.announce(completed),
       onLocalBytes: (bytes) => this.#options.stats.local(bytes),
@@ -183,11 +189,11 @@ export class Exchange {
     return transfer;
   }
 
-  #beginChunks(transfer: Transfer, write: ArtifactWrite): void {
+  #beginChunks(transfer: Transfer, write: ArtifactWrite, except: ReadonlySet<number>): void {
     const { digest, manifest, have } = write;
     this.#options.library.addWrite(write);
     const priority = this.#priorities.get(digest) ?? "normal";
-    this.#scheduler.addDownload(digest, manifest, have, { priority });
+    this.#scheduler.addDownload(digest, manifest, have, { priority, except });
     for (const id of this.#sharing.interested(digest)) {
       this.#scheduler.setFetching(id, digest, true);
     }
@@ -243,10 +249,9 @@ export class Exchange {
         return;
       }
       this.#scheduler.stored(request);
-      transfer.count(request.size, peer.seeder);
+      transfer.count(chunk, peer.seeder ? "seeder" : "peer");
       stats.received(request.size, peer.seeder, fallback);
-      this.#sharing.have(digest, chunk);
-      if (this.#scheduler.isDone(digest)) transfer.finish();
+      this.#written(transfer, chunk);
     } catch (error) {
       this.#scheduler.spoiled(request);
       transfer?.fail(error);
@@ -254,6 +259,19 @@ export class Exchange {
       buffers.give(bytes);
       this.#schedule();
     }
+  }
+
+  #onCopied(transfer: Transfer, chunk: number): void {
+    this.#scheduler.found(transfer.digest, chunk);
+    this.#options.stats.reused(transfer.count(chunk, "reuse"));
+    this.#written(transfer, chunk);
+    this.#schedule();
+  }
+
+  #written(transfer: Transfer, chunk: number): void {
+    this.#sharing.have(transfer.digest, chunk);
+    transfer.arrived(chunk);
+    if (this.#scheduler.isDone(transfer.digest)) transfer.finish();
   }
 
   #tick(): void {

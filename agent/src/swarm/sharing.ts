@@ -88,20 +88,26 @@ export class Sharing {
     sent.catch(this.#logFailure(digest));
   }
 
+  /** This disk's copy has wrong bytes. */
+  damaged(digest: string): void {
+    const { library, log, onDamaged } = this.#options;
+    library.withhold(digest);
+    log.error({ digest }, "the copy on this disk is damaged: not shared any more");
+    onDamaged(digest);
+  }
+
   /** Somebody says that this peer's copy of a chunk is wrong. */
   recheck(peer: string, digest: string, chunk: number): void {
     if (this.#rechecking.has(peer)) return;
     this.#rechecking.add(peer);
-    const { library, log, onDamaged } = this.#options;
+    const { library } = this.#options;
     const checked = library.use(digest, async (shared) => {
       const { manifest } = shared;
       if (chunk >= manifest.chunkCount || !shared.has(chunk)) return;
       const bytes = Buffer.allocUnsafe(manifest.sizeOf(chunk));
       await shared.read(chunk, bytes);
       if (manifest.verify(chunk, bytes)) return;
-      library.withhold(digest);
-      log.error({ digest, chunk }, "the copy on this disk is damaged: not shared any more");
-      onDamaged(digest);
+      this.damaged(digest);
     });
     checked
       .catch(this.#logFailure(digest))

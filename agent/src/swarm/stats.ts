@@ -17,6 +17,7 @@ export class StatsBook {
       bytesFromPeers: 0,
       bytesFromSeeders: 0,
       bytesFromLocal: 0,
+      bytesFromReuse: 0,
       bytesSent: 0,
       get receiveRate() {
         return received.read(performance.now());
@@ -49,6 +50,10 @@ export class StatsBook {
 
   local(bytes: number): void {
     this.view.bytesFromLocal += bytes;
+  }
+
+  reused(bytes: number): void {
+    this.view.bytesFromReuse += bytes;
   }
 
   scheduled(counters: { hedges: number; timeouts: number; duplicateBytes: number }): void {

@@ -1,4 +1,6 @@
+import { Bitfield } from "../store/bitfield.js";
 import type { ArtifactStore, ArtifactWrite } from "../store/types.js";
+import { LocalCopier } from "./local-copier.js";
 import type { FetchProgress } from "./types.js";
 
 const PROGRESS_MS = 250;
@@ -6,8 +8,16 @@ const PROGRESS_MS = 250;
 export interface TransferSteps {
   /** Bytes of the manifest, from the swarm. */
   fetchManifest: (digest: string, signal: AbortSignal) => Promise<Buffer>;
-  /** Gets all missing chunks written; until finish or fail is called. */
-  begin: (transfer: Transfer, write: ArtifactWrite) => void;
+  /**
+   * Gets all missing chunks written, until finish or fail is called; those in `except` only once
+   * missing is called for them.
+   */
+  begin: (transfer: Transfer, write: ArtifactWrite, except: ReadonlySet<number>) => void;
+  /** A chunk was copied from what is here. */
+  found: (transfer: Transfer, chunk: number) => void;
+  missing: (digest: string, chunk: number) => void;
+  /** Bytes of an artifact that is here, whole, turned out wrong. */
+  damaged: (digest: string) => void;
   /** Chunks are not wanted any more, or all here. */
   end: (digest: string) => void;
   /** It can be opened in its store now. */
@@ -24,6 +34,7 @@ export class Transfer {
     fromPeers: 0,
     fromSeeders: 0,
     fromLocal: 0,
+    fromReuse: 0,
   };
   /** Settles when it is complete or given up, and everything is closed. */
   readonly done: Promise<void>;
@@ -32,6 +43,9 @@ export class Transfer {
   /** Called when `done` has settled. */
   readonly #wakers = new Set<() => void>();
   #write: ArtifactWrite | undefined;
+  #copier: LocalCopier | undefined;
+  /** Chunks that are in the progress: one may come from two places. */
+  #counted = new Bitfield(0);
   readonly #store: ArtifactStore;
   readonly #steps: TransferSteps;
   readonly #stop = new AbortController();
@@ -85,10 +99,20 @@ export class Transfer {
     this.#stop.abort(reason);
   }
 
-  count(bytes: number, seeder: boolean): void {
+  /** A chunk was written. Its bytes, or 0 if they were counted before. */
+  count(chunk: number, from: "peer" | "seeder" | "reuse"): number {
+    if (!this.#counted.set(chunk)) return 0;
+    const bytes = this.write.manifest.sizeOf(chunk);
     this.progress.bytesDone += bytes;
-    if (seeder) this.progress.fromSeeders += bytes;
-    else this.progress.fromPeers += bytes;
+    if (from === "seeder") this.progress.fromSeeders += bytes;
+    else if (from === "peer") this.progress.fromPeers += bytes;
+    else this.progress.fromReuse += bytes;
+    return bytes;
+  }
+
+  /** A chunk was fetched and written: others with the same bytes are copied from it. */
+  arrived(chunk: number): void {
+    this.#copier?.arrived(chunk);
   }
 
   /** Waits until it ended or the signal is aborted, at most PROGRESS_MS. */
@@ -119,24 +143,40 @@ export class Transfer {
     signal.throwIfAborted();
     const write = await this.#store.begin(manifest);
     this.#write = write;
+    this.#counted = write.have.copy();
     try {
       this.#startWith(write.bytesDone, write.manifest.sizeBytes);
-      await this.#chunks(write, signal);
+      const copier = await this.#localCopier(write);
+      this.#copier = copier;
+      await this.#chunks(write, copier, signal);
+      await copier.stop();
       await write.complete();
     } finally {
       this.#steps.end(this.digest);
+      await this.#copier?.stop();
       await write.close();
     }
     this.#steps.completed(this.digest);
   }
 
-  #chunks(write: ArtifactWrite, signal: AbortSignal): Promise<void> {
+  async #localCopier(write: ArtifactWrite): Promise<LocalCopier> {
+    const steps = this.#steps;
+    const copies = await write.findCopies((digest) => steps.damaged(digest));
+    return new LocalCopier(copies, {
+      found: (chunk) => steps.found(this, chunk),
+      missing: (chunk) => steps.missing(this.digest, chunk),
+      failed: (error) => this.fail(error),
+    });
+  }
+
+  #chunks(write: ArtifactWrite, copier: LocalCopier, signal: AbortSignal): Promise<void> {
     return new Promise((resolve, reject) => {
       signal.throwIfAborted();
       signal.addEventListener("abort", () => reject(signal.reason as Error));
       this.#finish = resolve;
       this.#fail = reject;
-      this.#steps.begin(this, write);
+      this.#steps.begin(this, write, copier.chunks);
+      copier.start();
       if (write.have.full) resolve();
     });
   }

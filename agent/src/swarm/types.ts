@@ -68,7 +68,7 @@ export interface SwarmOptions {
   maxDownloadBytesPerSecond?: number | undefined;
 }
 
-/** Bytes, of the artifact's. fromPeers + fromSeeders + fromLocal = bytesDone. */
+/** Bytes, of the artifact's. fromPeers + fromSeeders + fromLocal + fromReuse = bytesDone. */
 export interface FetchProgress {
   bytesDone: number;
   total: number;
@@ -76,6 +76,8 @@ export interface FetchProgress {
   fromSeeders: number;
   /** Already on disk when the fetch started. */
   fromLocal: number;
+  /** Copied from other artifacts in the store, or from equal chunks of this one. */
+  fromReuse: number;
 }
 
 export interface FetchOptions {
@@ -101,6 +103,7 @@ export interface SwarmStats {
   bytesFromPeers: number;
   bytesFromSeeders: number;
   bytesFromLocal: number;
+  bytesFromReuse: number;
   /** Of chunks handed to the network. */
   bytesSent: number;
   /** Bytes a second of verified chunks, over the last seconds. */

@@ -113,12 +113,19 @@ export class FakeStager implements Stager {
     const bytes = this.#remote.get(digest);
     await this.hooks.get(digest)?.(signal);
     if (bytes === undefined) throw new Error("nobody has it");
-    yield { bytesDone: 0, total: bytes.length, fromPeers: 0, fromSeeders: 0, fromLocal: 0 };
+    yield {
+      bytesDone: 0,
+      total: bytes.length,
+      fromPeers: 0,
+      fromSeeders: 0,
+      fromLocal: 0,
+      fromReuse: 0,
+    };
     await mkdir(this.#folder, { recursive: true });
     await writeFile(this.#file(digest), bytes, { mode: 0o444 });
     this.#here.add(digest);
     const total = bytes.length;
-    yield { bytesDone: total, total, fromPeers: 0, fromSeeders: total, fromLocal: 0 };
+    yield { bytesDone: total, total, fromPeers: 0, fromSeeders: total, fromLocal: 0, fromReuse: 0 };
   }
 }
 

@@ -1,7 +1,12 @@
+import { randomBytes } from "node:crypto";
+import { chmod, writeFile } from "node:fs/promises";
+import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { chunkFile } from "../../src/store/chunker.js";
 import { StoreFullError } from "../../src/store/errors.js";
+import { decodeManifest } from "../../src/store/manifest.js";
 import type { ArtifactStore } from "../../src/store/types.js";
 import { makeArtifact } from "../store/fixtures.js";
 import { Region, contentOf, fetchAll, put, seed, until } from "./fixtures.js";
@@ -161,6 +166,7 @@ test("a full store fails the fetch with its type", async ({ region }) => {
         have: write.have,
         bytesDone: write.bytesDone,
         readChunk: (index, into) => write.readChunk(index, into),
+        findCopies: (onDamaged) => write.findCopies(onDamaged),
         put: () => Promise.reject(new StoreFullError("no room")),
         complete: () => write.complete(),
         close: () => write.close(),
@@ -171,6 +177,38 @@ test("a full store fails the fetch with its type", async ({ region }) => {
   assert.instance(error, StoreFullError);
   assert.is((await fetchAll(host, digest)).last.bytesDone, 4 * 256 * 1024, "and later it works");
 });
+
+for (const damaged of [false, true]) {
+  test(`a new build moves only what changed${damaged ? ", and what was damaged" : ""}`, async ({
+    region,
+  }) => {
+    const chunkBytes = 256 * 1024;
+    const seeder = await region.join("region");
+    const told: string[] = [];
+    const host = await region.join("host", { onDamaged: (digest) => told.push(digest) });
+    const before = await seed(seeder, 40, chunkBytes);
+    await fetchAll(host, before.digest);
+    // One chunk in front is new, and comes again at the end.
+    const added = randomBytes(chunkBytes);
+    const content = Buffer.concat([added, before.content, added]);
+    const file = path.join(host.dir, "next");
+    await writeFile(file, content);
+    const next = decodeManifest(await chunkFile(file, { chunkBytes }));
+    await put(seeder.store, content, next);
+    seeder.swarm.announce(next.digest);
+    if (damaged) {
+      const data = (await host.store.path(before.digest)) ?? "";
+      await chmod(data, 0o600);
+      await writeFile(data, Buffer.alloc(before.content.length));
+    }
+    const { last } = await fetchAll(host, next.digest);
+    assert.ok((await contentOf(host.store, next.digest)).equals(content));
+    assert.is(last.fromSeeders + last.fromReuse, content.length);
+    assert.is(last.fromReuse, (damaged ? 1 : 41) * chunkBytes);
+    assert.is(host.swarm.stats.bytesFromReuse, last.fromReuse);
+    assert.equal(told, damaged ? [before.digest] : []);
+  });
+}
 
 test("close ends fetches, within bounded time, and may come twice", async ({ region }) => {
   await region.join("region");

@@ -5,6 +5,8 @@ export interface DeployFigures {
   fromPeers: number;
   fromSeeders: number;
   fromLocal: number;
+  /** Copied from other artifacts on the same host. */
+  fromReuse: number;
   /** Milliseconds from the request to the last host's RUNNING. */
   lastHost: number;
 }
@@ -21,17 +23,19 @@ export function deployFigures(
   { application, generation }: Pick<Deployment, "application" | "generation">,
   started: number,
 ): DeployFigures {
-  const figures = { lastHost: 0, fromPeers: 0, fromSeeders: 0, fromLocal: 0 };
+  const figures = { lastHost: 0, fromPeers: 0, fromSeeders: 0, fromLocal: 0, fromReuse: 0 };
   const missing = new Set(ids);
   for (const { status } of hosts) {
     const said = status?.applications.find((each) => each.application === application);
     if (said === undefined || said.generation !== generation) continue;
-    const { bytesFromPeers, bytesFromSeeders, bytesFromLocal, bytesTotal, phaseTime } = said;
-    const got = bytesFromPeers + bytesFromSeeders + bytesFromLocal;
+    const { bytesFromPeers, bytesFromSeeders, bytesFromLocal, bytesFromReuse } = said;
+    const { bytesTotal, phaseTime } = said;
+    const got = bytesFromPeers + bytesFromSeeders + bytesFromLocal + bytesFromReuse;
     if (bytesTotal > 0 && got >= bytesTotal) missing.delete(status?.hostId ?? "");
     figures.fromPeers += bytesFromPeers;
     figures.fromSeeders += bytesFromSeeders;
     figures.fromLocal += bytesFromLocal;
+    figures.fromReuse += bytesFromReuse;
     figures.lastHost = Math.max(figures.lastHost, (phaseTime?.getTime() ?? started) - started);
   }
   if (missing.size > 0) {

@@ -25,6 +25,7 @@ export function summary(
     row("bytes from peers", ({ fromPeers }) => bytes(fromPeers)),
     row("bytes from seeders", ({ fromSeeders }) => bytes(fromSeeders)),
     row("bytes already on the hosts", ({ fromLocal }) => bytes(fromLocal)),
+    row("bytes from other builds", ({ fromReuse }) => bytes(fromReuse)),
   ]);
   const resident = memory.map(({ kind, count, resident: size }) => [kind, `${count}`, bytes(size)]);
   return [...figures, "", ...table([["memory at rest", "processes", "each"], ...resident])];

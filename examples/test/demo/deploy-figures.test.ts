@@ -5,21 +5,23 @@ import { deployFigures } from "../../src/demo/deploy-figures.js";
 
 const deployment = { application: "shop", generation: 2 };
 
-function host(hostId: string, generation: number, bytes: [number, number, number]): Host {
-  const [bytesFromPeers, bytesFromSeeders, bytesFromLocal] = bytes;
+function host(hostId: string, generation: number, bytes: [number, number, number, number?]): Host {
+  const [bytesFromPeers, bytesFromSeeders, bytesFromLocal, bytesFromReuse = 0] = bytes;
   const phaseTime = new Date(1_000 + bytesFromPeers);
   const said = { application: "shop", generation, bytesTotal: 10, phaseTime };
-  const application = { ...said, bytesFromPeers, bytesFromSeeders, bytesFromLocal };
+  const from = { bytesFromPeers, bytesFromSeeders, bytesFromLocal, bytesFromReuse };
+  const application = { ...said, ...from };
   return { status: { hostId, applications: [application] } } as Host;
 }
 
 test("adds up every host's bytes, and takes the last one's time", () => {
-  const hosts = [host("a", 2, [4, 6, 0]), host("b", 2, [7, 0, 3])];
+  const hosts = [host("a", 2, [4, 6, 0]), host("b", 2, [5, 0, 3, 2])];
   assert.equal(deployFigures(hosts, ["a", "b"], deployment, 900), {
-    fromPeers: 11,
+    fromPeers: 9,
     fromSeeders: 6,
     fromLocal: 3,
-    lastHost: 107,
+    fromReuse: 2,
+    lastHost: 105,
   });
 });
 

@@ -188,6 +188,8 @@ export interface HostApplicationStatus {
   /** Milliseconds from learning of the goal to the bytes being staged, and to being healthy. */
   stageDurationMs: number;
   activateDurationMs: number;
+  /** Copied from other artifacts in the host's store. */
+  bytesFromReuse: number;
 }
 
 /**
@@ -241,6 +243,7 @@ export interface RegionApplicationStatus {
   slowestHosts: string[];
   /** Hosts that run each build now; most first, at most 10. */
   running: RunningCount[];
+  bytesFromReuse: number;
 }
 
 export interface PhaseCount {
@@ -381,6 +384,7 @@ function createBaseHostApplicationStatus(): HostApplicationStatus {
     phaseTime: undefined,
     stageDurationMs: 0,
     activateDurationMs: 0,
+    bytesFromReuse: 0,
   };
 }
 
@@ -430,6 +434,9 @@ export const HostApplicationStatus: MessageFns<HostApplicationStatus> = {
     }
     if (message.activateDurationMs !== 0) {
       writer.uint32(120).uint32(message.activateDurationMs);
+    }
+    if (message.bytesFromReuse !== 0) {
+      writer.uint32(128).uint64(message.bytesFromReuse);
     }
     return writer;
   },
@@ -567,6 +574,14 @@ export const HostApplicationStatus: MessageFns<HostApplicationStatus> = {
             message.activateDurationMs = reader.uint32();
             continue;
           }
+          case 16: {
+            if (tag !== 128) {
+              break;
+            }
+
+            message.bytesFromReuse = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -640,6 +655,11 @@ export const HostApplicationStatus: MessageFns<HostApplicationStatus> = {
         : isSet(object.activate_duration_ms)
         ? globalThis.Number(object.activate_duration_ms)
         : 0,
+      bytesFromReuse: isSet(object.bytesFromReuse)
+        ? globalThis.Number(object.bytesFromReuse)
+        : isSet(object.bytes_from_reuse)
+        ? globalThis.Number(object.bytes_from_reuse)
+        : 0,
     };
   },
 
@@ -690,6 +710,9 @@ export const HostApplicationStatus: MessageFns<HostApplicationStatus> = {
     if (message.activateDurationMs !== 0) {
       obj.activateDurationMs = Math.round(message.activateDurationMs);
     }
+    if (message.bytesFromReuse !== 0) {
+      obj.bytesFromReuse = Math.round(message.bytesFromReuse);
+    }
     return obj;
   },
 
@@ -715,6 +738,7 @@ export const HostApplicationStatus: MessageFns<HostApplicationStatus> = {
     message.phaseTime = object.phaseTime ?? undefined;
     message.stageDurationMs = object.stageDurationMs ?? 0;
     message.activateDurationMs = object.activateDurationMs ?? 0;
+    message.bytesFromReuse = object.bytesFromReuse ?? 0;
     return message;
   },
 };
@@ -1078,6 +1102,7 @@ function createBaseRegionApplicationStatus(): RegionApplicationStatus {
     failures: [],
     slowestHosts: [],
     running: [],
+    bytesFromReuse: 0,
   };
 }
 
@@ -1133,6 +1158,9 @@ export const RegionApplicationStatus: MessageFns<RegionApplicationStatus> = {
     }
     for (const v of message.running) {
       RunningCount.encode(v!, writer.uint32(138).fork()).join();
+    }
+    if (message.bytesFromReuse !== 0) {
+      writer.uint32(144).uint64(message.bytesFromReuse);
     }
     return writer;
   },
@@ -1286,6 +1314,14 @@ export const RegionApplicationStatus: MessageFns<RegionApplicationStatus> = {
             message.running.push(RunningCount.decode(reader, reader.uint32()));
             continue;
           }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.bytesFromReuse = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1363,6 +1399,11 @@ export const RegionApplicationStatus: MessageFns<RegionApplicationStatus> = {
       running: globalThis.Array.isArray(object?.running)
         ? object.running.map((e: any) => RunningCount.fromJSON(e))
         : [],
+      bytesFromReuse: isSet(object.bytesFromReuse)
+        ? globalThis.Number(object.bytesFromReuse)
+        : isSet(object.bytes_from_reuse)
+        ? globalThis.Number(object.bytes_from_reuse)
+        : 0,
     };
   },
 
@@ -1419,6 +1460,9 @@ export const RegionApplicationStatus: MessageFns<RegionApplicationStatus> = {
     if (message.running?.length) {
       obj.running = message.running.map((e) => RunningCount.toJSON(e));
     }
+    if (message.bytesFromReuse !== 0) {
+      obj.bytesFromReuse = Math.round(message.bytesFromReuse);
+    }
     return obj;
   },
 
@@ -1444,6 +1488,7 @@ export const RegionApplicationStatus: MessageFns<RegionApplicationStatus> = {
     message.failures = object.failures?.map((e) => HostFailureSample.fromPartial(e)) || [];
     message.slowestHosts = object.slowestHosts?.map((e) => e) || [];
     message.running = object.running?.map((e) => RunningCount.fromPartial(e)) || [];
+    message.bytesFromReuse = object.bytesFromReuse ?? 0;
     return message;
   },
 };
