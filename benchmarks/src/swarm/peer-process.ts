@@ -36,8 +36,8 @@ export class PeerProcess {
         ? []
         : [
             "--cpu-prof",
-            `--cpu-prof-dir=${path.resolve(profile)}`,
-            `--cpu-prof-name=${name}.cpuprofile`,
+            // A file for each thread.
+            `--cpu-prof-dir=${path.resolve(profile, name)}`,
           ];
     const node = [process.execPath, ...profiling, peerScript, JSON.stringify(config)];
     // `ip netns exec` becomes the command that it runs: the process id is the peer's.
