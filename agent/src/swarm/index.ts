@@ -1,4 +1,5 @@
 export { join } from "./join.js";
+export { FileChangedError } from "./seeded-files.js";
 export type { Priority } from "./priority.js";
 export type {
   Address,
@@ -7,6 +8,7 @@ export type {
   FetchOptions,
   FetchProgress,
   ReadableArtifact,
+  SeededFile,
   Swarm,
   SwarmOptions,
   SwarmStats,
@@ -24,5 +26,6 @@ export {
 } from "./identity.js";
 export { openArtifactStore } from "../store/artifact-store.js";
 export { chunkFile } from "../store/chunker.js";
-export { artifactDigest } from "../store/manifest.js";
+export { StoreFullError } from "../store/errors.js";
+export { ManifestError, artifactDigest } from "../store/manifest.js";
 export type { ArtifactStore } from "../store/types.js";

@@ -1,5 +1,6 @@
 import net from "node:net";
 import { NAME_PATTERN } from "@slipway/proto";
+import { pino } from "pino";
 import { BufferPool } from "./buffers.js";
 import { ChunkSender } from "./chunk-sender.js";
 import { DataServer } from "./data-server.js";
@@ -9,8 +10,17 @@ import { Giver } from "./giver.js";
 import { Library } from "./library.js";
 import { Neighbourhood } from "./neighbourhood.js";
 import { Peer } from "./peer.js";
+import { saveFile } from "./save-file.js";
+import { SeededFiles } from "./seeded-files.js";
 import { StatsBook } from "./stats.js";
-import type { FetchOptions, FetchProgress, Swarm, SwarmOptions, SwarmStats } from "./types.js";
+import type {
+  FetchOptions,
+  FetchProgress,
+  SeededFile,
+  Swarm,
+  SwarmOptions,
+  SwarmStats,
+} from "./types.js";
 
 const MAX_PEERS = { host: 10, region: 64 };
 /** Data connections: two for each neighbour that a peer may have. */
@@ -44,6 +54,7 @@ export async function join(options: SwarmOptions): Promise<Swarm> {
 class JoinedSwarm implements Swarm {
   readonly #options: SwarmOptions;
   readonly #stats = new StatsBook();
+  readonly #files: SeededFiles;
   readonly #library: Library;
   readonly #dataServer: DataServer;
   readonly #exchange: Exchange;
@@ -52,12 +63,13 @@ class JoinedSwarm implements Swarm {
   #closed: Promise<void> | undefined;
 
   constructor(options: SwarmOptions) {
-    const { identity, listen, encryption = "tls-psk", log } = options;
+    const { identity, listen, encryption = "tls-psk", log = pino({ level: "silent" }) } = options;
     const maxPeers = options.maxPeers ?? MAX_PEERS[identity.role];
     const stats = this.#stats;
     const buffers = new BufferPool();
     this.#options = options;
-    this.#library = new Library(options.source);
+    this.#files = new SeededFiles(options.source);
+    this.#library = new Library(this.#files);
     const giver = identity.role === "region" ? new Giver() : undefined;
     this.#sender = new ChunkSender({
       library: this.#library,
@@ -93,6 +105,7 @@ class JoinedSwarm implements Swarm {
     });
     this.#neighbourhood = new Neighbourhood({
       ...options,
+      log,
       runBootstrap: options.runBootstrap ?? false,
       maxPeers,
       stats,
@@ -126,8 +139,23 @@ class JoinedSwarm implements Swarm {
     this.#exchange.announce(digest);
   }
 
-  fetch(digest: string, options: FetchOptions): AsyncIterable<FetchProgress> {
-    return this.#exchange.fetch(digest, options);
+  async seed(path: string, options: { signal?: AbortSignal } = {}): Promise<SeededFile> {
+    const { digest, sizeBytes } = await this.#files.add(path, options.signal);
+    this.announce(digest);
+    let shared = true;
+    const unseed = (): void => {
+      if (!shared) return;
+      shared = false;
+      if (!this.#files.remove(digest)) return;
+      this.#library.forget(digest);
+      this.announce(digest);
+    };
+    return { digest, sizeBytes, unseed };
+  }
+
+  async *fetch(digest: string, options: FetchOptions): AsyncGenerator<FetchProgress, void, void> {
+    yield* this.#exchange.fetch(digest, options);
+    if (options.to !== undefined) await saveFile(options.store, digest, options.to);
   }
 
   close(): Promise<void> {

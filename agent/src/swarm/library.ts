@@ -48,7 +48,7 @@ export class Library {
   /** Its bytes on this disk turned out wrong: not shared any more. */
   withhold(digest: string): void {
     this.#withheld.add(digest);
-    this.#forget(digest);
+    this.forget(digest);
   }
 
   /** A new copy came in. */
@@ -100,7 +100,7 @@ export class Library {
   }
 
   /** Whoever asks next opens it anew: it may be another file by then. */
-  #forget(digest: string): void {
+  forget(digest: string): void {
     const entry = this.#open.get(digest);
     if (entry === undefined) return;
     this.#open.delete(digest);

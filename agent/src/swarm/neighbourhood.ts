@@ -29,8 +29,9 @@ class NoPlaceError extends Error {
 
 export interface NeighbourhoodOptions extends Pick<
   SwarmOptions,
-  "identity" | "membershipPublicKey" | "cell" | "neighbourCells" | "listen" | "bootstrap" | "log"
+  "identity" | "membershipPublicKey" | "cell" | "neighbourCells" | "listen" | "bootstrap"
 > {
+  log: Logger;
   runBootstrap: boolean;
   maxPeers: number;
   stats: StatsBook;

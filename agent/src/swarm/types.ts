@@ -50,8 +50,10 @@ export interface SwarmOptions {
   bootstrap: readonly Address[];
   /** Be one of the region's bootstrap nodes (region agents). Default: false. */
   runBootstrap?: boolean;
-  source: ArtifactSource;
-  log: Logger;
+  /** Artifacts that this peer shares, beside the files that it seeds; a store is one. Default: none. */
+  source?: ArtifactSource;
+  /** Default: silent. */
+  log?: Logger;
   /** This disk's copy of an artifact turned out wrong: it is not shared until announced again. */
   onDamaged?: (digest: string) => void;
   /** Default: "tls-psk". */
@@ -71,6 +73,7 @@ export interface SwarmOptions {
 /** Bytes, of the artifact's. fromPeers + fromSeeders + fromLocal + fromReuse = bytesDone. */
 export interface FetchProgress {
   bytesDone: number;
+  /** 0 until its manifest is here. */
   total: number;
   fromPeers: number;
   fromSeeders: number;
@@ -89,6 +92,20 @@ export interface FetchOptions {
    * highest counts, until it is here. Default: "normal".
    */
   priority?: Priority;
+  /**
+   * In the end the artifact is put at this path as a plain file, whole or not at all; an older file
+   * there is replaced. Default: it stays in the store, whose `path` tells where.
+   */
+  to?: string;
+}
+
+/** A file that is shared; from Swarm.seed. */
+export interface SeededFile {
+  /** By this name others fetch it: "sha256:" and 64 hex digits, of its manifest. */
+  readonly digest: string;
+  readonly sizeBytes: number;
+  /** Shares it no more; chunks on their way still get there. May be called twice. */
+  unseed(): void;
 }
 
 /** Counters since the start, and gauges. */
@@ -132,9 +149,16 @@ export interface Swarm {
   /** The source has this artifact now: tells the neighbours that asked for it. */
   announce(digest: string): void;
   /**
+   * Shares a file where it is, until it is unseeded or the swarm is closed. Reads all of it once,
+   * to hash it. It must not change; one that did is not shared any more. Throws the
+   * signal's reason, FileChangedError, ManifestError for an empty file, or what reading throws.
+   */
+  seed(path: string, options?: { signal?: AbortSignal }): Promise<SeededFile>;
+  /**
    * Gets an artifact into the store: yields progress at most 4 times a second, and ends when the
    * artifact is complete there. As long as nobody has it, it waits for somebody who does; end it
-   * with the signal. Throws the signal's reason, StoreFullError, or what the store throws.
+   * with the signal. Throws the signal's reason, StoreFullError, ManifestError for a digest that is
+   * none, or what the store, or writing the file, throws.
    */
   fetch(digest: string, options: FetchOptions): AsyncIterable<FetchProgress>;
   /** Ends fetches with an error, leaves, closes connections; within about 2 s. May be called twice. */
