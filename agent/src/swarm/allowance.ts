@@ -12,12 +12,12 @@ export class Allowance {
   }
 
   /** False if that is too much. */
-  spend(now: number): boolean {
+  spend(now: number, cost = 1): boolean {
     const since = Math.max(0, now - (this.#at ?? now));
     this.#at = now;
     this.#left = Math.min(this.#burst, this.#left + (since * this.#perSecond) / 1_000);
-    if (this.#left < 1) return false;
-    this.#left--;
+    if (this.#left < cost) return false;
+    this.#left -= cost;
     return true;
   }
 }

@@ -5,8 +5,8 @@ import type { Library } from "./library.js";
 
 /** Chunks that become available within so many milliseconds are told in one message. */
 const BATCH_MS = 20;
-/** Chunks in one HAVE. */
-const HAVE_MAX = 4_096;
+/** Chunks in one HAVE, at most. */
+export const HAVE_MAX = 4_096;
 
 /** Tells neighbours what this peer has of the artifacts that they are interested in. */
 export class Announcer {

@@ -27,6 +27,10 @@ export class ChunkParts {
     this.#asked.set(requestId, undefined);
   }
 
+  has(requestId: number): boolean {
+    return this.#asked.has(requestId);
+  }
+
   /** False if it was not asked for here. */
   forget(requestId: number): boolean {
     const parts = this.#asked.get(requestId);

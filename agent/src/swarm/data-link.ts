@@ -40,6 +40,8 @@ export class DataLink {
   #state: State = { kind: "idle" };
   #failures = 0;
   #unsaid: Buffer[] = [];
+  /** Requests on this connection, also cancelled ones, for which nothing came. */
+  #unanswered = 0;
 
   constructor(encryption: Encryption, events: DataLinkEvents) {
     this.#encryption = encryption;
@@ -68,6 +70,7 @@ export class DataLink {
     if (this.#state.kind !== "up") return;
     if (this.#unsaid.length === 0) setImmediate(() => this.#flush());
     this.#unsaid.push(encodeDataRequest(frame));
+    if (frame.kind === "request") this.#unanswered++;
   }
 
   /** The peer's answer. One that nobody waits for is ignored. */
@@ -97,8 +100,12 @@ export class DataLink {
   #dial(offer: DataOffer): net.Socket {
     const reader = new ResponseReader({
       begin: (requestId, chunk, size) => this.#events.begin(requestId, chunk, size),
-      refusal: (requestId, reason) => this.#events.refusal(requestId, reason),
+      refusal: (requestId, reason) => {
+        this.#answered();
+        this.#events.refusal(requestId, reason);
+      },
       chunk: (requestId, bytes) => {
+        this.#answered();
         this.say({ kind: "received", requestId });
         this.#events.chunk(requestId, bytes);
       },
@@ -158,6 +165,10 @@ export class DataLink {
     }
   }
 
+  #answered(): void {
+    if (--this.#unanswered < 0) throw new ProtocolError("more answers than requests");
+  }
+
   #up(socket: net.Socket): void {
     if (this.#state.kind !== "dialling" || this.#state.socket !== socket) {
       socket.destroy();
@@ -165,6 +176,7 @@ export class DataLink {
     }
     clearTimeout(this.#state.timer);
     this.#state = { kind: "up", socket, since: Date.now() };
+    this.#unanswered = 0;
     this.#events.onUp();
   }
 

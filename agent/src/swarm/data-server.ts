@@ -24,7 +24,6 @@ export const PSK_TLS = {
 
 const GREETING_MS = 3_000;
 const IDENTITY_BYTES = 16;
-/** A chunk that gets no further for so long is not being read. */
 const STUCK_MS = 60_000;
 /** Data connections of one peer. */
 const PER_PEER = 2;
@@ -39,6 +38,8 @@ export interface DataServerOptions {
   onProtocolError: (peer: string, error: ProtocolError) => void;
   /** The peer closed a connection, or its process ended. */
   onClosed: (peer: string) => void;
+  /** A chunk that gets no further for so long is not being read. Default: 60,000. */
+  stuckMs?: number;
 }
 
 /** Where peers that know a fresh secret fetch chunks from. */
@@ -169,7 +170,7 @@ export class DataServer {
       }
     };
     // Also counts as idle: a chunk that the other end does not read.
-    socket.setTimeout(STUCK_MS, () => {
+    socket.setTimeout(this.#options.stuckMs ?? STUCK_MS, () => {
       if (link.busy) fail(new Error("the peer does not read chunks"));
     });
     socket.on("close", () => {

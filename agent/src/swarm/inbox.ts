@@ -1,5 +1,6 @@
 import { Bitfield } from "../store/bitfield.js";
 import { ManifestError, digestFromBytes } from "../store/manifest.js";
+import { HAVE_MAX } from "./announcer.js";
 import { type Control, ProtocolError } from "./frames.js";
 import type { ManifestFetcher } from "./manifest-fetcher.js";
 import type { Peer } from "./peer.js";
@@ -91,6 +92,7 @@ export class Inbox {
 
   #onHave(peer: Peer, digest: string, chunks: readonly number[]): void {
     const { scheduler, sharing, manifests, schedule } = this.#options;
+    if (chunks.length > HAVE_MAX) throw new ProtocolError(`${chunks.length} chunks in one message`);
     manifests.addHolder(digest, peer);
     fitting(() => {
       sharing.addHave(peer.id, digest, chunks);

@@ -1,10 +1,13 @@
 import type { NoiseStream } from "hyperswarm";
+import { Allowance } from "./allowance.js";
 import { ControlDecoder, type Control, ProtocolError, encodeControl } from "./frames.js";
 
 /** A peer that does not read is dropped when so many bytes wait for it. */
 const QUEUE_MAX_BYTES = 8 * 1024 * 1024;
 const HELLO_MS = 3_000;
 const FINISH_MS = 1_000;
+/** Messages, of an honest peer a few for each artifact and 50 HAVEs a second. */
+const MESSAGES = { burst: 8_192, perSecond: 1_024 };
 
 export interface NeighbourEvents {
   /** Its first message must be a hello; throws to refuse it. */
@@ -24,6 +27,7 @@ export class Neighbour {
   readonly #stream: NoiseStream;
   readonly #events: NeighbourEvents;
   readonly #decoder = new ControlDecoder();
+  readonly #messages = new Allowance(MESSAGES);
   #state: State;
   #queue: Buffer[] = [];
   #queuedBytes = 0;
@@ -73,6 +77,12 @@ export class Neighbour {
     await new Promise<void>((resolve) => this.#drained.push(resolve));
   }
 
+  /** Counts what a peer should not say often. Throws ProtocolError if it is too often. */
+  tolerate(weight = 1): void {
+    if (this.#messages.spend(performance.now(), weight)) return;
+    throw new ProtocolError("too many messages");
+  }
+
   /** Nothing more is taken from the peer, but it still gets what was said. */
   finish(error: Error): void {
     if (this.#state.kind === "closed") return;
@@ -97,6 +107,7 @@ export class Neighbour {
       for (const message of this.#decoder.push(data)) {
         const state = this.#state;
         if (state.kind === "closed") return;
+        if (message.$case !== "chunkPart") this.tolerate(weightOf(message));
         if (state.kind === "open") this.#events.onMessage(this, message);
         else {
           if (message.$case !== "hello") throw new ProtocolError(`${message.$case} before hello`);
@@ -135,4 +146,11 @@ export class Neighbour {
     this.#wake();
     this.#events.onClose(this, this.#error);
   }
+}
+
+/** What a message costs to take in, beside that of a short one. */
+function weightOf(message: Control): number {
+  if (message.$case === "availability") return 1 + message.value.bitfield.length / 1_024;
+  if (message.$case === "have") return 1 + message.value.chunks.length / 256;
+  return 1;
 }

@@ -138,7 +138,9 @@ export class Peer {
   /** Part of a chunk that came over the control stream. Throws ProtocolError. */
   acceptPart(part: ChunkPart): void {
     const { events } = this.#options;
-    events.onProgress(this);
+    // Some of a chunk that is no longer wanted are on their way; not many.
+    if (this.#parts.has(part.requestId)) events.onProgress(this);
+    else this.neighbour.tolerate();
     const bytes = this.#parts.accept(part);
     if (bytes !== undefined) events.onChunk(this, part.requestId, bytes, true);
   }

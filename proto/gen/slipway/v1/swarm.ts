@@ -172,6 +172,7 @@ export interface Availability {
 
 export interface Have {
   artifact: Buffer;
+  /** At most 4,096. */
   chunks: number[];
 }
 
