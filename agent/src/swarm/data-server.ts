@@ -171,7 +171,7 @@ export class DataServer {
     };
     // Also counts as idle: a chunk that the other end does not read.
     socket.setTimeout(this.#options.stuckMs ?? STUCK_MS, () => {
-      if (link.busy) fail(new Error("the peer does not read chunks"));
+      if (link.busy) fail(new ProtocolError("the peer does not read chunks"));
     });
     socket.on("close", () => {
       sender.close(link);
