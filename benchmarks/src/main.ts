@@ -2,6 +2,7 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { SkippedError } from "./skipped.js";
 import { submitToLease } from "./submit-to-lease.js";
+import { swarmFaults } from "./swarm/swarm-faults.js";
 import { swarmPair } from "./swarm/swarm-pair.js";
 import { swarmRack } from "./swarm/swarm-rack.js";
 
@@ -18,6 +19,8 @@ export interface BenchmarkOptions {
   runs?: string;
   /** Names of other programs to measure, separated by commas. */
   peers?: string;
+  /** Names of what goes wrong, separated by commas. */
+  faults?: string;
   encryption?: string;
   /** Where the swarm's peers leave profiles. */
   profile?: string;
@@ -29,6 +32,7 @@ export interface BenchmarkOptions {
 
 const benchmarks: Record<string, (options: BenchmarkOptions) => Promise<Figures>> = {
   "submit-to-lease": submitToLease,
+  "swarm-faults": swarmFaults,
   "swarm-pair": swarmPair,
   "swarm-rack": swarmRack,
 };
@@ -42,6 +46,7 @@ const { positionals, values } = parseArgs({
     mib: { type: "string" },
     runs: { type: "string" },
     peers: { type: "string" },
+    faults: { type: "string" },
     encryption: { type: "string" },
     profile: { type: "string" },
     dir: { type: "string" },

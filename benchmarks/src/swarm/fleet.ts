@@ -4,6 +4,7 @@ import path from "node:path";
 import { createIdentity, writeIdentity } from "@slipway/agent";
 import type { Address, Encryption } from "@slipway/agent/swarm";
 import type { Artifact } from "./artifact.js";
+import type { Manner, Seed } from "./file-source.js";
 import { PeerProcess } from "./peer-process.js";
 
 const READY_MS = 60_000;
@@ -20,6 +21,8 @@ export interface FleetOptions {
   seeder: Place;
   hosts: readonly Place[];
   encryption: Encryption;
+  /** One more host that has everything, and what is wrong with it. */
+  odd?: Place & { manner: Manner | undefined };
   /** For the peers' files. */
   dir: string;
   /** A host is ready once it has so many neighbours. */
@@ -30,7 +33,9 @@ export interface FleetOptions {
 
 /** A seeder and hosts, neighbours already, each a process of its own. */
 export class Fleet {
+  /** All of them, the seeder first. */
   readonly #peers: PeerProcess[] = [];
+  #hosts: PeerProcess[] = [];
 
   private constructor() {}
 
@@ -52,7 +57,7 @@ export class Fleet {
   }
 
   get hosts(): readonly PeerProcess[] {
-    return this.#peers.slice(1);
+    return this.#hosts;
   }
 
   go(): void {
@@ -64,11 +69,17 @@ export class Fleet {
   }
 
   async #start(options: FleetOptions): Promise<void> {
-    const { artifact, seeder, hosts, encryption, dir, neighbours, profile } = options;
+    const { artifact, seeder, hosts, odd, encryption, dir, neighbours, profile } = options;
     const { privateKey, publicKey } = generateKeyPairSync("ed25519");
     const membershipPublicKey = publicKey.export({ type: "spki", format: "pem" }) as string;
     const expireTime = new Date(Date.now() + 3_600_000);
-    const start = async (id: string, role: "host" | "region", place: Place): Promise<void> => {
+    const holding = { file: artifact.file, manifest: artifact.manifest };
+    const start = async (
+      id: string,
+      role: "host" | "region",
+      place: Place,
+      seed?: Seed,
+    ): Promise<PeerProcess> => {
       const own = path.join(dir, id);
       await mkdir(own, { recursive: true });
       const identityFile = path.join(own, "identity.json");
@@ -85,17 +96,22 @@ export class Fleet {
           digest: artifact.digest,
           dir: own,
           neighbours,
-          ...(role === "region"
-            ? { seed: { file: artifact.file, manifest: artifact.manifest } }
-            : {}),
+          ...(seed === undefined ? {} : { seed }),
         },
         ...(place.namespace === undefined ? {} : { namespace: place.namespace }),
         ...(profile === undefined ? {} : { profile }),
       });
       this.#peers.push(peer);
       await peer.next("ready", READY_MS);
+      return peer;
     };
-    await start("seeder", "region", seeder);
-    await Promise.all(hosts.map((place, index) => start(`host-${index}`, "host", place)));
+    await start("seeder", "region", seeder, holding);
+    if (odd !== undefined) {
+      const manner = odd.manner === undefined ? {} : { manner: odd.manner };
+      await start("odd", "host", odd, { ...holding, ...manner });
+    }
+    this.#hosts = await Promise.all(
+      hosts.map((place, index) => start(`host-${index}`, "host", place)),
+    );
   }
 }

@@ -1,15 +1,10 @@
 // One peer of a swarm in a process of its own: it joins, then seeds or fetches, and tells its parent.
 import { createPublicKey } from "node:crypto";
-import { open, readFile } from "node:fs/promises";
 import process from "node:process";
-import {
-  join,
-  openArtifactStore,
-  readIdentity,
-  type ArtifactSource,
-  type SwarmOptions,
-} from "@slipway/agent/swarm";
+import { join, openArtifactStore, readIdentity, type SwarmOptions } from "@slipway/agent/swarm";
 import { pino } from "pino";
+import { fileSource, type Seed } from "./file-source.js";
+import { watching } from "./watched-store.js";
 
 /** What a peer is told when it starts. */
 export interface PeerConfig extends Pick<SwarmOptions, "listen" | "bootstrap" | "encryption"> {
@@ -17,8 +12,8 @@ export interface PeerConfig extends Pick<SwarmOptions, "listen" | "bootstrap" | 
   /** PEM. */
   membershipPublicKey: string;
   digest: string;
-  /** A seeder's file and manifest; without it the peer fetches into `dir`. */
-  seed?: { file: string; manifest: string };
+  /** What it has; without it the peer fetches into `dir`. */
+  seed?: Seed;
   dir: string;
   /** It is ready once it has so many; a seeder is at once. */
   neighbours: number;
@@ -33,25 +28,30 @@ export type PeerMessage =
       syncedMs: number;
       /** By Date.now. */
       endedAt: number;
+      file: string;
       cpuSeconds: number;
       rssBytes: number;
     }
+  /** It has half of the bytes. */
+  | { kind: "half" }
+  /** Chunks; undefined until it has the manifest. */
+  | { kind: "missing"; missing: number[] | undefined }
   | { kind: "usage"; cpuSeconds: number; rssBytes: number; bytesSent: number };
 
 /** What a peer is told later. */
-export type PeerOrder = "go" | "usage";
+export type PeerOrder = "go" | "usage" | "missing";
 
 const config = JSON.parse(process.argv[2] ?? "") as PeerConfig;
 const identity = await readIdentity(config.identityFile);
-const store = await openArtifactStore(config.dir);
+const store = watching(await openArtifactStore(config.dir));
 const swarm = await join({
   identity,
   membershipPublicKey: createPublicKey(config.membershipPublicKey),
   cell: "bench",
   listen: config.listen,
   bootstrap: config.bootstrap,
-  runBootstrap: config.seed !== undefined,
-  source: config.seed === undefined ? store : await fileSource(config.digest, config.seed),
+  runBootstrap: identity.role === "region",
+  source: config.seed === undefined ? store.store : await fileSource(config.digest, config.seed),
   log: pino({ level: process.env["BENCH_LOG"] ?? "silent" }),
   encryption: config.encryption ?? "tls-psk",
 });
@@ -59,6 +59,10 @@ let before = process.cpuUsage();
 process.on("message", (order: PeerOrder) => {
   if (order === "usage") {
     say({ kind: "usage", ...usage(), bytesSent: swarm.stats.bytesSent });
+    return;
+  }
+  if (order === "missing") {
+    say({ kind: "missing", missing: store.missing() });
     return;
   }
   before = process.cpuUsage();
@@ -83,15 +87,25 @@ const poll = setInterval(() => {
 async function fetchIt(): Promise<void> {
   const startedAt = Date.now();
   const start = performance.now();
+  let half = false;
   let transferMs = 0;
   const signal = AbortSignal.timeout(600_000);
-  for await (const { bytesDone, total } of swarm.fetch(config.digest, { store, signal })) {
+  for await (const { bytesDone, total } of swarm.fetch(config.digest, {
+    store: store.store,
+    signal,
+  })) {
+    if (total > 0 && bytesDone >= total / 2 && !half) {
+      half = true;
+      say({ kind: "half" });
+    }
     // Before the manifest is here both are 0.
     if (total > 0 && bytesDone === total && transferMs === 0)
       transferMs = performance.now() - start;
   }
   const syncedMs = performance.now() - start;
-  say({ kind: "done", transferMs, syncedMs, endedAt: startedAt + transferMs, ...usage() });
+  const spent = usage();
+  const file = (await store.store.path(config.digest)) ?? "";
+  say({ kind: "done", transferMs, syncedMs, endedAt: startedAt + transferMs, file, ...spent });
 }
 
 function usage(): { cpuSeconds: number; rssBytes: number } {
@@ -101,29 +115,4 @@ function usage(): { cpuSeconds: number; rssBytes: number } {
 
 function say(message: PeerMessage): void {
   process.send?.(message);
-}
-
-async function fileSource(
-  digest: string,
-  seed: { file: string; manifest: string },
-): Promise<ArtifactSource> {
-  const manifestBytes = await readFile(seed.manifest);
-  const file = await open(seed.file);
-  const { size } = await file.stat();
-  return {
-    open: (asked) =>
-      Promise.resolve(
-        asked === digest
-          ? {
-              manifestBytes,
-              sizeBytes: size,
-              read: async (offset, length, into) => {
-                const { bytesRead } = await file.read(into, 0, length, offset);
-                if (bytesRead !== length) throw new Error(`short read at ${offset}`);
-              },
-              close: () => Promise.resolve(),
-            }
-          : undefined,
-      ),
-  };
 }

@@ -34,7 +34,7 @@ export async function aria2(): Promise<Contender> {
 }
 
 async function lineUp(course: Course): Promise<LineUp> {
-  const { network, hosts, artifact, dir } = course;
+  const { network, hosts, service, artifact, dir } = course;
   const children: ChildProcess[] = [];
   const end = async (): Promise<void> => {
     await Promise.all(children.map(endProgram));
@@ -43,7 +43,7 @@ async function lineUp(course: Course): Promise<LineUp> {
     const tracker = await startTracker(course);
     children.push(tracker);
     const torrent = path.join(dir, "torrent");
-    const announce = `http://${network.address(hosts + 1)}:${TRACKER_PORT}/announce`;
+    const announce = `http://${network.address(service)}:${TRACKER_PORT}/announce`;
     await makeTorrent(artifact.file, announce, torrent);
     const hook = path.join(dir, "hook.sh");
     await writeFile(hook, '#!/bin/sh\ndate +%s%3N > "$DONE.new" && mv "$DONE.new" "$DONE"\n');
@@ -110,11 +110,11 @@ function settings(dir: string): string[] {
   ];
 }
 
-async function startTracker({ network, hosts }: Course): Promise<ChildProcess> {
+async function startTracker({ network, service }: Course): Promise<ChildProcess> {
   const script = fileURLToPath(new URL("tracker.js", import.meta.url));
-  const address = network.address(hosts + 1);
+  const address = network.address(service);
   const tracker = startIn(
-    network.namespace(hosts + 1),
+    network.namespace(service),
     [process.execPath, script, address, `${TRACKER_PORT}`],
     { stdio: ["ignore", "inherit", "inherit", "ipc"] },
   );

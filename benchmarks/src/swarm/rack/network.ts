@@ -13,6 +13,9 @@ const QUEUE_MIN_BYTES = 512 * 1024;
  */
 const BURST_BYTES = 96 * 1024;
 
+const BRIDGE = "bridge0";
+const OTHER_BRIDGE = "bridge1";
+
 export interface RackNetworkOptions {
   /** Links with the rate. */
   hosts: number;
@@ -78,9 +81,11 @@ export class RackNetwork {
     return link.stats64.rx.bytes;
   }
 
-  /** Pulls the host's cable, or plugs it in again. */
-  async setLink(index: number, state: "up" | "down"): Promise<void> {
-    await command("ip", ["-n", this.#switch, "link", "set", port(index), state]);
+  /** Puts hosts on a bridge of their own, from which nobody else is reached, or back. */
+  async setApart(indexes: readonly number[], apart: boolean): Promise<void> {
+    const bridge = apart ? OTHER_BRIDGE : BRIDGE;
+    const lines = indexes.map((index) => `link set ${port(index)} master ${bridge}`);
+    await batch("ip", this.#switch, lines);
   }
 
   /** Changes the rate of what a host sends. */
@@ -101,15 +106,17 @@ export class RackNetwork {
   async #build(): Promise<void> {
     const { hosts, services, bitsPerSecond } = this.#options;
     await command("ip", ["netns", "add", this.#switch]);
-    await command("ip", ["-n", this.#switch, "link", "add", "br0", "type", "bridge"]);
-    await command("ip", ["-n", this.#switch, "link", "set", "br0", "up"]);
+    for (const bridge of [BRIDGE, OTHER_BRIDGE]) {
+      await command("ip", ["-n", this.#switch, "link", "add", bridge, "type", "bridge"]);
+      await command("ip", ["-n", this.#switch, "link", "set", bridge, "up"]);
+    }
     const bucket = tokenBucket(bitsPerSecond).join(" ");
     for (let index = 0; index < hosts + services; index++) {
       const own = this.namespace(index);
       await command("ip", ["netns", "add", own]);
       await batch("ip", this.#switch, [
         `link add ${port(index)} type veth peer name eth0 netns ${own}`,
-        `link set ${port(index)} master br0 up`,
+        `link set ${port(index)} master ${BRIDGE} up`,
       ]);
       await batch("ip", own, [
         "link set lo up",

@@ -25,11 +25,13 @@ export async function race(contender: Contender, course: Course): Promise<RaceRe
       const { startedAt, ends } = await lineUp.go();
       const ended = await within(Promise.all(ends), signal);
       const cpuAfter = await Promise.all(lineUp.hosts.map(processorSeconds));
-      return {
+      const result = {
         seconds: ended.map((end) => (end - startedAt) / 1000),
         cpuSeconds: cpuAfter.map((after, index) => after - (cpuBefore[index] ?? 0)),
         seederBytes: (await network.bytesSent(0)) - sentBefore,
       };
+      await lineUp.check?.();
+      return result;
     } finally {
       await lineUp.end();
     }

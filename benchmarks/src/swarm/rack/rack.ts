@@ -7,21 +7,29 @@ import { OWN_PREFIX, removeLeftOvers } from "./left-overs.js";
 import { RackNetwork, needRack } from "./network.js";
 import type { RackOptions } from "./rack-options.js";
 
-/** Builds a rack with an artifact, and takes it down again whatever happens. */
+/**
+ * Builds a rack with an artifact, and takes it down again whatever happens. `spare` links with the
+ * rate come after the hosts'.
+ */
 export async function onRack<T>(
-  options: RackOptions,
+  options: RackOptions & { spare?: number },
   use: (course: Course) => Promise<T>,
 ): Promise<T> {
-  const { hosts, bitsPerSecond, sizeBytes, signal } = options;
+  const { hosts, bitsPerSecond, sizeBytes, signal, spare = 0 } = options;
   await needRack();
   const scratch = options.dir ?? (await memory());
   await removeLeftOvers(scratch);
   const dir = await mkdtemp(path.join(scratch, OWN_PREFIX));
   try {
-    const network = await RackNetwork.create({ hosts: hosts + 1, bitsPerSecond, services: 1 });
+    const network = await RackNetwork.create({
+      hosts: 1 + hosts + spare,
+      bitsPerSecond,
+      services: 1,
+    });
     try {
       const artifact = await makeArtifact(dir, sizeBytes);
-      return await use({ network, hosts, artifact, dir: path.join(dir, "run"), signal });
+      const service = 1 + hosts + spare;
+      return await use({ network, hosts, service, artifact, dir: path.join(dir, "run"), signal });
     } finally {
       await network.remove();
     }
