@@ -2,6 +2,8 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { SkippedError } from "./skipped.js";
 import { submitToLease } from "./submit-to-lease.js";
+import { delta } from "./swarm/delta.js";
+import { swarm10Gb } from "./swarm/swarm-10gb.js";
 import { swarmFaults } from "./swarm/swarm-faults.js";
 import { swarmPair } from "./swarm/swarm-pair.js";
 import { swarmRack } from "./swarm/swarm-rack.js";
@@ -31,7 +33,9 @@ export interface BenchmarkOptions {
 }
 
 const benchmarks: Record<string, (options: BenchmarkOptions) => Promise<Figures>> = {
+  delta,
   "submit-to-lease": submitToLease,
+  "swarm-10gb": swarm10Gb,
   "swarm-faults": swarmFaults,
   "swarm-pair": swarmPair,
   "swarm-rack": swarmRack,

@@ -9,5 +9,8 @@ export function quantile(values: readonly number[], share: number): number {
 
 export const median = (values: readonly number[]): number => quantile(values, 0.5);
 
-/** Rounded to two decimals, for people. */
-export const round = (value: number): number => Math.round(value * 100) / 100;
+/** Rounded to so many decimals, for people. */
+export function round(value: number, decimals = 2): number {
+  const scale = 10 ** decimals;
+  return Math.round(value * scale) / scale;
+}

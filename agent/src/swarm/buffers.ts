@@ -1,5 +1,5 @@
 /** Buffers are kept for reuse up to this many bytes: fresh memory costs a page fault each 4 KiB. */
-const KEEP_BYTES = 32 * 1024 * 1024;
+const KEEP_BYTES = 48 * 1024 * 1024;
 const CAPACITY_MIN_BYTES = 64 * 1024;
 /** Capacities between one power of two and the next: chunks have all sizes, buffers few. */
 const STEPS = 4;

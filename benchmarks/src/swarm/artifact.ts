@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { open, writeFile } from "node:fs/promises";
+import { open, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { artifactDigest, chunkFile } from "@slipway/agent/swarm";
 
@@ -22,7 +22,13 @@ export async function makeArtifact(dir: string, sizeBytes: number): Promise<Arti
   }
   await file.sync();
   await file.close();
-  const manifest = await chunkFile(name);
-  await writeFile(`${name}.manifest`, manifest);
-  return { file: name, manifest: `${name}.manifest`, digest: artifactDigest(manifest), sizeBytes };
+  return describeArtifact(name);
+}
+
+/** Cuts a file into chunks, and puts its manifest beside it. */
+export async function describeArtifact(file: string): Promise<Artifact> {
+  const bytes = await chunkFile(file);
+  const manifest = `${file}.manifest`;
+  await writeFile(manifest, bytes);
+  return { file, manifest, digest: artifactDigest(bytes), sizeBytes: (await stat(file)).size };
 }

@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from "node:crypto";
-import { mkdir } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import path from "node:path";
 import { createIdentity, writeIdentity } from "@slipway/agent";
 import type { Address, Encryption } from "@slipway/agent/swarm";
@@ -83,6 +83,8 @@ export class Fleet {
       const own = path.join(dir, id);
       await mkdir(own, { recursive: true });
       const identityFile = path.join(own, "identity.json");
+      // Left by a run before with the same directory, whose artifacts the peer has.
+      await rm(identityFile, { force: true });
       const fields = { id, region: "bench", role, membershipKey: privateKey, expireTime };
       await writeIdentity(identityFile, createIdentity(fields));
       const peer = new PeerProcess({

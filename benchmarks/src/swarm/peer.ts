@@ -31,6 +31,8 @@ export type PeerMessage =
       file: string;
       cpuSeconds: number;
       rssBytes: number;
+      /** Of the artifact, copied from others that were here. */
+      reusedBytes: number;
     }
   /** It has half of the bytes. */
   | { kind: "half" }
@@ -89,11 +91,11 @@ async function fetchIt(): Promise<void> {
   const start = performance.now();
   let half = false;
   let transferMs = 0;
+  let reusedBytes = 0;
   const signal = AbortSignal.timeout(600_000);
-  for await (const { bytesDone, total } of swarm.fetch(config.digest, {
-    store: store.store,
-    signal,
-  })) {
+  for await (const progress of swarm.fetch(config.digest, { store: store.store, signal })) {
+    const { bytesDone, total } = progress;
+    reusedBytes = progress.fromReuse;
     if (total > 0 && bytesDone >= total / 2 && !half) {
       half = true;
       say({ kind: "half" });
@@ -103,9 +105,9 @@ async function fetchIt(): Promise<void> {
       transferMs = performance.now() - start;
   }
   const syncedMs = performance.now() - start;
-  const spent = usage();
+  const endedAt = startedAt + transferMs;
   const file = (await store.store.path(config.digest)) ?? "";
-  say({ kind: "done", transferMs, syncedMs, endedAt: startedAt + transferMs, file, ...spent });
+  say({ kind: "done", transferMs, syncedMs, endedAt, file, reusedBytes, ...usage() });
 }
 
 function usage(): { cpuSeconds: number; rssBytes: number } {
