@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import { digestHex, digestToBytes } from "../store/manifest.js";
 import type { ArtifactWrite } from "../store/types.js";
 import type { BufferPool } from "./buffers.js";
+import { Dispatch } from "./dispatch.js";
 import type { Control } from "./frames.js";
 import type { Giver } from "./giver.js";
 import { Inbox } from "./inbox.js";
@@ -10,13 +11,11 @@ import { ManifestFetcher } from "./manifest-fetcher.js";
 import type { Peer, PeerEvents } from "./peer.js";
 import { PRIORITY_RANK, type Priority } from "./priority.js";
 import type { BoundRequest } from "./requests.js";
-import { Scheduler, type Withdraw } from "./scheduler.js";
+import { Scheduler } from "./scheduler.js";
 import { Sharing } from "./sharing.js";
 import type { StatsBook } from "./stats.js";
 import { Transfer } from "./transfer.js";
 import type { FetchOptions, FetchProgress } from "./types.js";
-
-const TICK_MS = 100;
 
 export interface ExchangeOptions {
   selfId: string;
@@ -35,9 +34,7 @@ export interface ExchangeOptions {
   onDamaged: (digest: string) => void;
 }
 
-/**
- * Moves what the scheduler decides: owns the fetches, hands events in, and carries its answers out.
- */
+/** Owns the fetches: begins them, hands what happens to the scheduler, and keeps what comes. */
 export class Exchange {
   readonly #options: ExchangeOptions;
   readonly #peers = new Map<string, Peer>();
@@ -45,10 +42,9 @@ export class Exchange {
   readonly #sharing: Sharing;
   readonly #manifests: ManifestFetcher;
   readonly #inbox: Inbox;
+  readonly #dispatch: Dispatch;
   readonly #transfers = new Map<string, Transfer>();
   readonly #priorities = new Map<string, Priority>();
-  #timer: NodeJS.Timeout | undefined;
-  #scheduled = false;
   #closed = false;
 
   constructor(options: ExchangeOptions) {
@@ -66,11 +62,16 @@ export class Exchange {
       send: (id, message) => this.#peers.get(id)?.neighbour.send(message),
     });
     this.#manifests = new ManifestFetcher((peer, error) => options.ban(peer, error.message));
+    this.#dispatch = new Dispatch({
+      scheduler: this.#scheduler,
+      peer: (id) => this.#peers.get(id),
+      onTick: () => options.stats.scheduled(this.#scheduler.counters),
+    });
     this.#inbox = new Inbox({
       scheduler: this.#scheduler,
       sharing: this.#sharing,
       manifests: this.#manifests,
-      schedule: () => this.#schedule(),
+      schedule: () => this.#dispatch.schedule(),
     });
   }
 
@@ -80,7 +81,7 @@ export class Exchange {
     onChunk: (peer, requestId, bytes, fallback) => this.#onChunk(peer, requestId, bytes, fallback),
     onRefusal: (peer, requestId, reason) => {
       this.#scheduler.refused(peer.id, requestId, reason, performance.now());
-      this.#schedule();
+      this.#dispatch.schedule();
     },
     onProgress: (peer) => this.#scheduler.progress(peer.id, performance.now()),
     onLost: (peer, slow, error) => {
@@ -91,11 +92,11 @@ export class Exchange {
       );
       this.#scheduler.dropRequests(peer.id);
       this.#scheduler.setSlow(peer.id, slow);
-      this.#schedule();
+      this.#dispatch.schedule();
     },
     onUp: (peer) => {
       this.#scheduler.setSlow(peer.id, false);
-      this.#schedule();
+      this.#dispatch.schedule();
     },
   };
 
@@ -111,7 +112,7 @@ export class Exchange {
     this.#scheduler.removePeer(peer.id);
     this.#sharing.removePeer(peer.id);
     this.#manifests.removePeer(peer);
-    this.#schedule();
+    this.#dispatch.schedule();
   }
 
   announce(digest: string): void {
@@ -147,7 +148,7 @@ export class Exchange {
 
   async close(): Promise<void> {
     this.#closed = true;
-    clearInterval(this.#timer);
+    this.#dispatch.close();
     const transfers = [...this.#transfers.values()];
     for (const transfer of transfers) transfer.stop(new Error("the swarm is closed"));
     await Promise.allSettled(transfers.map((transfer) => transfer.done));
@@ -173,7 +174,7 @@ export class Exchange {
       found: (copied, chunk) => this.#onCopied(copied, chunk),
       missing: (wanted, chunk) => {
         this.#scheduler.want(wanted, chunk);
-        this.#schedule();
+        this.#dispatch.schedule();
       },
       damaged: (damaged) => this.#sharing.damaged(damaged),
       end: (ended) => this.#endChunks(ended),
@@ -200,19 +201,18 @@ export class Exchange {
     this.#sharing.announce(digest);
     // Asked again where it was asked for the manifest: now the answers can be understood.
     for (const peer of this.#peers.values()) this.#askAbout(peer, transfer.digest);
-    this.#timer ??= setInterval(() => this.#tick(), TICK_MS);
+    this.#dispatch.start();
   }
 
   #endChunks(digest: string): void {
-    this.#withdraw(this.#scheduler.removeDownload(digest));
+    this.#dispatch.withdraw(this.#scheduler.removeDownload(digest));
     this.#options.library.removeWrite(digest);
     const value = { artifact: digestToBytes(digest), interested: false };
     for (const peer of this.#peers.values()) {
       peer.neighbour.send({ $case: "interest", value });
     }
-    if (this.#scheduler.active) return;
-    clearInterval(this.#timer);
-    this.#timer = undefined;
+    this.#options.stats.scheduled(this.#scheduler.counters);
+    if (!this.#scheduler.active) this.#dispatch.rest();
   }
 
   #askAbout(peer: Peer, digest: string): void {
@@ -226,8 +226,8 @@ export class Exchange {
       this.#options.buffers.give(bytes);
       return;
     }
-    this.#withdraw(arrived.withdraw);
-    this.#schedule();
+    this.#dispatch.withdraw(arrived.withdraw);
+    this.#dispatch.schedule();
     void this.#keep(peer, arrived.request, bytes, fallback);
   }
 
@@ -257,7 +257,7 @@ export class Exchange {
       transfer?.fail(error);
     } finally {
       buffers.give(bytes);
-      this.#schedule();
+      this.#dispatch.schedule();
     }
   }
 
@@ -265,41 +265,12 @@ export class Exchange {
     this.#scheduler.found(transfer.digest, chunk);
     this.#options.stats.reused(transfer.count(chunk, "reuse"));
     this.#written(transfer, chunk);
-    this.#schedule();
+    this.#dispatch.schedule();
   }
 
   #written(transfer: Transfer, chunk: number): void {
     this.#sharing.have(transfer.digest, chunk);
     transfer.arrived(chunk);
     if (this.#scheduler.isDone(transfer.digest)) transfer.finish();
-  }
-
-  #tick(): void {
-    this.#withdraw(this.#scheduler.expire(performance.now()));
-    this.#options.stats.scheduled(this.#scheduler.counters);
-    this.#carryOut();
-  }
-
-  /** Asks soon, once for all that happens meanwhile. */
-  #schedule(): void {
-    if (this.#scheduled || this.#closed || !this.#scheduler.active) return;
-    this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      this.#carryOut();
-    });
-  }
-
-  #carryOut(): void {
-    if (this.#closed) return;
-    for (const { peer, request } of this.#scheduler.next(performance.now())) {
-      const { id, chunk, priority } = request;
-      const artifact = digestToBytes(request.artifact);
-      this.#peers.get(peer)?.ask({ id, artifact, chunk, priority });
-    }
-  }
-
-  #withdraw(withdrawn: readonly Withdraw[]): void {
-    for (const { peer, requestId } of withdrawn) this.#peers.get(peer)?.withdraw(requestId);
   }
 }

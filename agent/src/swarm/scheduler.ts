@@ -271,6 +271,13 @@ export class Scheduler {
     return this.#asking.next(now, LIMITS.budgetBytes - this.#arrivedBytes);
   }
 
+  /** When the cap allows to ask again, if it is what holds up: next() is to be called then. */
+  wakeAt(now: number): number | undefined {
+    if (!this.active) return undefined;
+    const at = this.#bucket.openAt(now);
+    return at > now ? at : undefined;
+  }
+
   #giveUp(peer: string, request: Request): void {
     const requests = this.#peers.get(peer)?.requests;
     if (requests !== undefined) this.#drop(requests, request);
