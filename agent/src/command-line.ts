@@ -10,6 +10,7 @@ import {
   parseInteger,
   parseLabels,
   parseList,
+  parseLocalAddress,
   parseLogLevel,
   parseName,
   parseRate,
@@ -32,6 +33,7 @@ export interface Commands {
 }
 
 interface CommonOptions {
+  metricsListen?: Address;
   id: string;
   region: string;
   dataDir: string;
@@ -69,11 +71,9 @@ export function createProgram(
         1,
       ),
     )
+    .addOption(metricsListen())
     .addOption(logLevel())
-    .action((options: CommonOptions & { slots: number }) => {
-      const { id, coordinator, blobStore, dataDir, slots, logLevel } = options;
-      return commands.builder({ id, coordinator, blobStore, dataDir, slots, logLevel });
-    });
+    .action((options: CommonOptions & { slots: number }) => commands.builder(options));
 
   program
     .command("region")
@@ -102,6 +102,7 @@ export function createProgram(
     )
     .addOption(uploadCap())
     .addOption(downloadCap())
+    .addOption(metricsListen())
     .addOption(logLevel())
     .action((options: CommonOptions & RegionOptions) => {
       const { identity, membershipPublicKey, recheckSeconds, ...same } = options;
@@ -142,6 +143,7 @@ export function createProgram(
     .addOption(uploadCap())
     .addOption(downloadCap())
     .addOption(option("--stop-releases-on-exit", "else they run on and are taken over later"))
+    .addOption(metricsListen())
     .addOption(logLevel())
     .action((options: CommonOptions & HostOptions) => {
       const {
@@ -235,6 +237,11 @@ function need(
   parse: (text: string) => unknown = parseText,
 ): Option {
   return may(flags, description, parse).makeOptionMandatory();
+}
+
+function metricsListen(): Option {
+  const what = "metrics and health over HTTP; a port alone is 127.0.0.1's";
+  return may("--metrics-listen <host:port>", what, parseLocalAddress);
 }
 
 function logLevel(): Option {

@@ -8,6 +8,8 @@ interface CommonConfig {
   /** What the agent owns; one agent at a time. */
   dataDir: string;
   logLevel: LogLevel;
+  /** Where Prometheus finds /metrics, and others /healthz. Undefined: nowhere. */
+  metricsListen?: Address | undefined;
 }
 
 /** `slipway-agent builder`. */
@@ -101,6 +103,11 @@ export function parseAddress(text: string): Address {
     throw new ConfigError("must be HOST:PORT with a port from 1 to 65535");
   }
   return { host, port };
+}
+
+/** An address, or a port of 127.0.0.1. @throws ConfigError */
+export function parseLocalAddress(text: string): Address {
+  return parseAddress(/^\d+$/.test(text.trim()) ? `127.0.0.1:${text.trim()}` : text);
 }
 
 /** An address, as it is. @throws ConfigError */

@@ -1,19 +1,33 @@
 import process from "node:process";
 import { CommanderError } from "commander";
+import type { Registry } from "prom-client";
 import { startBuilder } from "./builder/index.js";
 import { createProgram } from "./command-line.js";
 import { startHost } from "./host/host.js";
 import { createLogger, type Logger, type LogLevel } from "./log.js";
+import { registerAgent, registerBuilder } from "./metrics/agent-metrics.js";
+import { MetricsServer } from "./metrics/metrics-server.js";
 import { startRegion } from "./region/region.js";
 import type { RunningAgent } from "./running-agent.js";
-import { createIdentity, readPrivateKey, writeIdentity } from "./swarm/index.js";
+import { type Address, createIdentity, readPrivateKey, writeIdentity } from "./swarm/index.js";
 
 const USAGE = 2;
 const DAY_MS = 86_400_000;
 
+interface Common {
+  id: string;
+  region?: string;
+  logLevel: LogLevel;
+  metricsListen?: Address | undefined;
+}
+
 /** Runs an agent until a signal: the first stops it gracefully, the second at once. */
-async function run(level: LogLevel, start: (log: Logger) => Promise<RunningAgent>): Promise<void> {
-  const log = createLogger(level);
+async function run(
+  role: string,
+  { id, region = "", logLevel, metricsListen }: Common,
+  start: (log: Logger, metrics: Registry | undefined) => Promise<RunningAgent>,
+): Promise<void> {
+  const log = createLogger(logLevel);
   const stopping = new Promise<void>((resolve) => {
     let signals = 0;
     const onSignal = (signal: NodeJS.Signals): void => {
@@ -26,9 +40,13 @@ async function run(level: LogLevel, start: (log: Logger) => Promise<RunningAgent
     process.on("SIGINT", onSignal);
   });
   try {
-    const agent = await start(log);
+    const metrics = metricsListen && (await MetricsServer.start({ listen: metricsListen, log }));
+    if (metrics !== undefined) registerAgent(metrics.registry, { role, id, region });
+    const agent = await start(log, metrics?.registry);
+    metrics?.ready();
     await stopping;
     await agent.stop();
+    await metrics?.stop();
     log.info("stopped");
     // What a library left open must not keep a stopped agent.
     process.exit(0);
@@ -43,10 +61,14 @@ async function run(level: LogLevel, start: (log: Logger) => Promise<RunningAgent
 
 const program = createProgram(
   {
-    builder: ({ logLevel, ...config }) =>
-      run(logLevel, (log) => startBuilder({ ...config, log, environment: process.env })),
-    region: (config) => run(config.logLevel, (log) => startRegion(config, log)),
-    host: (config) => run(config.logLevel, (log) => startHost(config, log)),
+    builder: (config) =>
+      run("builder", config, async (log, metrics) => {
+        const builder = await startBuilder({ ...config, log, environment: process.env });
+        if (metrics !== undefined) registerBuilder(metrics, config.slots, () => builder.stats);
+        return builder;
+      }),
+    region: (config) => run("region", config, (log, metrics) => startRegion(config, log, metrics)),
+    host: (config) => run("host", config, (log, metrics) => startHost(config, log, metrics)),
     identity: async ({ membershipKeyFile, days, out, ...config }) => {
       const membershipKey = await readPrivateKey(membershipKeyFile);
       const expireTime = new Date(Date.now() + days * DAY_MS);

@@ -1,8 +1,11 @@
 import { mkdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { HostStatus, hostStatusSubject } from "@slipway/proto";
+import type { Registry } from "prom-client";
 import type { HostConfig } from "../config.js";
 import type { Logger } from "../log.js";
+import { registerStore } from "../metrics/agent-metrics.js";
+import { registerSwarm } from "../metrics/swarm-metrics.js";
 import { NatsLink } from "../nats/link.js";
 import { lockDataDirectory } from "../process/data-directory-lock.js";
 import { openArtifactStore } from "../store/artifact-store.js";
@@ -17,9 +20,14 @@ import { readGoalKeys } from "./verify-goal.js";
 /**
  * Starts the agent of one machine: follows the region's goals, gets artifacts from the swarm, and
  * runs releases, which go on running when the agent stops unless the config says otherwise.
+ * @param metrics - What it counts is registered here.
  * @throws DataDirectoryInUseError, and errors of files, keys and addresses that cannot be used.
  */
-export async function startHost(config: HostConfig, log: Logger): Promise<RunningAgent> {
+export async function startHost(
+  config: HostConfig,
+  log: Logger,
+  metrics?: Registry,
+): Promise<RunningAgent> {
   const startTime = new Date();
   const [identity, membershipPublicKey, pems] = await Promise.all([
     readIdentity(config.identityFile),
@@ -54,6 +62,10 @@ export async function startHost(config: HostConfig, log: Logger): Promise<Runnin
       swarm = member;
       return member;
     });
+    if (metrics !== undefined) {
+      registerSwarm(metrics, () => swarm?.stats);
+      registerStore(metrics, () => store.list());
+    }
     const member = joining;
     member.catch(() => {
       // Awaited below, after the releases have been taken care of.

@@ -6,9 +6,12 @@ import {
   GRPC_MAX_MESSAGE_BYTES,
   ReplicationServiceClient,
 } from "@slipway/proto";
+import type { Registry } from "prom-client";
 import { openDirectoryBlobStore } from "../blob/index.js";
 import { DEFAULT_CELL, type RegionConfig } from "../config.js";
 import type { Logger } from "../log.js";
+import { registerHosts } from "../metrics/agent-metrics.js";
+import { registerSwarm } from "../metrics/swarm-metrics.js";
 import { NatsLink } from "../nats/link.js";
 import { lockDataDirectory } from "../process/data-directory-lock.js";
 import { type RunningAgent, stopOnce } from "../running-agent.js";
@@ -27,9 +30,14 @@ import { StatusWriter } from "./status-writer.js";
 /**
  * Starts one of a region's agents: copies goals and artifacts into the region, seeds its swarm, and
  * counts its hosts. Two or more a region do no harm to each other.
+ * @param metrics - What it counts is registered here.
  * @throws DataDirectoryInUseError, and errors of files, keys and addresses that cannot be used.
  */
-export async function startRegion(config: RegionConfig, log: Logger): Promise<RunningAgent> {
+export async function startRegion(
+  config: RegionConfig,
+  log: Logger,
+  metrics?: Registry,
+): Promise<RunningAgent> {
   const { region } = config;
   const [identity, membershipPublicKey] = await Promise.all([
     readIdentity(config.identityFile),
@@ -94,6 +102,10 @@ export async function startRegion(config: RegionConfig, log: Logger): Promise<Ru
     const held = new HeldArtifacts(path.join(config.dataDir, "held-artifacts"));
     await held.load();
     const table = new HostTable(region);
+    if (metrics !== undefined) {
+      registerSwarm(metrics, () => swarm.stats);
+      registerHosts(metrics, () => ({ ...table.counts(performance.now()), cells: table.cells }));
+    }
     const enroller = new Enroller({ client: fleet, region, table, log });
     const copier = new GoalCopier({ region, globalLink, regionLink, log });
     const writer = new StatusWriter({

@@ -83,6 +83,7 @@ test("agents start with nothing to talk to, hold their data directory, and stop"
 }) => {
   const file = (name: string) => path.join(folder, name);
   const [swarm, port, nowhere] = [await freePort(), await freePort(), await freePort()];
+  const [regionMetrics, hostMetrics] = [await freePort(), await freePort()];
   const common = (id: string, listen: number) => ({
     id,
     region: "eu",
@@ -99,14 +100,36 @@ test("agents start with nothing to talk to, hold their data directory, and stop"
     nats: `nats://127.0.0.1:${nowhere}`,
     "main-blob-store": file("main"),
     "blob-store": file("regional"),
+    "metrics-listen": String(regionMetrics),
   });
-  const hostFlags = flags({ ...common("h1", port), "goal-public-key": file("key.pub") });
+  const hostFlags = flags({
+    ...common("h1", port),
+    "goal-public-key": file("key.pub"),
+    "metrics-listen": `127.0.0.1:${hostMetrics}`,
+  });
   const region = start("region", ...regionFlags);
   const host = start("host", ...hostFlags);
   await eventually("both to start", () =>
     [region, host].every(({ said }) => said.stdout.includes("agent started")),
   );
-  const second = start("host", ...hostFlags);
+  const health = await fetch(`http://127.0.0.1:${hostMetrics}/healthz`);
+  assert.is(health.status, 200);
+  let said = "";
+  await eventually("them to be neighbours", async () => {
+    said = await scrape(hostMetrics);
+    return said.includes('slipway_swarm_neighbours{kind="seeder"} 1\n');
+  });
+  assert.match(said, 'slipway_agent_info{role="host",id="h1",region="eu",version=');
+  assert.match(said, "slipway_store_bytes 0\n");
+  assert.match(said, "\nprocess_cpu_seconds_total ");
+  assert.match(await scrape(regionMetrics), 'slipway_swarm_neighbours{kind="home"} 1\n');
+  const taken = start("host", ...hostFlags);
+  assert.is(await taken.exited, 1);
+  assert.match(
+    taken.said.stderr,
+    /^slipway-agent: metrics cannot be served at 127\.0\.0\.1:\d+\n$/,
+  );
+  const second = start("host", ...hostFlags.slice(0, -2));
   assert.is(await second.exited, 1);
   assert.match(second.said.stderr, /^slipway-agent: process \d+ uses the data directory .*\n$/);
   assert.match(second.said.stdout, /"err":{"type":"DataDirectoryInUseError","message":/);
@@ -117,6 +140,11 @@ test("agents start with nothing to talk to, hold their data directory, and stop"
     assert.match(said.stdout, /"msg":"stopped"/);
   }
 });
+
+async function scrape(port: number): Promise<string> {
+  const response = await fetch(`http://127.0.0.1:${port}/metrics`);
+  return response.text();
+}
 
 function flags(options: Record<string, string>): string[] {
   return Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);

@@ -1,0 +1,112 @@
+import { Counter, Gauge, type Registry, collectDefaultMetrics } from "prom-client";
+import { AGENT_VERSION } from "../version.js";
+
+/** What hosts call their cells must not fill the scraper's memory. */
+const CELLS_MAX = 256;
+
+/** Which agent this is, and what its process takes. */
+export function registerAgent(
+  registry: Registry,
+  labels: { role: string; id: string; region: string },
+): void {
+  collectDefaultMetrics({ register: registry });
+  const info = new Gauge({
+    name: "slipway_agent_info",
+    help: "Always 1; the labels say which agent this is.",
+    labelNames: ["role", "id", "region", "version"],
+    registers: [],
+  });
+  registry.registerMetric(info);
+  info.set({ ...labels, version: AGENT_VERSION }, 1);
+}
+
+/** What a host's artifact store takes on disk. */
+export function registerStore(
+  registry: Registry,
+  list: () => Promise<{ diskBytes: number }[]>,
+): void {
+  registry.registerMetric(
+    new Gauge({
+      name: "slipway_store_bytes",
+      help: "Bytes that the artifact store takes on disk.",
+      registers: [],
+      async collect() {
+        const stored = await list();
+        this.set(stored.reduce((sum, { diskBytes }) => sum + diskBytes, 0));
+      },
+    }),
+  );
+}
+
+/** The hosts that a region agent knows. */
+export function registerHosts(
+  registry: Registry,
+  read: () => { hosts: number; silent: number; cells: ReadonlyMap<string, number> },
+): void {
+  registry.registerMetric(
+    new Gauge({
+      name: "slipway_region_hosts",
+      help: "Enrolled hosts of the region, by whether they are heard.",
+      labelNames: ["state"],
+      registers: [],
+      collect() {
+        const { hosts, silent } = read();
+        this.set({ state: "heard" }, hosts - silent);
+        this.set({ state: "silent" }, silent);
+      },
+    }),
+  );
+  registry.registerMetric(
+    new Gauge({
+      name: "slipway_region_cell_hosts",
+      help: "Known hosts of each cell.",
+      labelNames: ["cell"],
+      registers: [],
+      collect() {
+        this.reset();
+        for (const [cell, hosts] of [...read().cells].slice(0, CELLS_MAX))
+          this.set({ cell }, hosts);
+      },
+    }),
+  );
+}
+
+/** What a builder does. */
+export function registerBuilder(
+  registry: Registry,
+  slots: number,
+  stats: () => { running: number; succeeded: number; failed: number; lost: number },
+): void {
+  const most = new Gauge({
+    name: "slipway_builder_slots",
+    help: "Builds that may run at once.",
+    registers: [],
+  });
+  most.set(slots);
+  registry.registerMetric(most);
+  registry.registerMetric(
+    new Gauge({
+      name: "slipway_builder_running",
+      help: "Builds that run now.",
+      registers: [],
+      collect() {
+        this.set(stats().running);
+      },
+    }),
+  );
+  registry.registerMetric(
+    new Counter({
+      name: "slipway_builder_builds_total",
+      help: "Builds that ended, by how; lost ones are another builder's now.",
+      labelNames: ["result"],
+      registers: [],
+      collect() {
+        this.reset();
+        const { succeeded, failed, lost } = stats();
+        this.inc({ result: "succeeded" }, succeeded);
+        this.inc({ result: "failed" }, failed);
+        this.inc({ result: "lost" }, lost);
+      },
+    }),
+  );
+}
