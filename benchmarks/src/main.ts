@@ -18,6 +18,8 @@ export interface BenchmarkOptions {
   hosts?: string;
   mbit?: string;
   mib?: string;
+  /** MiB spread before the clock starts. */
+  warm?: string;
   runs?: string;
   /** Names of other programs to measure, separated by commas. */
   peers?: string;
@@ -48,6 +50,7 @@ const { positionals, values } = parseArgs({
     hosts: { type: "string" },
     mbit: { type: "string" },
     mib: { type: "string" },
+    warm: { type: "string" },
     runs: { type: "string" },
     peers: { type: "string" },
     faults: { type: "string" },

@@ -14,8 +14,12 @@ export interface Artifact {
 }
 
 /** A file of random bytes, with its manifest. */
-export async function makeArtifact(dir: string, sizeBytes: number): Promise<Artifact> {
-  const name = path.join(dir, "artifact");
+export async function makeArtifact(
+  dir: string,
+  sizeBytes: number,
+  base = "artifact",
+): Promise<Artifact> {
+  const name = path.join(dir, base);
   const file = await open(name, "w");
   for (let written = 0; written < sizeBytes; written += MIB) {
     await file.write(randomBytes(Math.min(MIB, sizeBytes - written)));

@@ -1,8 +1,9 @@
 import { open, readFile } from "node:fs/promises";
-import type { ArtifactSource } from "@slipway/agent/swarm";
+import type { ArtifactSource, ReadableArtifact } from "@slipway/agent/swarm";
 
 /** A file that is shared, and how. */
 export interface Seed {
+  digest: string;
   file: string;
   manifest: string;
   manner?: Manner;
@@ -16,8 +17,14 @@ export type Manner = "liar" | "silent";
 
 const LIE_EVERY = 100;
 
-/** One file as a source of artifacts. */
-export async function fileSource(digest: string, seed: Seed): Promise<ArtifactSource> {
+/** Files as a source of artifacts. */
+export async function fileSource(seeds: readonly Seed[]): Promise<ArtifactSource> {
+  const artifacts = new Map<string, ReadableArtifact>();
+  for (const seed of seeds) artifacts.set(seed.digest, await openSeed(seed));
+  return { open: (asked) => Promise.resolve(artifacts.get(asked)) };
+}
+
+async function openSeed(seed: Seed): Promise<ReadableArtifact> {
   const manifestBytes = await readFile(seed.manifest);
   const file = await open(seed.file);
   const { size: sizeBytes } = await file.stat();
@@ -28,6 +35,5 @@ export async function fileSource(digest: string, seed: Seed): Promise<ArtifactSo
     if (bytesRead !== length) throw new Error(`short read at ${offset}`);
     if (seed.manner === "liar" && reads++ % LIE_EVERY === 0) into[0] = (into[0] ?? 0) ^ 1;
   };
-  const artifact = { manifestBytes, sizeBytes, read, close: () => Promise.resolve() };
-  return { open: (asked) => Promise.resolve(asked === digest ? artifact : undefined) };
+  return { manifestBytes, sizeBytes, read, close: () => Promise.resolve() };
 }

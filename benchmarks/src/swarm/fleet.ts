@@ -18,6 +18,8 @@ export interface Place {
 
 export interface FleetOptions {
   artifact: Artifact;
+  /** Spread before anybody is ready. */
+  warm?: Artifact | undefined;
   seeder: Place;
   hosts: readonly Place[];
   encryption: Encryption;
@@ -69,16 +71,15 @@ export class Fleet {
   }
 
   async #start(options: FleetOptions): Promise<void> {
-    const { artifact, seeder, hosts, odd, encryption, dir, neighbours, profile } = options;
+    const { artifact, warm, seeder, hosts, odd, encryption, dir, neighbours, profile } = options;
     const { privateKey, publicKey } = generateKeyPairSync("ed25519");
     const membershipPublicKey = publicKey.export({ type: "spki", format: "pem" }) as string;
     const expireTime = new Date(Date.now() + 3_600_000);
-    const holding = { file: artifact.file, manifest: artifact.manifest };
     const start = async (
       id: string,
       role: "host" | "region",
       place: Place,
-      seed?: Seed,
+      seeds: Seed[] = [],
     ): Promise<PeerProcess> => {
       const own = path.join(dir, id);
       await mkdir(own, { recursive: true });
@@ -98,7 +99,8 @@ export class Fleet {
           digest: artifact.digest,
           dir: own,
           neighbours,
-          ...(seed === undefined ? {} : { seed }),
+          seeds,
+          ...(warm === undefined ? {} : { warm: warm.digest }),
         },
         ...(place.namespace === undefined ? {} : { namespace: place.namespace }),
         ...(profile === undefined ? {} : { profile }),
@@ -107,10 +109,10 @@ export class Fleet {
       await peer.next("ready", READY_MS);
       return peer;
     };
-    await start("seeder", "region", seeder, holding);
+    await start("seeder", "region", seeder, warm === undefined ? [artifact] : [artifact, warm]);
     if (odd !== undefined) {
       const manner = odd.manner === undefined ? {} : { manner: odd.manner };
-      await start("odd", "host", odd, { ...holding, ...manner });
+      await start("odd", "host", odd, [{ ...artifact, ...manner }]);
     }
     this.#hosts = await Promise.all(
       hosts.map((place, index) => start(`host-${index}`, "host", place)),

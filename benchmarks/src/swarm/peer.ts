@@ -12,8 +12,10 @@ export interface PeerConfig extends Pick<SwarmOptions, "listen" | "bootstrap" | 
   /** PEM. */
   membershipPublicKey: string;
   digest: string;
-  /** What it has; without it the peer fetches into `dir`. */
-  seed?: Seed;
+  /** What it has; who has nothing fetches into `dir`. */
+  seeds: Seed[];
+  /** Fetched before it is ready: its code is compiled by then. */
+  warm?: string;
   dir: string;
   /** It is ready once it has so many; a seeder is at once. */
   neighbours: number;
@@ -46,6 +48,7 @@ export type PeerOrder = "go" | "usage" | "missing";
 const config = JSON.parse(process.argv[2] ?? "") as PeerConfig;
 const identity = await readIdentity(config.identityFile);
 const store = watching(await openArtifactStore(config.dir));
+const seeds = config.seeds.length > 0;
 const swarm = await join({
   identity,
   membershipPublicKey: createPublicKey(config.membershipPublicKey),
@@ -53,7 +56,7 @@ const swarm = await join({
   listen: config.listen,
   bootstrap: config.bootstrap,
   runBootstrap: identity.role === "region",
-  source: config.seed === undefined ? store.store : await fileSource(config.digest, config.seed),
+  source: seeds ? await fileSource(config.seeds) : store.store,
   log: pino({ level: process.env["BENCH_LOG"] ?? "silent" }),
   encryption: config.encryption ?? "tls-psk",
 });
@@ -68,12 +71,7 @@ process.on("message", (order: PeerOrder) => {
     return;
   }
   before = process.cpuUsage();
-  if (config.seed !== undefined) return;
-  fetchIt().catch((error: unknown) => {
-    if (leaving) return;
-    console.error(error);
-    process.exit(1);
-  });
+  if (!seeds) fetchIt().catch(fail);
 });
 let leaving = false;
 process.on("disconnect", () => {
@@ -81,10 +79,22 @@ process.on("disconnect", () => {
   void swarm.close().then(() => process.exit(0));
 });
 const poll = setInterval(() => {
-  if (config.seed === undefined && swarm.stats.neighbours < config.neighbours) return;
+  if (!seeds && swarm.stats.neighbours < config.neighbours) return;
   clearInterval(poll);
-  say({ kind: "ready" });
+  if (seeds || config.warm === undefined) say({ kind: "ready" });
+  else warmUp(config.warm).then(() => say({ kind: "ready" }), fail);
 }, 20);
+
+function fail(error: unknown): void {
+  if (leaving) return;
+  console.error(error);
+  process.exit(1);
+}
+
+async function warmUp(digest: string): Promise<void> {
+  const signal = AbortSignal.timeout(60_000);
+  for await (const progress of swarm.fetch(digest, { store: store.store, signal })) void progress;
+}
 
 async function fetchIt(): Promise<void> {
   const startedAt = Date.now();

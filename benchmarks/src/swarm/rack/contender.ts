@@ -8,6 +8,8 @@ export interface Course {
   /** A namespace whose link has no rate. */
   service: number;
   artifact: Artifact;
+  /** Another, to spread before the start. */
+  warm: Artifact | undefined;
   /** For files; emptied afterwards. */
   dir: string;
   signal: AbortSignal;

@@ -7,6 +7,8 @@ export interface RackOptions {
   hosts: number;
   bitsPerSecond: number;
   sizeBytes: number;
+  /** 0: nothing is spread before the start. */
+  warmBytes: number;
   runs: number;
   encryption: Encryption;
   profile: string | undefined;
@@ -17,10 +19,10 @@ export interface RackOptions {
 /** Throws at what makes no sense. */
 export function rackOptions(
   given: BenchmarkOptions,
-  defaults: { hosts: number; mbit: number; mib: number; runs: number },
+  defaults: Record<"hosts" | "mbit" | "mib" | "runs", number>,
 ): RackOptions {
-  const positive = (name: keyof typeof defaults): number => {
-    const number = Number(given[name] ?? defaults[name]);
+  const positive = (name: keyof typeof defaults | "warm"): number => {
+    const number = Number(given[name] ?? (name === "warm" ? 0 : defaults[name]));
     if (!(number > 0)) throw new Error(`--${name} takes a positive number, not ${given[name]}`);
     return number;
   };
@@ -32,6 +34,7 @@ export function rackOptions(
     hosts: positive("hosts"),
     bitsPerSecond: positive("mbit") * 1e6,
     sizeBytes: positive("mib") * MIB,
+    warmBytes: (given.warm === undefined ? 0 : positive("warm")) * MIB,
     runs: positive("runs"),
     encryption,
     profile,

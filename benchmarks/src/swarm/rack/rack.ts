@@ -15,7 +15,7 @@ export async function onRack<T>(
   options: RackOptions & { spare?: number },
   use: (course: Course) => Promise<T>,
 ): Promise<T> {
-  const { hosts, bitsPerSecond, sizeBytes, signal, spare = 0 } = options;
+  const { hosts, bitsPerSecond, sizeBytes, warmBytes, signal, spare = 0 } = options;
   await needRack();
   const scratch = options.dir ?? (await memory());
   await removeLeftOvers(scratch);
@@ -28,8 +28,17 @@ export async function onRack<T>(
     });
     try {
       const artifact = await makeArtifact(dir, sizeBytes);
+      const warm = warmBytes === 0 ? undefined : await makeArtifact(dir, warmBytes, "warm");
       const service = 1 + hosts + spare;
-      return await use({ network, hosts, service, artifact, dir: path.join(dir, "run"), signal });
+      return await use({
+        network,
+        hosts,
+        service,
+        artifact,
+        warm,
+        dir: path.join(dir, "run"),
+        signal,
+      });
     } finally {
       await network.remove();
     }

@@ -18,7 +18,7 @@ export interface SlipwayOptions {
 /** Our own: the mesh stands before the start, as it does in a fleet; what hosts are told is a digest. */
 export function slipway({ fault, ...options }: SlipwayOptions): Contender {
   return {
-    lineUp: async ({ network, hosts, artifact, dir }) => {
+    lineUp: async ({ network, hosts, artifact, warm, dir }) => {
       const place = (index: number): Place => ({
         listen: { host: network.address(index), port: PORT },
         namespace: network.namespace(index),
@@ -31,6 +31,7 @@ export function slipway({ fault, ...options }: SlipwayOptions): Contender {
       }
       const fleet = await Fleet.start({
         artifact,
+        warm,
         seeder: place(0),
         hosts: Array.from({ length: hosts }, (_, index) => place(index + 1)),
         ...options,
