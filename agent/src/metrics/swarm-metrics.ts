@@ -9,7 +9,7 @@ const COUNTERS: readonly Reading[] = [
   ["hedged_requests_total", "Chunks asked of a second peer in time.", (s) => s.hedges],
   ["timed_out_requests_total", "Requests given up for lateness.", (s) => s.timeouts],
   ["verify_failures_total", "Chunks with another hash than theirs.", (s) => s.verifyFailures],
-  ["bans_total", "Peers banned for a while, for wrong bytes.", (s) => s.bans],
+  ["bans_total", "Peers banned for a minute: wrong bytes, or too many messages.", (s) => s.bans],
   [
     "membership_refusals_total",
     "Connections ended for want of a valid membership certificate.",

@@ -1,6 +1,12 @@
 import type { NoiseStream } from "hyperswarm";
 import { Allowance } from "./allowance.js";
-import { ControlDecoder, type Control, ProtocolError, encodeControl } from "./frames.js";
+import {
+  ControlDecoder,
+  type Control,
+  FloodError,
+  ProtocolError,
+  encodeControl,
+} from "./frames.js";
 
 /** A peer that does not read is dropped when so many bytes wait for it. */
 const QUEUE_MAX_BYTES = 8 * 1024 * 1024;
@@ -77,10 +83,10 @@ export class Neighbour {
     await new Promise<void>((resolve) => this.#drained.push(resolve));
   }
 
-  /** Counts what a peer should not say often. Throws ProtocolError if it is too often. */
+  /** Counts what a peer should not say often. Throws FloodError if it is too often. */
   tolerate(weight = 1): void {
     if (this.#messages.spend(performance.now(), weight)) return;
-    throw new ProtocolError("too many messages");
+    throw new FloodError("too many messages");
   }
 
   /** Nothing more is taken from the peer, but it still gets what was said. */
@@ -114,6 +120,7 @@ export class Neighbour {
           clearTimeout(state.timer);
           this.#state = { kind: "open" };
           this.#events.onHello(this, message);
+          this.#decoder.trust();
         }
       }
     } catch (error) {
@@ -148,9 +155,27 @@ export class Neighbour {
   }
 }
 
-/** What a message costs to take in, beside that of a short one. */
+/** What a message costs to take in and to answer, beside that of a short one. */
 function weightOf(message: Control): number {
-  if (message.$case === "availability") return 1 + message.value.bitfield.length / 1_024;
-  if (message.$case === "have") return 1 + message.value.chunks.length / 256;
-  return 1;
+  switch (message.$case) {
+    case "availability":
+      return 1 + message.value.bitfield.length / 1_024;
+    case "have":
+      return 1 + message.value.chunks.length / 256;
+    case "interest":
+      // A look at the disk, and a bitfield.
+      return 4;
+    case "manifestRequest":
+      // A quarter of a mebibyte to send.
+      return 16;
+    case "dataRequest":
+      return 16;
+    case "badChunk":
+      // A chunk to read and hash.
+      return 32;
+    case "peerList":
+      return 32;
+    default:
+      return 1;
+  }
 }

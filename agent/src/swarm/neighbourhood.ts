@@ -2,7 +2,7 @@ import type { Membership, PeerList } from "@slipway/proto";
 import type { NoiseStream } from "hyperswarm";
 import type { Logger } from "pino";
 import { Discovery, cellTopic } from "./discovery.js";
-import { type Control, ProtocolError } from "./frames.js";
+import { type Control, FloodError, ProtocolError } from "./frames.js";
 import { Hello } from "./hello.js";
 import { rawPublicKey } from "./identity.js";
 import { MembershipError } from "./membership.js";
@@ -115,9 +115,8 @@ export class Neighbourhood {
 
   /** It sent wrong bytes. */
   ban(peer: Peer, why: string): void {
-    this.#options.stats.banned();
     this.#log.warn({ peer: peer.membership.id, key: peer.id, why, ms: BAN_MS }, "peer banned");
-    this.#discovery.ban(peer.neighbour.publicKey, BAN_MS);
+    this.#shutOut(peer.neighbour);
     peer.neighbour.finish(new Error(why));
   }
 
@@ -139,6 +138,11 @@ export class Neighbourhood {
     clearTimeout(this.#changed);
     for (const neighbour of this.#connections) neighbour.close();
     await this.#discovery.close();
+  }
+
+  #shutOut({ publicKey }: Neighbour): void {
+    this.#options.stats.banned();
+    this.#discovery.ban(publicKey, BAN_MS);
   }
 
   #onConnection(stream: NoiseStream): void {
@@ -198,6 +202,7 @@ export class Neighbourhood {
     } else if (error instanceof ProtocolError) {
       this.#options.stats.protocolError();
       this.#log.warn({ ...about, err: error }, "peer broke the protocol");
+      if (error instanceof FloodError) this.#shutOut(neighbour);
     } else if (error !== undefined) this.#log.debug({ ...about, err: error }, "connection ended");
     if (peer?.neighbour !== neighbour) return;
     this.#peers.delete(peer.id);
