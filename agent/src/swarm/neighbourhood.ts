@@ -8,6 +8,7 @@ import { rawPublicKey } from "./identity.js";
 import { MembershipError } from "./membership.js";
 import { type Link, Mesh } from "./mesh.js";
 import { Neighbour } from "./neighbour.js";
+import { BAN_MS, Offences } from "./offences.js";
 import type { Peer } from "./peer.js";
 import { type Named, choosePeers, readPeerList } from "./peer-lists.js";
 import type { StatsBook } from "./stats.js";
@@ -18,7 +19,6 @@ const SURPLUS_MS = 5_000;
 const PEER_LIST_MS = 30_000;
 /** Neighbours that change together are told of together. */
 const CHANGED_MS = 2_000;
-const BAN_MS = 60_000;
 /** Connections that have not said hello yet. */
 const GREETING_MAX = 128;
 
@@ -49,6 +49,7 @@ export class Neighbourhood {
   readonly #hello: Hello;
   readonly #mesh: Mesh;
   readonly #discovery: Discovery;
+  readonly #offences = new Offences();
   readonly #connections = new Set<Neighbour>();
   readonly #peers = new Map<string, Peer>();
   /** Whether they still answer is being found out. */
@@ -115,8 +116,9 @@ export class Neighbourhood {
 
   /** It sent wrong bytes. */
   ban(peer: Peer, why: string): void {
-    this.#log.warn({ peer: peer.membership.id, key: peer.id, why, ms: BAN_MS }, "peer banned");
-    this.#shutOut(peer.neighbour);
+    const ms = this.#offences.banMs(peer, Date.now());
+    this.#log.warn({ peer: peer.membership.id, key: peer.id, why, ms }, "peer banned");
+    this.#shutOut(peer.neighbour, ms);
     peer.neighbour.finish(new Error(why));
   }
 
@@ -140,9 +142,9 @@ export class Neighbourhood {
     await this.#discovery.close();
   }
 
-  #shutOut({ publicKey }: Neighbour): void {
+  #shutOut({ publicKey }: Neighbour, ms: number): void {
     this.#options.stats.banned();
-    this.#discovery.ban(publicKey, BAN_MS);
+    this.#discovery.ban(publicKey, ms);
   }
 
   #onConnection(stream: NoiseStream): void {
@@ -202,7 +204,7 @@ export class Neighbourhood {
     } else if (error instanceof ProtocolError) {
       this.#options.stats.protocolError();
       this.#log.warn({ ...about, err: error }, "peer broke the protocol");
-      if (error instanceof FloodError) this.#shutOut(neighbour);
+      if (error instanceof FloodError) this.#shutOut(neighbour, BAN_MS);
     } else if (error !== undefined) this.#log.debug({ ...about, err: error }, "connection ended");
     if (peer?.neighbour !== neighbour) return;
     this.#peers.delete(peer.id);
