@@ -7,8 +7,10 @@ import { ProtocolError } from "./frames.js";
 import { type ResponseHandler, ResponseReader } from "./response-reader.js";
 import type { Encryption } from "./types.js";
 
-/** Not reachable within this time: chunks come over the control stream. */
+/** Not reachable within this time: chunks come over the control stream, for now … */
 const DIAL_MS = 1_000;
+/** … as the other end may be busy: so long it may take. */
+const DIAL_MAX_MS = 8_000;
 /** After that it is tried again, less and less often. */
 const RETRY_MS = 15_000;
 const RETRY_MAX_MS = 5 * 60_000;
@@ -28,7 +30,7 @@ export interface DataLinkEvents extends ResponseHandler {
 type State =
   | { kind: "idle" }
   /** For the offer, then for the connection. */
-  | { kind: "dialling"; socket: net.Socket | undefined; timer: NodeJS.Timeout }
+  | { kind: "dialling"; late: boolean; socket: net.Socket | undefined; timer: NodeJS.Timeout }
   | { kind: "up"; socket: net.Socket; since: number }
   | { kind: "unreachable"; retryAt: number }
   | { kind: "closed" };
@@ -51,18 +53,19 @@ export class DataLink {
   /** "up": ask here. "wait": it is being dialled. "unreachable": ask over the control stream. */
   ready(now: number): "up" | "wait" | "unreachable" {
     if (this.#state.kind === "up") return "up";
-    if (this.#state.kind === "dialling") return "wait";
+    if (this.#state.kind === "dialling") return this.#state.late ? "unreachable" : "wait";
     if (this.#state.kind === "closed") return "unreachable";
     if (this.#state.kind === "unreachable" && now < this.#state.retryAt) return "unreachable";
-    const timer = setTimeout(() => this.#fail(new Error("data connection timed out")), DIAL_MS);
-    this.#state = { kind: "dialling", socket: undefined, timer };
+    const timer = setTimeout(() => this.#setLate(), DIAL_MS);
+    this.#state = { kind: "dialling", late: false, socket: undefined, timer };
     this.#events.onNeedOffer();
     return "wait";
   }
 
-  /** It was tried, and is not to be tried again yet. */
+  /** It was tried, and is not to be used yet. */
   get unreachable(): boolean {
-    return this.#state.kind === "unreachable";
+    const state = this.#state;
+    return state.kind === "unreachable" || (state.kind === "dialling" && state.late);
   }
 
   /** Says it soon, together with all that is said meanwhile; nothing if it isn't up. */
@@ -106,8 +109,9 @@ export class DataLink {
       },
       chunk: (requestId, bytes) => {
         this.#answered();
-        this.say({ kind: "received", requestId });
         this.#events.chunk(requestId, bytes);
+        // After that, so that what is asked instead goes with it.
+        this.say({ kind: "received", requestId });
       },
     });
     const { host, port } = offer;
@@ -196,10 +200,18 @@ export class DataLink {
 
   #fail(error: Error): void {
     if (this.#state.kind !== "dialling") return;
-    const { socket, timer } = this.#state;
+    const { late, socket, timer } = this.#state;
     clearTimeout(timer);
     this.#giveUpFor();
     socket?.destroy();
+    if (!late) this.#events.onDown(error, undefined);
+  }
+
+  #setLate(): void {
+    if (this.#state.kind !== "dialling") return;
+    const error = new Error("data connection timed out");
+    this.#state.late = true;
+    this.#state.timer = setTimeout(() => this.#fail(error), DIAL_MAX_MS - DIAL_MS);
     this.#events.onDown(error, undefined);
   }
 

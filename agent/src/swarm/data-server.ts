@@ -195,11 +195,18 @@ function take(link: SendingLink, frame: DataRequestFrame): void {
   else link.request(requestId, digestFromBytes(frame.artifact), frame.chunk, frame.priority);
 }
 
+/** One write at a time: TLS copies what waits behind another, all into one piece. */
 function socketSink(socket: net.Socket): ChunkSink {
-  const write = (bytes: Buffer): Promise<void> =>
-    new Promise((resolve, reject) => {
-      socket.write(bytes, (error) => (error ? reject(error) : resolve()));
-    });
+  let turn: Promise<void> = Promise.resolve();
+  const write = (bytes: Buffer): Promise<void> => {
+    turn = turn.then(
+      () =>
+        new Promise((resolve, reject) => {
+          socket.write(bytes, (error) => (error ? reject(error) : resolve()));
+        }),
+    );
+    return turn;
+  };
   return {
     acknowledged: true,
     chunk: (requestId, chunk, framed) => {
