@@ -41,8 +41,14 @@ export async function rawClient(
   discovery.join("c1", { announce: true });
   return {
     connection: async () => {
-      await until(() => connections.length > 0, "a connection");
-      return connections.shift() as Duplex;
+      let connection: Duplex | undefined;
+      // Where both ends dialled at once, one of the two connections is closed again.
+      const found = (): boolean => {
+        connection = connections.shift();
+        return connection?.destroyed === false;
+      };
+      await until(found, "a connection");
+      return connection as unknown as Duplex;
     },
     close: () => discovery.close(),
   };
