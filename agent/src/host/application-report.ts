@@ -4,6 +4,7 @@ import {
   type HostFailure,
   type HostFailureReason,
 } from "@slipway/proto";
+import type { FetchProgress } from "../swarm/types.js";
 import type { ReleaseRecord, TransferRecord } from "./application-state.js";
 
 /** Longest failure message that is reported, in characters. */
@@ -124,6 +125,18 @@ export function hostFailure(reason: HostFailureReason, message: string): HostFai
     reason,
     message:
       message.length <= MESSAGE_MAX ? message : `${message.slice(0, half)}…${message.slice(-half)}`,
+  };
+}
+
+/** What a download in progress means for its transfer. */
+export function transferSoFar(progress: FetchProgress): Partial<TransferRecord> {
+  return {
+    bytesDone: progress.bytesDone,
+    bytesTotal: progress.total,
+    bytesFromPeers: progress.fromPeers,
+    bytesFromSeeders: progress.fromSeeders,
+    bytesFromLocal: progress.fromLocal,
+    bytesFromReuse: progress.fromReuse,
   };
 }
 

@@ -3,7 +3,12 @@ import { HostFailureReason, HostPhase, type HostFailure } from "@slipway/proto";
 import { backOffMs } from "../back-off.js";
 import type { Logger } from "../log.js";
 import { Activator } from "./activation.js";
-import { hostFailure, localTransfer, type ProgressReport } from "./application-report.js";
+import {
+  hostFailure,
+  localTransfer,
+  transferSoFar,
+  type ProgressReport,
+} from "./application-report.js";
 import {
   readState,
   writeState,
@@ -14,9 +19,8 @@ import {
 import { goalOrder } from "./goal-order.js";
 import type { LogFile } from "./log-file.js";
 import type { HostEnvironment } from "./release-environment.js";
-import type { ReleaseFolders } from "./release-folders.js";
 import { releaseFolderName, releaseKey } from "./release-key.js";
-import { createFolder, fetchArtifact, StageError, type Stager } from "./stage.js";
+import { stage, type StageOptions } from "./stage.js";
 import type { Supervisor } from "./supervisor.js";
 import { chooseTarget } from "./target.js";
 import type { VerifiedGoal } from "./verify-goal.js";
@@ -27,19 +31,15 @@ const RETRY = { baseMs: 2_000, maxMs: 60_000 };
 const LEFT_OVER_STOP_MS = 10_000;
 
 /** What bringing an application to its goal needs. */
-export interface ConvergerOptions {
+export interface ConvergerOptions extends StageOptions {
   name: string;
   /** Of this application: state, release folders and log. */
   folder: string;
   host: HostEnvironment;
-  stager: Stager;
-  folders: ReleaseFolders;
   supervisor: Supervisor;
   logFile: LogFile;
   log: Logger;
   report: ProgressReport;
-  /** Frees room in the artifact store, if it is over its bound. */
-  collect: () => Promise<void>;
   onProgress: () => void;
 }
 
@@ -202,43 +202,45 @@ export class Converger {
     generation: number,
     signal: AbortSignal,
   ): Promise<ReleaseFailure | undefined> {
-    const { folders, stager, collect, onProgress, report } = this.#options;
-    const { artifactDigest, artifactSizeBytes } = record.release;
-    const update = (transfer: Partial<TransferRecord>): void => {
-      const before = this.#state.transfer ?? localTransfer(generation, artifactSizeBytes);
-      this.#state.transfer = { ...before, ...transfer };
-    };
-    if (!(await folders.has(record.folder))) {
+    const { collect, report } = this.#options;
+    if (!(await this.#options.folders.has(record.folder))) {
       // What went wrong the last time is shown until bytes flow again.
       if (!report.failing) report.step(HostPhase.STAGING);
-      let fetched = false;
-      const file = await fetchArtifact(stager, artifactDigest, signal, (progress) => {
-        if (!fetched) report.step(HostPhase.STAGING);
-        fetched = true;
-        update({
-          bytesDone: progress.bytesDone,
-          bytesTotal: progress.total,
-          bytesFromPeers: progress.fromPeers,
-          bytesFromSeeders: progress.fromSeeders,
-          bytesFromLocal: progress.fromLocal,
-          bytesFromReuse: progress.fromReuse,
-        });
-        onProgress();
-      });
-      if (!fetched) update({});
-      try {
-        await createFolder(folders, record, file, signal);
-      } catch (error) {
-        if (!(error instanceof StageError) || error.retryable) throw error;
-        return { reason: error.reason, message: error.message };
-      }
+      const failure = await this.#makeFolder(record, generation, signal);
+      if (failure !== undefined) return failure;
       await collect();
     }
-    update({ stageDurationMs: report.elapsedMs });
+    this.#noteTransfer(record, generation, { stageDurationMs: report.elapsedMs });
     await this.#save({});
     report.step(HostPhase.STAGED);
     signal.throwIfAborted();
     return undefined;
+  }
+
+  async #makeFolder(
+    record: ReleaseRecord,
+    generation: number,
+    signal: AbortSignal,
+  ): Promise<ReleaseFailure | undefined> {
+    const { onProgress, report } = this.#options;
+    let fetched = false;
+    const failure = await stage(this.#options, record, signal, (progress) => {
+      if (!fetched) report.step(HostPhase.STAGING);
+      fetched = true;
+      this.#noteTransfer(record, generation, transferSoFar(progress));
+      onProgress();
+    });
+    if (failure === undefined && !fetched) this.#noteTransfer(record, generation, {});
+    return failure;
+  }
+
+  #noteTransfer(
+    { release }: ReleaseRecord,
+    generation: number,
+    transfer: Partial<TransferRecord>,
+  ): void {
+    const before = this.#state.transfer ?? localTransfer(generation, release.artifactSizeBytes);
+    this.#state.transfer = { ...before, ...transfer };
   }
 
   async #succeed(record: ReleaseRecord, generation: number): Promise<void> {

@@ -151,7 +151,7 @@ export class HostApplications {
       logFile,
       log,
       verify: (signed) => this.#verify(name, signed),
-      collect: () => this.#collect(),
+      collect: (maxBytes) => this.#collect(maxBytes),
       onChange,
     });
     this.#applications.set(name, application);
@@ -160,14 +160,13 @@ export class HostApplications {
   }
 
   /** Frees artifacts that no application needs, one pass at a time. */
-  #collect(): Promise<void> {
-    const { stager, storeMaxBytes, log } = this.#options;
+  #collect(maxBytes = this.#options.storeMaxBytes): Promise<void> {
+    const { stager, log } = this.#options;
+    const has = (digest: string): boolean =>
+      [...this.#applications.values()].some((one) => one.artifactsInUse().includes(digest));
     this.#collecting = this.#collecting.then(async () => {
-      const keep = new Set([...this.#applications.values()].flatMap((one) => one.artifactsInUse()));
       try {
-        const { removed, freedBytes } = await stager.store.collect(keep, {
-          maxBytes: storeMaxBytes,
-        });
+        const { removed, freedBytes } = await stager.store.collect({ has }, { maxBytes });
         if (removed.length > 0) log.info({ removed, freedBytes }, "artifacts removed");
       } catch (error) {
         log.error({ err: error }, "artifacts cannot be collected");

@@ -5,11 +5,19 @@ import type { FetchProgress, Swarm } from "../swarm/index.js";
 import type { ReleaseRecord } from "./application-state.js";
 import type { ReleaseFolders } from "./release-folders.js";
 import { UnpackError } from "./unpack.js";
+import type { ReleaseFailure } from "./wait-healthy.js";
 
 /** What staging needs of the host. */
 export interface Stager {
   store: ArtifactStore;
   swarm: Pick<Swarm, "fetch" | "announce">;
+}
+
+export interface StageOptions {
+  stager: Stager;
+  folders: ReleaseFolders;
+  /** Frees room in the artifact store, if it takes more than so much, or than its bound. */
+  collect: (maxBytes?: number) => Promise<void>;
 }
 
 /** Staging that did not come to its end, with the reason that the host reports. */
@@ -27,10 +35,33 @@ export class StageError extends Error {
 }
 
 /**
+ * Gets a release's artifact, and makes its folder. The result says what will never go well.
+ * @throws StageError, after which it may, or the signal's reason.
+ */
+export async function stage(
+  { stager, folders, collect }: StageOptions,
+  record: ReleaseRecord,
+  signal: AbortSignal,
+  onProgress: (progress: FetchProgress) => void,
+): Promise<ReleaseFailure | undefined> {
+  try {
+    const file = await fetchArtifact(stager, record.release.artifactDigest, signal, onProgress);
+    await createFolder(folders, record, file, signal);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof StageError)) throw error;
+    // When it is tried again nothing is kept that nobody needs.
+    if (error.reason === HostFailureReason.DISK_FULL) await collect(0);
+    if (error.retryable) throw error;
+    return { reason: error.reason, message: error.message };
+  }
+}
+
+/**
  * Gets the artifact's bytes, verified, on disk, and gives the path of its file.
  * @throws StageError, or the signal's reason.
  */
-export async function fetchArtifact(
+async function fetchArtifact(
   { store, swarm }: Stager,
   digest: string,
   signal: AbortSignal,
@@ -59,7 +90,7 @@ export async function fetchArtifact(
  * Makes the release's folder from its artifact's file.
  * @throws StageError, or the signal's reason.
  */
-export async function createFolder(
+async function createFolder(
   folders: ReleaseFolders,
   { release }: ReleaseRecord,
   artifact: string,

@@ -70,6 +70,7 @@ export function registerSwarm(registry: Registry, stats: () => SwarmStats | unde
         this.inc({ source: "peers" }, now.bytesFromPeers);
         this.inc({ source: "seeders" }, now.bytesFromSeeders);
         this.inc({ source: "local" }, now.bytesFromLocal);
+        this.inc({ source: "reuse" }, now.bytesFromReuse);
       },
     }),
   );

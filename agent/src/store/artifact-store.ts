@@ -1,38 +1,45 @@
-import { randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, readdir, rename, rm, utimes } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readdir, rename, rm } from "node:fs/promises";
 import path from "node:path";
 import type { ReadableArtifact } from "../swarm/types.js";
+import {
+  TRASH,
+  describe,
+  isWhole,
+  readable,
+  removeDirectory,
+  touch,
+} from "./artifact-directory.js";
 import { FILES } from "./artifact-files.js";
 import { DirectoryArtifactWrite } from "./artifact-write.js";
 import { ChunkWriter } from "./chunk-writer.js";
-import { ArtifactBusyError, errorCode, storeError } from "./errors.js";
-import {
-  holdsChunk,
-  openIfThere,
-  readFully,
-  readIfThere,
-  statIfThere,
-  syncDirectory,
-} from "./files.js";
+import { ArtifactBusyError, storeError } from "./errors.js";
+import { openIfThere, readIfThere, statIfThere, syncDirectory } from "./files.js";
 import type { CopySource } from "./local-copies.js";
 import { type Manifest, ManifestError, decodeManifest, digestHex } from "./manifest.js";
 import { readClaims } from "./resume.js";
 import type { ArtifactStore, ArtifactWrite, Collected, StoredArtifact } from "./types.js";
 
+export interface ArtifactStoreOptions {
+  /** After so many bytes, chunks are made durable: what a power cut costs. Default: 256 MiB. */
+  syncBytes?: number;
+}
+
 /** Opens, or makes, the artifacts of a host: `<directory>/artifacts/<hex of the digest>/`. */
-export async function openArtifactStore(directory: string): Promise<ArtifactStore> {
+export async function openArtifactStore(
+  directory: string,
+  { syncBytes = SYNC_BYTES }: ArtifactStoreOptions = {},
+): Promise<ArtifactStore> {
   const root = path.join(directory, "artifacts");
   await mkdir(root, { recursive: true });
   for (const name of await readdir(root)) {
     if (name.startsWith(TRASH)) await rm(path.join(root, name), { recursive: true, force: true });
   }
-  return new DirectoryArtifactStore(root);
+  return new DirectoryArtifactStore(root, syncBytes);
 }
 
+const SYNC_BYTES = 256 * 1024 * 1024;
 /** So many artifacts are looked at for chunks that a new one has too. */
 const COPY_SOURCES_MAX = 8;
-/** What is being removed is renamed first, so that a crash leaves no half artifact. */
-const TRASH = "trash-";
 const HEX_PATTERN = /^[0-9a-f]{64}$/;
 
 class DirectoryArtifactStore implements ArtifactStore {
@@ -42,15 +49,19 @@ class DirectoryArtifactStore implements ArtifactStore {
   readonly #writing = new Set<string>();
   /** Incomplete ones of which this process has seen every byte that is claimed to be here. */
   readonly #seen = new Set<string>();
+  /** Whoever wants one of these waits until it is gone. */
+  readonly #removing = new Map<string, Promise<void>>();
   readonly #writer = new ChunkWriter();
+  readonly #syncBytes: number;
 
-  constructor(root: string) {
+  constructor(root: string, syncBytes: number) {
     this.#root = root;
+    this.#syncBytes = syncBytes;
   }
 
   async open(digest: string): Promise<ReadableArtifact | undefined> {
     const directory = this.#directory(digest);
-    const release = this.#use(digest);
+    const release = await this.#use(digest);
     let file: FileHandle | undefined;
     try {
       file = await openIfThere(path.join(directory, FILES.data));
@@ -80,7 +91,7 @@ class DirectoryArtifactStore implements ArtifactStore {
 
   async verify(digest: string): Promise<boolean> {
     const directory = this.#directory(digest);
-    const release = this.#use(digest);
+    const release = await this.#use(digest);
     try {
       const file = await openIfThere(path.join(directory, FILES.data));
       if (file === undefined) return false;
@@ -106,8 +117,11 @@ class DirectoryArtifactStore implements ArtifactStore {
   async begin(manifestBytes: Uint8Array): Promise<ArtifactWrite> {
     const manifest = decodeManifest(manifestBytes);
     const { digest } = manifest;
-    if (this.#writing.has(digest)) throw new ArtifactBusyError(`${digest} is being written`);
-    const release = this.#use(digest);
+    const release = await this.#use(digest);
+    if (this.#writing.has(digest)) {
+      release();
+      throw new ArtifactBusyError(`${digest} is being written`);
+    }
     this.#writing.add(digest);
     const done = (intact: boolean): void => {
       this.#writing.delete(digest);
@@ -127,6 +141,7 @@ class DirectoryArtifactStore implements ArtifactStore {
       return await DirectoryArtifactWrite.open(directory, manifest, {
         trusted,
         writer: this.#writer,
+        syncBytes: this.#syncBytes,
         sources: () => this.#copySources(digest),
         onClose: done,
       });
@@ -146,17 +161,17 @@ class DirectoryArtifactStore implements ArtifactStore {
     const directory = this.#directory(digest);
     if (this.#users.has(digest)) throw new ArtifactBusyError(`${digest} is in use`);
     this.#seen.delete(digest);
-    const trash = path.join(this.#root, `${TRASH}${randomBytes(8).toString("hex")}`);
-    try {
-      await rename(directory, trash);
-    } catch (error) {
-      if (errorCode(error) === "ENOENT") return;
-      throw error;
-    }
-    await rm(trash, { recursive: true, force: true });
+    const removing = (this.#removing.get(digest) ?? removeDirectory(this.#root, directory)).finally(
+      () => this.#removing.delete(digest),
+    );
+    this.#removing.set(digest, removing);
+    await removing;
   }
 
-  async collect(keep: ReadonlySet<string>, { maxBytes }: { maxBytes: number }): Promise<Collected> {
+  async collect(
+    keep: { has: (digest: string) => boolean },
+    { maxBytes }: { maxBytes: number },
+  ): Promise<Collected> {
     const artifacts = (await this.list()).sort((a, b) => a.usedAt.getTime() - b.usedAt.getTime());
     let remainingBytes = artifacts.reduce((sum, artifact) => sum + artifact.diskBytes, 0);
     const collected: Collected = { removed: [], freedBytes: 0, remainingBytes };
@@ -188,7 +203,7 @@ class DirectoryArtifactStore implements ArtifactStore {
 
   async #copySource(digest: string): Promise<CopySource | undefined> {
     const directory = this.#directory(digest);
-    const release = this.#use(digest);
+    const release = await this.#use(digest);
     let file: FileHandle | undefined;
     try {
       const whole = await openIfThere(path.join(directory, FILES.data));
@@ -244,7 +259,12 @@ class DirectoryArtifactStore implements ArtifactStore {
     return path.join(this.#root, digestHex(digest));
   }
 
-  #use(digest: string): () => void {
+  /** Keeps it from being removed until released. */
+  async #use(digest: string): Promise<() => void> {
+    for (let gone = this.#removing.get(digest); gone !== undefined;) {
+      await gone.catch(() => undefined);
+      gone = this.#removing.get(digest);
+    }
     this.#users.set(digest, (this.#users.get(digest) ?? 0) + 1);
     let held = true;
     return () => {
@@ -255,47 +275,4 @@ class DirectoryArtifactStore implements ArtifactStore {
       else this.#users.set(digest, users);
     };
   }
-}
-
-async function isWhole(file: FileHandle, manifest: Manifest): Promise<boolean> {
-  if ((await file.stat()).size !== manifest.sizeBytes) return false;
-  const buffer = Buffer.allocUnsafe(manifest.largestChunkBytes);
-  for (let index = 0; index < manifest.chunkCount; index++) {
-    if (!(await holdsChunk(file, manifest, index, buffer))) return false;
-  }
-  return true;
-}
-
-function readable(file: FileHandle, manifest: Manifest, release: () => void): ReadableArtifact {
-  let closing: Promise<void> | undefined;
-  return {
-    manifestBytes: manifest.bytes,
-    sizeBytes: manifest.sizeBytes,
-    read: (offset, length, into) => readFully(file, offset, length, into),
-    close: () => {
-      closing ??= file.close().finally(release);
-      return closing;
-    },
-  };
-}
-
-async function describe(root: string, name: string): Promise<StoredArtifact | undefined> {
-  const directory = path.join(root, name);
-  const [whole, partial, own] = await Promise.all([
-    statIfThere(path.join(directory, FILES.data)),
-    statIfThere(path.join(directory, FILES.partial)),
-    statIfThere(directory),
-  ]);
-  if (own === undefined) return undefined;
-  return {
-    digest: `sha256:${name}`,
-    complete: whole !== undefined,
-    diskBytes: ((whole?.blocks ?? 0) + (partial?.blocks ?? 0)) * 512,
-    usedAt: own.mtime,
-  };
-}
-
-async function touch(directory: string): Promise<void> {
-  const now = new Date();
-  await utimes(directory, now, now);
 }

@@ -12,8 +12,7 @@ import type { Manifest } from "./manifest.js";
 import { RECENT_ENTRY_BYTES, readHere } from "./resume.js";
 import type { ArtifactWrite, LocalCopies } from "./types.js";
 
-/** After this many bytes, or milliseconds, chunks are made durable and their bits set on disk. */
-const SYNC_BYTES = 256 * 1024 * 1024;
+/** After so many milliseconds at the latest, chunks are made durable and their bits set on disk. */
 const SYNC_MS = 5_000;
 /** An artifact of at most so many bytes is written without the help of another thread. */
 const SMALL_BYTES = 8 * 1024 * 1024;
@@ -22,6 +21,8 @@ interface OpenOptions {
   /** What is claimed to be here need not be read again. */
   trusted: boolean;
   writer: ChunkWriter;
+  /** After so many bytes too chunks are made durable. */
+  syncBytes: number;
   /** Other artifacts that chunks may be copied from. */
   sources: () => AsyncIterable<CopySource>;
   /** `intact`: nothing failed that makes the claims doubtful. */
@@ -41,6 +42,7 @@ export class DirectoryArtifactWrite implements ArtifactWrite, CopyTarget {
   readonly #files: { data: FileHandle; have: FileHandle; recent: FileHandle };
   readonly #onClose: (intact: boolean) => void;
   readonly #writer: ChunkWriter;
+  readonly #syncBytes: number;
   readonly #sources: () => AsyncIterable<CopySource>;
   #unsyncedBytes = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -54,7 +56,7 @@ export class DirectoryArtifactWrite implements ArtifactWrite, CopyTarget {
     manifest: Manifest,
     have: Bitfield,
     files: { data: FileHandle; have: FileHandle; recent: FileHandle },
-    { onClose, writer, sources }: OpenOptions,
+    { onClose, writer, sources, syncBytes }: OpenOptions,
   ) {
     this.#directory = directory;
     this.manifest = manifest;
@@ -63,6 +65,7 @@ export class DirectoryArtifactWrite implements ArtifactWrite, CopyTarget {
     this.#onClose = onClose;
     this.#writer = writer;
     this.#sources = sources;
+    this.#syncBytes = syncBytes;
     for (let index = 0; index < manifest.chunkCount; index++) {
       if (have.has(index)) this.#bytesDone += manifest.sizeOf(index);
     }
@@ -178,7 +181,7 @@ export class DirectoryArtifactWrite implements ArtifactWrite, CopyTarget {
       if (this.#failure === undefined) await this.#sync();
     } catch (error) {
       this.#failure ??= error;
-      throw error;
+      throw storeError(error);
     } finally {
       await Promise.all(Object.values(this.#files).map((file) => file.close()));
       this.#onClose(this.#failure === undefined);
@@ -203,7 +206,7 @@ export class DirectoryArtifactWrite implements ArtifactWrite, CopyTarget {
     this.#bytesDone += manifest.sizeOf(index);
     this.#unsyncedBytes += manifest.sizeOf(index);
     this.#timer ??= setTimeout(() => this.#syncInBackground(), SYNC_MS).unref();
-    if (this.#unsyncedBytes >= SYNC_BYTES) this.#syncInBackground();
+    if (this.#unsyncedBytes >= this.#syncBytes) this.#syncInBackground();
     return true;
   }
 

@@ -87,9 +87,12 @@ export interface ArtifactStore {
   remove(digest: string): Promise<void>;
   /**
    * While the store takes more than maxBytes on disk, removes what was used longest ago; never what
-   * is in `keep` or in use.
+   * is in `keep`, which is asked at the last moment, or in use.
    */
-  collect(keep: ReadonlySet<string>, limits: { maxBytes: number }): Promise<Collected>;
+  collect(
+    keep: { has: (digest: string) => boolean },
+    limits: { maxBytes: number },
+  ): Promise<Collected>;
   /** Ends the store's thread; nothing can be put any more. May be called twice. */
   close(): Promise<void>;
 }

@@ -1,41 +1,54 @@
-/** Buffers are kept for reuse up to this many bytes: fresh memory costs a page fault each 4 KiB. */
-const KEEP_BYTES = 48 * 1024 * 1024;
-const CAPACITY_MIN_BYTES = 64 * 1024;
-/** Capacities between one power of two and the next: chunks have all sizes, buffers few. */
-const STEPS = 4;
+/**
+ * Memory of the pool, in bytes: what is asked for ahead, and what is being sent. One piece, as memory
+ * taken and given back in a thousand is never quite given back.
+ */
+const POOL_BYTES = 32 * 1024 * 1024;
+const PAGE_BYTES = 64 * 1024;
 
 /** Lends buffers for chunks, in memory that other threads can see too. */
 export class BufferPool {
-  readonly #free = new Map<number, SharedArrayBuffer[]>();
-  #freeBytes = 0;
+  /** Where pages are free; the first free place is taken, so that few pages are ever touched. */
+  readonly #used: Uint8Array;
+  /** First page of a buffer → its number of pages. */
+  readonly #lent = new Map<number, number>();
+  readonly #bytes: number;
+  #memory: SharedArrayBuffer | undefined;
 
-  /** A buffer of exactly this size, with whatever bytes were in it; if never given back, garbage. */
+  constructor(bytes = POOL_BYTES) {
+    this.#bytes = bytes;
+    this.#used = new Uint8Array(Math.floor(bytes / PAGE_BYTES));
+  }
+
+  /**
+   * A buffer of exactly this size, with whatever bytes were in it. When all are lent it has memory
+   * of its own.
+   */
   take(size: number): Buffer {
-    const least = capacityFor(size);
-    // A larger one is better than fresh memory.
-    for (let capacity = least; capacity <= 2 * least; capacity = capacityFor(capacity + 1)) {
-      const memory = this.#free.get(capacity)?.pop();
-      if (memory === undefined) continue;
-      this.#freeBytes -= capacity;
-      return Buffer.from(memory, 0, size);
-    }
-    return Buffer.from(new SharedArrayBuffer(least), 0, size);
+    const pages = Math.ceil(size / PAGE_BYTES);
+    const first = this.#find(pages);
+    if (first === undefined) return Buffer.from(new SharedArrayBuffer(size));
+    this.#memory ??= new SharedArrayBuffer(this.#bytes);
+    this.#used.fill(1, first, first + pages);
+    this.#lent.set(first, pages);
+    return Buffer.from(this.#memory, first * PAGE_BYTES, size);
   }
 
-  /** Only for a buffer from take, once, when nobody uses it any more. */
+  /** Only for a buffer from take, when nobody uses it any more. */
   give(buffer: Buffer): void {
-    const memory = buffer.buffer as SharedArrayBuffer;
-    if (this.#freeBytes + memory.byteLength > KEEP_BYTES) return;
-    this.#freeBytes += memory.byteLength;
-    const free = this.#free.get(memory.byteLength);
-    if (free === undefined) this.#free.set(memory.byteLength, [memory]);
-    else free.push(memory);
+    if (buffer.buffer !== this.#memory) return;
+    const first = Math.floor(buffer.byteOffset / PAGE_BYTES);
+    const pages = this.#lent.get(first);
+    if (pages === undefined) return;
+    this.#lent.delete(first);
+    this.#used.fill(0, first, first + pages);
   }
-}
 
-/** The next capacity at or above a size: 64 KiB, 80, 96, 112, 128, 160, … */
-function capacityFor(size: number): number {
-  if (size <= CAPACITY_MIN_BYTES) return CAPACITY_MIN_BYTES;
-  const step = 2 ** (31 - Math.clz32(size - 1)) / STEPS;
-  return Math.ceil(size / step) * step;
+  #find(pages: number): number | undefined {
+    let run = 0;
+    for (let page = 0; page < this.#used.length; page++) {
+      run = this.#used[page] === 0 ? run + 1 : 0;
+      if (run === pages) return page - pages + 1;
+    }
+    return undefined;
+  }
 }

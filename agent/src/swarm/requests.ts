@@ -16,7 +16,7 @@ export const LIMITS = {
   windowMinBytes: 1024 * 1024 + 1,
   windowMaxBytes: 16 * 1024 * 1024,
   /** Bytes asked for or not yet written, of all neighbours together: what bounds memory. */
-  budgetBytes: 32 * 1024 * 1024,
+  budgetBytes: 24 * 1024 * 1024,
 } as const;
 
 export interface Request {
