@@ -1,6 +1,7 @@
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { SkippedError } from "./skipped.js";
+import { rackModel } from "./rack-model/rack-model.js";
 import { submitToLease } from "./submit-to-lease.js";
 import { delta } from "./swarm/delta.js";
 import { swarm10Gb } from "./swarm/swarm-10gb.js";
@@ -20,6 +21,8 @@ export interface BenchmarkOptions {
   mib?: string;
   /** MiB spread before the clock starts. */
   warm?: string;
+  /** KiB of a chunk, about. */
+  chunk?: string;
   runs?: string;
   /** Names of other programs to measure, separated by commas. */
   peers?: string;
@@ -36,6 +39,7 @@ export interface BenchmarkOptions {
 
 const benchmarks: Record<string, (options: BenchmarkOptions) => Promise<Figures>> = {
   delta,
+  "rack-model": rackModel,
   "submit-to-lease": submitToLease,
   "swarm-10gb": swarm10Gb,
   "swarm-faults": swarmFaults,
@@ -51,6 +55,7 @@ const { positionals, values } = parseArgs({
     mbit: { type: "string" },
     mib: { type: "string" },
     warm: { type: "string" },
+    chunk: { type: "string" },
     runs: { type: "string" },
     peers: { type: "string" },
     faults: { type: "string" },

@@ -28,10 +28,6 @@ export class Announcer {
     this.#onWhole = onWhole;
   }
 
-  interested(digest: string): string[] {
-    return this.#interests.of(digest);
-  }
-
   /** Answers at once with what is here. */
   async addInterest(peer: string, digest: string): Promise<void> {
     if (this.#interests.add(peer, digest)) await this.#tell([peer], digest);

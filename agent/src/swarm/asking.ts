@@ -1,7 +1,8 @@
 import type { Download } from "./download.js";
 import { pickChunk } from "./picker.js";
 import { PRIORITY_RANK, type Wanted } from "./priority.js";
-import type { PeerRequests, Request } from "./requests.js";
+import type { RateMeter } from "./rate.js";
+import { LIMITS, type PeerRequests, type Request } from "./requests.js";
 import type { TokenBucket } from "./token-bucket.js";
 
 /** Ask a neighbour for a chunk. */
@@ -18,27 +19,32 @@ export interface SchedulerPeer {
 }
 
 export interface AskingOptions {
-  self: string;
   peers: ReadonlyMap<string, SchedulerPeer>;
   downloads: ReadonlyMap<string, Download>;
   bucket: TokenBucket;
+  /** Bytes that arrive. */
+  rate: RateMeter;
   random: () => number;
-  /** Ask seeders for any chunk, rather than for this peer's share by number. */
+  /** Ask seeders for any chunk, until they have nothing new. */
   anyOfSeeders: boolean;
   onHedge: () => void;
 }
 
-/** At the end, so many chunks may be asked of a second neighbour; and no sooner than this. */
-const HEDGED_CHUNKS = 32;
-const HEDGE_MIN_MS = 250;
-/** So long it waits for others to come by their share, before it asks a seeder for that too. */
-const PATIENCE_MS = 250;
-/** So long a seeder that has nothing new is not asked for any chunk again. */
-const NOTHING_NEW_MS = 1_000;
+/** What is left to ask in one go. */
+interface Round {
+  now: number;
+  asks: Ask[];
+  /** Bytes within the budget. */
+  room: number;
+  /** Bytes by number. */
+  ahead: number;
+}
 
 /** Decides what to ask of whom next. */
 export class Asking {
   readonly #options: AskingOptions;
+  /** Since when there was room for more than peers have to give. */
+  #starvingSince: number | undefined;
 
   constructor(options: AskingOptions) {
     this.#options = options;
@@ -46,51 +52,60 @@ export class Asking {
 
   /** Asks while there is room for more bytes that were asked for or are not yet written. */
   next(now: number, budget: number): Ask[] {
-    const asks: Ask[] = [];
-    const { bucket } = this.#options;
-    const peers = this.#inOrder(now);
-    const downloads = [...this.#options.downloads.values()].sort(
+    const round: Round = { now, asks: [], room: budget, ahead: this.#aheadBytes(now) };
+    for (const { requests } of this.#options.peers.values()) {
+      round.room -= requests.outstandingBytes;
+      round.ahead -= requests.numberedBytes;
+    }
+    for (const download of this.#inOrder()) {
+      this.#askForAny(download, round);
+      this.#askByNumber(download, round);
+    }
+    this.#starvingSince = round.ahead > 0 ? (this.#starvingSince ?? now) : undefined;
+    return round.asks;
+  }
+
+  /** When there may be more to ask, even if nothing happens. */
+  wakeAt(now: number): number | undefined {
+    let at = this.#options.bucket.openAt(now);
+    if (at <= now) at = Infinity;
+    for (const { requests } of this.#options.peers.values()) {
+      if (requests.pausedUntil > now) at = Math.min(at, requests.pausedUntil);
+    }
+    const patientUntil = (this.#starvingSince ?? -Infinity) + LIMITS.patienceMs;
+    if (patientUntil > now) at = Math.min(at, patientUntil);
+    return at === Infinity ? undefined : at;
+  }
+
+  #inOrder(): Download[] {
+    return [...this.#options.downloads.values()].sort(
       (a, b) => PRIORITY_RANK[b.priority] - PRIORITY_RANK[a.priority],
     );
-    let room = budget;
-    for (const { requests } of peers) room -= requests.outstandingBytes;
-    for (let asked = true; asked;) {
-      asked = false;
-      // One chunk a round for each, so that no one's window takes all of a small artifact.
-      for (const peer of peers) {
-        if (room <= 0 || !bucket.open(now)) return asks;
-        const ask = peer.requests.hasRoom(now) && this.#choose(peer, downloads, now);
-        if (!ask) continue;
-        asks.push(ask);
-        bucket.take(ask.request.size);
-        room -= ask.request.size;
-        asked = true;
-      }
-    }
-    return asks;
   }
 
-  /** Peers before seeders, the demoted last. */
-  #inOrder(now: number): SchedulerPeer[] {
-    const order = (peer: SchedulerPeer): number =>
-      (peer.requests.demoted(now) ? 2 : 0) + (peer.seeder ? 1 : 0);
-    return [...this.#options.peers.values()].sort((a, b) => order(a) - order(b));
+  #aheadBytes(now: number): number {
+    let chunk = 0;
+    for (const { meanBytes } of this.#options.downloads.values())
+      chunk = Math.max(chunk, meanBytes);
+    const arriving = (this.#options.rate.read(now) * LIMITS.aheadMs) / 1_000;
+    return Math.max(LIMITS.aheadMinChunks * chunk, arriving);
   }
 
-  #choose(peer: SchedulerPeer, downloads: readonly Download[], now: number): Ask | undefined {
-    for (const download of downloads) {
-      if (!download.holdings.has(peer.id)) continue;
-      const wanted: Wanted | undefined = this.#givesAny(peer, download, now)
-        ? this.#any(peer, download)
-        : (this.#pick(peer, download, now) ?? this.#hedge(peer, download, now));
-      if (wanted === undefined) continue;
-      const size = wanted === "any" ? download.meanBytes : download.sizes.sizeOf(wanted);
-      if (wanted !== "any") download.ask(peer.id, wanted);
-      const { digest: artifact, priority } = download;
-      const request = peer.requests.add({ artifact, chunk: wanted, priority, size }, now);
-      return { peer: peer.id, request };
+  #isOver(round: Round): boolean {
+    return round.room <= 0 || !this.#options.bucket.open(round.now);
+  }
+
+  #ask(peer: SchedulerPeer, download: Download, chunk: Wanted, round: Round): void {
+    const size = chunk === "any" ? download.meanBytes : download.sizes.sizeOf(chunk);
+    if (chunk !== "any") {
+      download.ask(peer.id, chunk);
+      round.ahead -= size;
     }
-    return undefined;
+    const { digest: artifact, priority } = download;
+    const request = peer.requests.add({ artifact, chunk, priority, size }, round.now);
+    round.asks.push({ peer: peer.id, request });
+    round.room -= size;
+    this.#options.bucket.take(size);
   }
 
   /** A seeder gives what it likes, until it has nothing new. */
@@ -99,79 +114,118 @@ export class Asking {
     if (download.holdings.get(peer.id) !== "all") return false;
     // It would give what is being looked for on this host too.
     if (download.local.size > 0) return false;
-    return now - (download.nothingNew.get(peer.id) ?? -Infinity) >= NOTHING_NEW_MS;
+    return now - (download.nothingNew.get(peer.id) ?? -Infinity) >= LIMITS.nothingNewMs;
   }
 
-  #any(peer: SchedulerPeer, download: Download): "any" | undefined {
-    let open = 0;
-    for (const { artifact, chunk } of peer.requests.open.values()) {
-      if (artifact === download.digest && chunk === "any") open++;
+  #askForAny(download: Download, round: Round): void {
+    for (const peer of this.#options.peers.values()) {
+      if (!this.#givesAny(peer, download, round.now)) continue;
+      let open = peer.requests.anyOf(download.digest);
+      for (; open < download.wanted.size && peer.requests.hasRoom(round.now); open++) {
+        if (this.#isOver(round)) return;
+        this.#ask(peer, download, "any", round);
+      }
     }
-    return open < download.wanted.size ? "any" : undefined;
   }
 
-  #pick(peer: SchedulerPeer, download: Download, now: number): number | undefined {
-    if (download.wanted.size === 0) return undefined;
-    const healthy = [...this.#options.peers.values()].filter(
-      (other) => download.holdings.has(other.id) && !other.requests.demoted(now),
-    );
-    const healthyPeers = healthy.filter((other) => !other.seeder);
-    const demoted = peer.requests.demoted(now);
-    const share = this.#share(download);
-    const chunk = pickChunk({
-      wanted: download.wanted,
-      holders: download.holders,
-      peersHave: (held) => healthyPeers.some(({ id }) => download.hasChunk(id, held)),
-      // Of somebody demoted, only what nobody better has.
-      has: (held) =>
-        download.hasChunk(peer.id, held) &&
-        !(demoted && healthy.some(({ id }) => download.hasChunk(id, held))),
-      seeder: peer.seeder,
-      othersToo: this.#othersAreSlow(peer, download, now),
-      share,
-      random: this.#options.random,
-    });
-    const own = chunk !== undefined && chunk % share.of === share.rank;
-    if (own && peer.seeder) download.ownShareAt = now;
-    return chunk;
+  #askByNumber(download: Download, round: Round): void {
+    const left = this.#givers(download, round.now);
+    while (round.ahead > 0 && left.length > 0 && !this.#isOver(round)) {
+      const place = this.#soonest(left, download.meanBytes);
+      const giver = left[place];
+      if (giver === undefined) return;
+      const { peer } = giver;
+      const chunk = peer.requests.hasRoom(round.now)
+        ? this.#pick(giver, download, round)
+        : undefined;
+      if (chunk === undefined) left.splice(place, 1);
+      else this.#ask(peer, download, chunk, round);
+    }
   }
 
-  /** End game: a chunk that somebody owes for longer than it should take. */
+  /** Whom to ask by number; of the poor, only what nobody better has. */
+  #givers(download: Download, now: number): Giver[] {
+    const { anyOfSeeders, peers } = this.#options;
+    const patient = now - (this.#starvingSince ?? now) < LIMITS.patienceMs;
+    const givers: Giver[] = [];
+    let rates = 0;
+    let known = 0;
+    for (const id of download.holdings.keys()) {
+      const peer = peers.get(id);
+      if (peer === undefined) continue;
+      const rate = peer.requests.rate.value;
+      if (rate !== undefined && !peer.seeder) {
+        rates += rate;
+        known++;
+      }
+      givers.push({ peer, poor: peer.requests.demoted(now), last: peer.seeder && anyOfSeeders });
+    }
+    for (const giver of givers) {
+      const rate = giver.peer.requests.rate.value ?? Infinity;
+      if (!giver.peer.seeder && rate * POOR_FACTOR < rates / known) giver.poor = true;
+    }
+    const better = givers.filter(({ poor }) => !poor);
+    return givers
+      .filter(
+        ({ peer, last }) =>
+          peer.requests.hasRoom(now) && !(last && (patient || this.#givesAny(peer, download, now))),
+      )
+      .map((giver) => (giver.poor ? { ...giver, better } : giver));
+  }
+
+  /** The place of who should deliver one more chunk soonest; the poor and seeders only after others. */
+  #soonest(givers: readonly Giver[], bytes: number): number {
+    let best = -1;
+    let bestWait = Infinity;
+    let ties = 0;
+    for (const [place, { peer, poor, last }] of givers.entries()) {
+      const wait = peer.requests.waitMs(bytes) + (poor ? 2e9 : 0) + (last ? 1e9 : 0);
+      if (wait > bestWait) continue;
+      ties = wait < bestWait ? 1 : ties + 1;
+      bestWait = wait;
+      if (ties === 1 || this.#options.random() * ties < 1) best = place;
+    }
+    return best;
+  }
+
+  #pick({ peer, better }: Giver, download: Download, round: Round): number | undefined {
+    const { wanted, holders } = download;
+    const held = download.holdings.get(peer.id);
+    if (held === undefined) return undefined;
+    if (wanted.size === 0) return this.#hedge(peer, download, round.now);
+    const { random } = this.#options;
+    if (better === undefined) return pickChunk({ wanted, held, holders, random });
+    const mayAsk = (chunk: number): boolean =>
+      !better.some((giver) => download.hasChunk(giver.peer.id, chunk));
+    return pickChunk({ wanted, held, holders, random, mayAsk });
+  }
+
+  /** End game: a chunk that somebody owes for longer than it should take, and this one is faster. */
   #hedge(peer: SchedulerPeer, download: Download, now: number): number | undefined {
-    if (download.wanted.size > 0 || download.asked.size > HEDGED_CHUNKS) return undefined;
-    if (peer.requests.demoted(now)) return undefined;
+    if (download.asked.size > LIMITS.hedgedChunks || peer.requests.demoted(now)) return undefined;
     for (const [chunk, [owing, ...more]] of download.asked) {
       if (owing === undefined || owing === peer.id || more.length > 0) continue;
       if (!download.hasChunk(peer.id, chunk)) continue;
-      const requests = this.#options.peers.get(owing)?.requests;
-      const request = requests?.find(download.digest, chunk);
-      if (requests === undefined || request === undefined) continue;
-      const expected = Math.max(HEDGE_MIN_MS, (requests.expectedMs() ?? 1_000) * 2);
-      if (now - request.askedAt < expected) continue;
+      const request = this.#options.peers.get(owing)?.requests.find(download.digest, chunk);
+      if (request === undefined) continue;
+      const expected = (request.expectedAt - request.askedAt) * LIMITS.hedgeFactor;
+      if (now - request.askedAt < Math.max(LIMITS.hedgeMinMs, expected)) continue;
       this.#options.onHedge();
       return chunk;
     }
     return undefined;
   }
+}
 
-  /**
-   * What others fetch they will share: to ask a seeder for it too is worth it only if they come by
-   * it more slowly than this peer would.
-   */
-  #othersAreSlow(seeder: SchedulerPeer, download: Download, now: number): boolean {
-    if (download.fetchers.size === 0) return true;
-    if (now - download.ownShareAt < PATIENCE_MS) return false;
-    return download.news.read(now) * 2 < (seeder.requests.rate.value ?? Infinity);
-  }
+/** One that is so many times slower than others on average is poor. */
+const POOR_FACTOR = 5;
 
-  /** This peer's place among those that fetch the artifact, as far as it knows them. */
-  #share(download: Download): { rank: number; of: number } {
-    let rank = 0;
-    let of = 1;
-    for (const id of download.fetchers) {
-      of++;
-      if (id < this.#options.self) rank++;
-    }
-    return { rank, of };
-  }
+interface Giver {
+  peer: SchedulerPeer;
+  /** Demoted, or much slower than others. */
+  poor: boolean;
+  /** A seeder: asked by number only for what peers don't come by. */
+  last: boolean;
+  /** If it is poor: those who are not. */
+  better?: readonly Giver[];
 }

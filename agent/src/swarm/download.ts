@@ -1,7 +1,6 @@
-import type { Bitfield } from "../store/bitfield.js";
-import { IndexSet } from "./index-set.js";
+import { Bitfield } from "../store/bitfield.js";
+import { ChunkBits } from "./chunk-bits.js";
 import type { Priority } from "./priority.js";
-import { RateMeter } from "./rate.js";
 
 /** The sizes of an artifact's chunks; a Manifest is one. */
 export interface ChunkSizes {
@@ -29,19 +28,12 @@ export class Download {
   readonly sizes: ChunkSizes;
   priority: Priority;
   readonly local: Set<number>;
-  readonly wanted: IndexSet;
+  readonly wanted: ChunkBits;
   /** Chunk → ids of the neighbours that were asked. */
   readonly asked = new Map<number, string[]>();
   readonly arrived = new Set<number>();
   readonly holders: Uint16Array;
   readonly holdings = new Map<string, Holding>();
-  /** Neighbours that fetch it too. */
-  readonly fetchers = new Set<string>();
-  /** Bytes that fetchers came to have and that are wanted here. */
-  readonly news = new RateMeter(500);
-  /** When a seeder was last asked for what is this peer's own share. */
-  ownShareAt = -Infinity;
-
   /** Seeders that have nothing new to give, by when they said so. */
   readonly nothingNew = new Map<string, number>();
 
@@ -50,7 +42,7 @@ export class Download {
     this.sizes = sizes;
     this.priority = options.priority ?? "normal";
     this.local = new Set([...(options.except ?? [])].filter((chunk) => !have.has(chunk)));
-    this.wanted = new IndexSet(sizes.chunkCount);
+    this.wanted = new ChunkBits(sizes.chunkCount);
     this.holders = new Uint16Array(sizes.chunkCount);
     for (let chunk = 0; chunk < sizes.chunkCount; chunk++) {
       if (!have.has(chunk) && !this.local.has(chunk)) this.want(chunk);
@@ -118,6 +110,17 @@ export class Download {
     const holding = this.holdings.get(peer);
     if (holding === undefined || holding === "all" || !holding.set(chunk)) return;
     this.holders[chunk] = (this.holders[chunk] ?? 0) + 1;
+  }
+
+  /** A neighbour does not have a chunk after all. */
+  removeHolding(peer: string, chunk: number): void {
+    const holding = this.holdings.get(peer);
+    if (holding === undefined) return;
+    const rest = new Bitfield(this.sizes.chunkCount);
+    for (let other = 0; other < rest.size; other++) {
+      if (other !== chunk && (holding === "all" || holding.has(other))) rest.set(other);
+    }
+    this.setHolding(peer, rest);
   }
 
   #count(holding: Holding, by: 1 | -1): void {

@@ -18,7 +18,6 @@ import { Transfer } from "./transfer.js";
 import type { FetchOptions, FetchProgress } from "./types.js";
 
 export interface ExchangeOptions {
-  selfId: string;
   library: Library;
   buffers: BufferPool;
   stats: StatsBook;
@@ -49,8 +48,8 @@ export class Exchange {
 
   constructor(options: ExchangeOptions) {
     this.#options = options;
-    const { selfId, library, giver, log, onDamaged, maxDownloadBytesPerSecond } = options;
-    this.#scheduler = new Scheduler(selfId, {
+    const { library, giver, log, onDamaged, maxDownloadBytesPerSecond } = options;
+    this.#scheduler = new Scheduler({
       anyOfSeeders: true,
       downBytesPerSecond: maxDownloadBytesPerSecond ?? Infinity,
     });
@@ -77,7 +76,8 @@ export class Exchange {
 
   /** How peers tell what came of requests. */
   readonly peerEvents: PeerEvents = {
-    begins: (peer, requestId, chunk) => this.#scheduler.begins(peer.id, requestId, chunk),
+    begins: (peer, requestId, chunk) =>
+      this.#scheduler.begins(peer.id, requestId, chunk, performance.now()),
     onChunk: (peer, requestId, bytes, fallback) => this.#onChunk(peer, requestId, bytes, fallback),
     onRefusal: (peer, requestId, reason) => {
       this.#scheduler.refused(peer.id, requestId, reason, performance.now());
@@ -195,9 +195,6 @@ export class Exchange {
     this.#options.library.addWrite(write);
     const priority = this.#priorities.get(digest) ?? "normal";
     this.#scheduler.addDownload(digest, manifest, have, { priority, except });
-    for (const id of this.#sharing.interested(digest)) {
-      this.#scheduler.setFetching(id, digest, true);
-    }
     this.#sharing.announce(digest);
     // Asked again where it was asked for the manifest: now the answers can be understood.
     for (const peer of this.#peers.values()) this.#askAbout(peer, transfer.digest);

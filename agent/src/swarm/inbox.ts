@@ -72,9 +72,7 @@ export class Inbox {
   }
 
   #onInterest(peer: Peer, digest: string, interested: boolean): void {
-    const { scheduler, sharing } = this.#options;
-    scheduler.setFetching(peer.id, digest, interested);
-    sharing.setInterest(peer.id, digest, interested);
+    this.#options.sharing.setInterest(peer.id, digest, interested);
   }
 
   #onAvailability(peer: Peer, digest: string, what: Buffer | "all"): void {
@@ -96,7 +94,7 @@ export class Inbox {
     manifests.addHolder(digest, peer);
     fitting(() => {
       sharing.addHave(peer.id, digest, chunks);
-      scheduler.addHave(peer.id, digest, chunks, performance.now());
+      scheduler.addHave(peer.id, digest, chunks);
     });
     schedule();
   }

@@ -80,7 +80,6 @@ class JoinedSwarm implements Swarm {
       onSent: (bytes: number) => stats.sent(bytes),
     });
     this.#exchange = new Exchange({
-      selfId: identity.publicKey.toString("hex"),
       library: this.#library,
       buffers,
       stats,

@@ -5,11 +5,14 @@ import { DeliveryRate } from "./rate.js";
 export const LIMITS = {
   /** Shortest time that a request gets. */
   deadlineMs: 5_000,
+  /** Any chunk waits for its turn among all that a seeder's neighbours ask for. */
+  anyDeadlineMs: 60_000,
   /** A neighbour that sends nothing for so long, while it owes something, is stalled. */
   stallMs: 5_000,
   demoteMs: 5_000,
   demoteMaxMs: 60_000,
-  busyMs: 500,
+  /** Somebody busy is asked again after so long: a chunk takes longer on all but the fastest links. */
+  busyMs: 50,
   /** Bytes asked of one neighbour ahead of their arrival: what it sends in so long a time … */
   windowMs: 250,
   /** … but within these bounds. */
@@ -17,7 +20,24 @@ export const LIMITS = {
   windowMaxBytes: 16 * 1024 * 1024,
   /** Bytes asked for or not yet written, of all neighbours together: what bounds memory. */
   budgetBytes: 24 * 1024 * 1024,
+  /** Bytes asked for by number, of all neighbours together: what arrives in so long a time … */
+  aheadMs: 200,
+  /** … but so many chunks: fewer leave links idle, more make chunks slower to pass on. */
+  aheadMinChunks: 4,
+  /** So long it waits for peers to come by what is wanted, before it asks a seeder by number. */
+  patienceMs: 25,
+  /** So long a seeder that has nothing new is not asked for any chunk again. */
+  nothingNewMs: 1_000,
+  /** At the end, so many chunks may be asked of a second neighbour … */
+  hedgedChunks: 32,
+  /** … when they are so many times as late as expected, and no sooner than this. */
+  hedgeFactor: 2,
+  hedgeMinMs: 250,
+  /** What somebody is expected to take who never sent anything. */
+  unknownMs: 1_000,
 } as const;
+
+const UNKNOWN_BYTES_PER_MS = 1_000_000;
 
 export interface Request {
   id: number;
@@ -28,6 +48,10 @@ export interface Request {
   size: number;
   askedAt: number;
   deadline: number;
+  /** When its chunk should be here. */
+  expectedAt: number;
+  /** Its chunk has begun to come in. */
+  begun: boolean;
 }
 
 /** A request whose chunk is known. */
@@ -41,6 +65,8 @@ export class PeerRequests {
   readonly open = new Map<number, Request>();
   readonly rate = new DeliveryRate();
   outstandingBytes = 0;
+  /** Of these, asked for by number. */
+  numberedBytes = 0;
   demotedUntil = 0;
   #nextId = 1;
   #strikes = 0;
@@ -59,6 +85,11 @@ export class PeerRequests {
     return Math.min(LIMITS.windowMaxBytes, Math.max(LIMITS.windowMinBytes, fitting));
   }
 
+  /** It is not asked before this time. */
+  get pausedUntil(): number {
+    return this.#pausedUntil;
+  }
+
   hasRoom(now: number): boolean {
     if (now < this.#pausedUntil) return false;
     // One at a time until it has proved itself again.
@@ -70,6 +101,12 @@ export class PeerRequests {
     return now < this.demotedUntil;
   }
 
+  /** How long one more chunk should take; who never sent anything is taken for fast, to see. */
+  waitMs(bytes: number): number {
+    if (this.rate.value === undefined) return this.outstandingBytes / UNKNOWN_BYTES_PER_MS;
+    return ((this.outstandingBytes + bytes) / Math.max(1, this.rate.value)) * 1_000;
+  }
+
   /** How long the bytes that are owed should take, in milliseconds; undefined before any came. */
   expectedMs(): number | undefined {
     if (this.rate.value === undefined) return undefined;
@@ -77,15 +114,19 @@ export class PeerRequests {
   }
 
   add(wanted: Pick<Request, "artifact" | "chunk" | "priority" | "size">, now: number): Request {
-    if (this.open.size === 0) this.#progressAt = now;
+    if (!this.#owes()) this.#progressAt = now;
     this.outstandingBytes += wanted.size;
+    if (wanted.chunk !== "any") this.numberedBytes += wanted.size;
     const expected = this.expectedMs();
-    const allowed = Math.max(LIMITS.deadlineMs, expected === undefined ? 30_000 : expected * 4);
+    const numbered = Math.max(LIMITS.deadlineMs, expected === undefined ? 30_000 : expected * 4);
+    const allowed = wanted.chunk === "any" ? LIMITS.anyDeadlineMs : numbered;
     const request: Request = {
       ...wanted,
       id: this.#nextId,
       askedAt: now,
       deadline: now + allowed,
+      expectedAt: now + (expected ?? LIMITS.unknownMs),
+      begun: false,
     };
     this.#nextId = this.#nextId === 0xffff_ffff ? 1 : this.#nextId + 1;
     this.open.set(request.id, request);
@@ -95,6 +136,15 @@ export class PeerRequests {
   /** Was this id ever given out? */
   knows(id: number): boolean {
     return id > 0 && id < this.#nextId;
+  }
+
+  /** How many requests for any chunk of an artifact are open. */
+  anyOf(artifact: string): number {
+    let count = 0;
+    for (const request of this.open.values()) {
+      if (request.artifact === artifact && request.chunk === "any") count++;
+    }
+    return count;
   }
 
   find(artifact: string, chunk: number): Request | undefined {
@@ -109,12 +159,15 @@ export class PeerRequests {
     if (request === undefined) return undefined;
     this.open.delete(id);
     this.outstandingBytes -= request.size;
+    if (request.chunk !== "any") this.numberedBytes -= request.size;
     return request;
   }
 
   /** It is known now which chunk comes. */
-  bind(request: Request, chunk: number, size: number): void {
+  bind(request: Request, chunk: number, size: number, now: number): void {
     this.outstandingBytes += size - request.size;
+    this.numberedBytes += size;
+    request.deadline = now + LIMITS.deadlineMs;
     request.chunk = chunk;
     request.size = size;
   }
@@ -143,7 +196,12 @@ export class PeerRequests {
   /** Requests that are too late: all of a stalled neighbour's. */
   overdue(now: number): Request[] {
     if (this.open.size === 0) return [];
-    const stalled = now - this.#progressAt >= LIMITS.stallMs;
+    const stalled = this.#owes() && now - this.#progressAt >= LIMITS.stallMs;
     return [...this.open.values()].filter((request) => stalled || now >= request.deadline);
+  }
+
+  /** Whether it should be sending: any chunk may have to wait. */
+  #owes(): boolean {
+    return this.numberedBytes > 0;
   }
 }

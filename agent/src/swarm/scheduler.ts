@@ -3,6 +3,7 @@ import { Bitfield } from "../store/bitfield.js";
 import { type Ask, Asking, type SchedulerPeer } from "./asking.js";
 import { type ChunkSizes, Download, type DownloadOptions, type Holding } from "./download.js";
 import type { Priority } from "./priority.js";
+import { RateMeter } from "./rate.js";
 import { type BoundRequest, LIMITS, PeerRequests, type Request } from "./requests.js";
 import { TokenBucket } from "./token-bucket.js";
 
@@ -30,18 +31,18 @@ export class Scheduler {
   readonly #downloads = new Map<string, Download>();
   readonly #bucket: TokenBucket;
   readonly #asking: Asking;
+  readonly #rate = new RateMeter(500);
   /** To be told with the next that expire. */
   #withdrawn: Withdraw[] = [];
   #arrivedBytes = 0;
 
-  /** `self` is this peer's id among the others'. */
-  constructor(self: string, options: SchedulerOptions = {}) {
+  constructor(options: SchedulerOptions = {}) {
     this.#bucket = new TokenBucket(options.downBytesPerSecond ?? Infinity);
     this.#asking = new Asking({
-      self,
       peers: this.#peers,
       downloads: this.#downloads,
       bucket: this.#bucket,
+      rate: this.#rate,
       random: options.random ?? Math.random,
       anyOfSeeders: options.anyOfSeeders ?? false,
       onHedge: () => this.counters.hedges++,
@@ -57,20 +58,12 @@ export class Scheduler {
     this.#peers.set(id, { id, seeder, requests: new PeerRequests() });
   }
 
-  /** A neighbour fetches this artifact too, or no longer. */
-  setFetching(id: string, digest: string, fetching: boolean): void {
-    const fetchers = this.#downloads.get(digest)?.fetchers;
-    if (fetching && this.#peers.get(id)?.seeder === false) fetchers?.add(id);
-    else fetchers?.delete(id);
-  }
-
   removePeer(id: string): void {
     const peer = this.#peers.get(id);
     if (peer === undefined) return;
     this.dropRequests(id);
     for (const download of this.#downloads.values()) {
       download.setHolding(id, undefined);
-      download.fetchers.delete(id);
       download.nothingNew.delete(id);
     }
     this.#peers.delete(id);
@@ -142,16 +135,13 @@ export class Scheduler {
   }
 
   /** RangeError if there is no such chunk. */
-  addHave(id: string, digest: string, chunks: readonly number[], now: number): void {
+  addHave(id: string, digest: string, chunks: readonly number[]): void {
     const download = this.#downloads.get(digest);
     if (!this.#peers.has(id) || download === undefined) return;
     if (!download.holdings.has(id)) {
       download.setHolding(id, new Bitfield(download.sizes.chunkCount));
     }
-    for (const chunk of chunks) {
-      download.addHolding(id, chunk);
-      if (download.wanted.has(chunk)) download.news.add(download.sizes.sizeOf(chunk), now);
-    }
+    for (const chunk of chunks) download.addHolding(id, chunk);
   }
 
   /** The request a neighbour still owes, "old" for one that is no longer wanted, else undefined. */
@@ -160,10 +150,6 @@ export class Scheduler {
     return (
       requests?.open.get(requestId) ?? (requests?.knows(requestId) === true ? "old" : undefined)
     );
-  }
-
-  isSeeder(id: string): boolean {
-    return this.#peers.get(id)?.seeder ?? false;
   }
 
   /** Bytes of a chunk came in. */
@@ -175,12 +161,17 @@ export class Scheduler {
    * The size to expect of a chunk that begins to come in; it is known now what a request for any
    * brings. "old" if it is no longer wanted, undefined if it was never asked for so.
    */
-  begins(id: string, requestId: number, chunk: number): number | "old" | undefined {
+  begins(id: string, requestId: number, chunk: number, now: number): number | "old" | undefined {
     const request = this.lookUp(id, requestId);
     if (typeof request !== "object") return request;
     const download = this.#downloads.get(request.artifact);
     if (download === undefined || chunk >= download.sizes.chunkCount) return undefined;
-    if (request.chunk !== "any") return request.chunk === chunk ? request.size : undefined;
+    request.begun = true;
+    if (request.chunk !== "any") {
+      if (request.chunk !== chunk) return undefined;
+      this.#callOff(id, download, chunk);
+      return request.size;
+    }
     const size = download.sizes.sizeOf(chunk);
     if (!download.lacks(chunk)) {
       this.#giveUp(id, request);
@@ -188,8 +179,9 @@ export class Scheduler {
       return "old";
     }
     this.#bucket.take(size - request.size);
-    this.#peers.get(id)?.requests.bind(request, chunk, size);
+    this.#peers.get(id)?.requests.bind(request, chunk, size, now);
     download.ask(id, chunk);
+    this.#callOff(id, download, chunk);
     return size;
   }
 
@@ -204,6 +196,7 @@ export class Scheduler {
     if (peer === undefined || request === undefined || !isBound(request)) return undefined;
     peer.requests.remove(requestId);
     peer.requests.delivered(request, now);
+    this.#rate.add(request.size, now);
     const download = this.#downloads.get(request.artifact);
     if (download === undefined) return undefined;
     const withdraw = this.#withdraw(download, request.chunk);
@@ -232,22 +225,10 @@ export class Scheduler {
     const request = peer?.requests.open.get(requestId);
     if (peer === undefined || request === undefined) return;
     this.#giveUp(id, request);
-    if (reason === Reason.BUSY) {
-      peer.requests.busy(now);
-      return;
-    }
     const download = this.#downloads.get(request.artifact);
-    const holding = download?.holdings.get(id);
-    if (download === undefined || holding === undefined) return;
-    if (request.chunk === "any") {
-      download.nothingNew.set(id, now);
-      return;
-    }
-    const rest = new Bitfield(download.sizes.chunkCount);
-    for (let chunk = 0; chunk < rest.size; chunk++) {
-      if (chunk !== request.chunk && download.hasChunk(id, chunk)) rest.set(chunk);
-    }
-    download.setHolding(id, rest);
+    if (reason === Reason.BUSY) peer.requests.busy(now);
+    else if (request.chunk === "any") download?.nothingNew.set(id, now);
+    else download?.removeHolding(id, request.chunk);
   }
 
   /** Gives up what is late, and demotes those who are. */
@@ -271,11 +252,9 @@ export class Scheduler {
     return this.#asking.next(now, LIMITS.budgetBytes - this.#arrivedBytes);
   }
 
-  /** When the cap allows to ask again, if it is what holds up: next() is to be called then. */
+  /** When there may be more to ask, even if nothing happens. */
   wakeAt(now: number): number | undefined {
-    if (!this.active) return undefined;
-    const at = this.#bucket.openAt(now);
-    return at > now ? at : undefined;
+    return this.active ? this.#asking.wakeAt(now) : undefined;
   }
 
   #giveUp(peer: string, request: Request): void {
@@ -287,6 +266,17 @@ export class Scheduler {
   #drop(requests: PeerRequests, request: Request): void {
     requests.remove(request.id);
     this.#bucket.take(-request.size);
+  }
+
+  /** One begins to send a chunk: others that have not need not. */
+  #callOff(sender: string, download: Download, chunk: number): void {
+    for (const peer of download.asked.get(chunk) ?? []) {
+      if (peer === sender) continue;
+      const request = this.#peers.get(peer)?.requests.find(download.digest, chunk);
+      if (request === undefined || request.begun) continue;
+      this.#giveUp(peer, request);
+      this.#withdrawn.push({ peer, requestId: request.id });
+    }
   }
 
   /** Nobody need send this chunk any more. */

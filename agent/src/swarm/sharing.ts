@@ -38,10 +38,6 @@ export class Sharing {
     );
   }
 
-  interested(digest: string): string[] {
-    return this.#announcer.interested(digest);
-  }
-
   /** What is here of an artifact changed at once; a copy found damaged may have been replaced. */
   announce(digest: string): void {
     this.#options.library.release(digest);

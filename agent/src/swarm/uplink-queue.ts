@@ -1,4 +1,4 @@
-import { PRIORITY_RANK } from "./priority.js";
+import { type Priority, PRIORITY_RANK } from "./priority.js";
 import type { UplinkRequest } from "./uplink.js";
 
 /** More requests of one link than this are refused; a window of small chunks fits. */
@@ -20,11 +20,18 @@ interface Link {
 export class UplinkQueue {
   readonly #links = new Map<string, Link>();
   readonly #sent = new Map<string, Map<number, number>>();
+  /** By priority: how many wait for a chunk by its number. */
+  readonly #numbered = [0, 0, 0];
   #size = 0;
   #turn = 0;
 
   get size(): number {
     return this.#size;
+  }
+
+  /** How many of this priority or a higher one wait for a chunk by its number. */
+  numbered(priority: Priority): number {
+    return this.#numbered.slice(PRIORITY_RANK[priority]).reduce((sum, count) => sum + count, 0);
   }
 
   /** False if the link's queue is full. */
@@ -35,20 +42,20 @@ export class UplinkQueue {
     const rank = PRIORITY_RANK[request.priority];
     const place = link.waiting.findIndex(({ priority }) => PRIORITY_RANK[priority] < rank);
     link.waiting.splice(place < 0 ? link.waiting.length : place, 0, request);
-    this.#size++;
+    this.#count(request, 1);
     return true;
   }
 
   remove(id: string, requestId: number): void {
     const link = this.#links.get(id);
     const place = link?.waiting.findIndex((waiting) => waiting.requestId === requestId) ?? -1;
-    if (place < 0) return;
-    link?.waiting.splice(place, 1);
-    this.#size--;
+    for (const removed of place < 0 ? [] : (link?.waiting.splice(place, 1) ?? [])) {
+      this.#count(removed, -1);
+    }
   }
 
   removeLink(id: string): void {
-    this.#size -= this.#links.get(id)?.waiting.length ?? 0;
+    for (const removed of this.#links.get(id)?.waiting ?? []) this.#count(removed, -1);
     this.#links.delete(id);
   }
 
@@ -81,8 +88,15 @@ export class UplinkQueue {
     }
     if (best === undefined) return undefined;
     best.link.servedAt = ++this.#turn;
-    this.#size--;
-    return best.link.waiting.splice(best.place, 1)[0];
+    const [taken] = best.link.waiting.splice(best.place, 1);
+    if (taken !== undefined) this.#count(taken, -1);
+    return taken;
+  }
+
+  #count({ chunk, priority }: UplinkRequest, by: 1 | -1): void {
+    this.#size += by;
+    const rank = PRIORITY_RANK[priority];
+    if (chunk !== "any") this.#numbered[rank] = (this.#numbered[rank] ?? 0) + by;
   }
 
   #score(request: UplinkRequest | undefined): number {

@@ -1,5 +1,5 @@
+import { LinkSpeed } from "./link-speed.js";
 import type { Priority, Wanted } from "./priority.js";
-import { RateMeter } from "./rate.js";
 import { TokenBucket } from "./token-bucket.js";
 import { UplinkQueue } from "./uplink-queue.js";
 
@@ -20,16 +20,24 @@ interface Flight {
   stale: boolean;
 }
 
-/** Bytes on their way at once: what leaves in so long a time, within these bounds … */
-const WINDOW_MS = 50;
-const WINDOW_MAX_BYTES = 64 * 1024 * 1024;
-/** … but never fewer than so many chunks, so that one is read while the other leaves. */
-const WINDOW_MIN_CHUNKS = 2;
+/** The next chunk starts when the link should be done with the last but for so long … */
+const LEAD_MS = 4;
+/** … unless so many chunks are on their way, and what the link sends in so long a time. */
+const FLIGHTS = 5;
+const FLIGHTS_MS = 200;
+const FLIGHTS_MAX_BYTES = 64 * 1024 * 1024;
+/**
+ * By number so many chunks may wait, and what the link sends in so long a time: who asks for more
+ * is sent on, as somebody else may be idle.
+ */
+const WAITING = 1;
+const WAITING_MS = 100;
 /** Sizes are not known before a chunk is read. */
 const ASSUMED_BYTES = 1024 * 1024;
 /** A chunk is stale after so many times what it should take, and no sooner than this. */
-const STALE_FACTOR = 4;
+const STALE_FACTOR = 8;
 const STALE_MIN_MS = 500;
+const STALE_UNKNOWN_MS = 2_000;
 /** More than so many stale ones count again: what they hold in memory is bounded. */
 const STALE_MAX = 64;
 
@@ -41,7 +49,9 @@ export class Uplink {
   readonly #queue = new UplinkQueue();
   readonly #flights = new Map<string, Map<number, Flight>>();
   readonly #bucket: TokenBucket;
-  readonly #rate = new RateMeter(500);
+  readonly #speed = new LinkSpeed();
+  /** What a chunk has on average. */
+  #chunkBytes = ASSUMED_BYTES;
   #inFlight = 0;
   #inFlightBytes = 0;
   #stale = 0;
@@ -50,8 +60,15 @@ export class Uplink {
     this.#bucket = new TokenBucket(options.bytesPerSecond ?? Infinity);
   }
 
-  /** False if the link's queue is full. */
+  /** False if too much waits. */
   add(request: UplinkRequest, _now: number): boolean {
+    const leaving = (this.#leavesIn(WAITING_MS) ?? 0) / this.#chunkBytes;
+    if (
+      request.chunk !== "any" &&
+      this.#queue.numbered(request.priority) >= Math.max(WAITING, leaving)
+    ) {
+      return false;
+    }
     return this.#queue.add(request);
   }
 
@@ -83,39 +100,53 @@ export class Uplink {
     const flight = this.#flights.get(link)?.get(requestId);
     if (flight === undefined) return;
     this.#bucket.take(size - flight.size);
+    this.#speed.add(size - flight.size, now);
     if (!flight.stale) this.#inFlightBytes += size - flight.size;
     flight.size = size;
-    flight.since = now;
+    this.#chunkBytes += (size - this.#chunkBytes) / 16;
     this.#queue.sent(flight.request.digest, chunk);
   }
 
   /** A chunk is whole at the other end. */
   received(link: string, requestId: number, now: number): void {
     const flight = this.#land(link, requestId);
-    if (flight !== undefined) this.#rate.add(flight.size, now);
+    if (flight !== undefined) this.#speed.measured(flight.size, now - flight.since, now);
   }
 
   /** A chunk was refused, or could not be read. */
-  dropped(link: string, requestId: number, _now: number): void {
+  dropped(link: string, requestId: number, now: number): void {
     const flight = this.#land(link, requestId);
-    if (flight !== undefined) this.#bucket.take(-flight.size);
+    if (flight === undefined) return;
+    this.#bucket.take(-flight.size);
+    this.#speed.add(-flight.size, now);
   }
 
   /** Call next() again at this time even if nothing happens. */
   wakeAt(now: number): number | undefined {
     if (this.#queue.size === 0) return undefined;
-    let at = this.#hasRoom(now) ? this.#bucket.openAt(now) : Infinity;
-    if (at <= now) at = Infinity;
+    let at = Infinity;
+    if (this.#fits()) at = Math.max(this.#bucket.openAt(now), this.#speed.doneAt(now) - LEAD_MS);
     for (const flight of this.#all()) {
-      if (!flight.stale) at = Math.min(at, Math.max(now + 1, this.#staleAt(flight, now)));
+      if (!flight.stale) at = Math.min(at, this.#staleAt(flight));
     }
-    return at === Infinity ? undefined : at;
+    return at === Infinity ? undefined : Math.max(now + 0.5, at);
   }
 
   #hasRoom(now: number): boolean {
-    if (this.#inFlight < WINDOW_MIN_CHUNKS) return true;
-    const fitting = (this.#rate.read(now) * WINDOW_MS) / 1_000;
-    return this.#inFlightBytes < Math.min(WINDOW_MAX_BYTES, fitting);
+    if (this.#inFlight === 0) return true;
+    return this.#fits() && this.#speed.doneAt(now) - now <= LEAD_MS;
+  }
+
+  /** What is unacknowledged leaves room for more. */
+  #fits(): boolean {
+    if (this.#inFlightBytes >= FLIGHTS_MAX_BYTES) return false;
+    return this.#inFlight < FLIGHTS || this.#inFlightBytes < (this.#leavesIn(FLIGHTS_MS) ?? 0);
+  }
+
+  /** Bytes; undefined before anything left. */
+  #leavesIn(ms: number): number | undefined {
+    const speed = this.#speed.bytesPerSecond;
+    return speed === undefined ? undefined : (speed * ms) / 1_000;
   }
 
   #isHeldUp(link: string): boolean {
@@ -126,7 +157,7 @@ export class Uplink {
   #markStale(now: number): void {
     for (const flight of this.#all()) {
       if (this.#stale >= STALE_MAX) return;
-      if (flight.stale || now < this.#staleAt(flight, now)) continue;
+      if (flight.stale || now < this.#staleAt(flight)) continue;
       flight.stale = true;
       this.#stale++;
       this.#inFlight--;
@@ -134,19 +165,20 @@ export class Uplink {
     }
   }
 
-  #staleAt(flight: Flight, now: number): number {
-    const rate = this.#rate.read(now);
-    const expected = rate > 0 ? ((this.#inFlightBytes + flight.size) / rate) * 1_000 : STALE_MIN_MS;
-    return flight.since + Math.max(STALE_MIN_MS, Math.min(expected, 5_000) * STALE_FACTOR);
+  #staleAt(flight: Flight): number {
+    const speed = this.#speed.bytesPerSecond;
+    if (speed === undefined) return flight.since + STALE_UNKNOWN_MS;
+    return flight.since + Math.max(STALE_MIN_MS, ((flight.size * STALE_FACTOR) / speed) * 1_000);
   }
 
   #takeOff(request: UplinkRequest, now: number): void {
     const flights = this.#flights.get(request.link) ?? new Map<number, Flight>();
     this.#flights.set(request.link, flights);
-    flights.set(request.requestId, { request, size: ASSUMED_BYTES, since: now, stale: false });
-    this.#bucket.take(ASSUMED_BYTES);
+    flights.set(request.requestId, { request, size: this.#chunkBytes, since: now, stale: false });
+    this.#bucket.take(this.#chunkBytes);
+    this.#speed.add(this.#chunkBytes, now);
     this.#inFlight++;
-    this.#inFlightBytes += ASSUMED_BYTES;
+    this.#inFlightBytes += this.#chunkBytes;
   }
 
   #land(link: string, requestId: number): Flight | undefined {
@@ -160,6 +192,7 @@ export class Uplink {
       this.#inFlight--;
       this.#inFlightBytes -= flight.size;
     }
+    if (this.#inFlight === 0) this.#speed.idle();
     return flight;
   }
 
