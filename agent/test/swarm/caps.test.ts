@@ -1,6 +1,7 @@
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { Region, contentOf, fetchAll, seed } from "./fixtures.js";
+import type { Priority } from "../../src/swarm/index.js";
+import { Region, contentOf, fetchAll, seed, until } from "./fixtures.js";
 
 const test = suite<{ region: Region }>("swarm caps");
 test.before.each((context) => {
@@ -32,6 +33,36 @@ for (const what of ["maxUploadBytesPerSecond", "maxDownloadBytesPerSecond"] as c
     assert.ok(ms <= least * 2 + 2_000, `${moved} bytes in ${ms} ms`);
   });
 }
+
+test("what is urgent overtakes what is not, also once it becomes so", async ({ region }) => {
+  const seeder = await region.join("region", { maxUploadBytesPerSecond: CAP });
+  const [large, small, raised] = await Promise.all([
+    seed(seeder, 128, CHUNK_BYTES),
+    seed(seeder, 8, CHUNK_BYTES),
+    seed(seeder, 8, CHUNK_BYTES),
+  ]);
+  const host = await region.join("host");
+  const signal = AbortSignal.timeout(30_000);
+  const fetch = async (digest: string, priority: Priority, done: string): Promise<void> => {
+    for await (const { bytesDone } of host.swarm.fetch(digest, { ...host, signal, priority })) {
+      if (bytesDone > 0) begun.add(digest);
+    }
+    ended.push(done);
+  };
+  const begun = new Set<string>();
+  const ended: string[] = [];
+  const first = [
+    fetch(large.digest, "background", "large"),
+    fetch(raised.digest, "background", "raised"),
+  ];
+  await until(() => begun.has(large.digest), "its first bytes");
+  await Promise.all([
+    ...first,
+    fetch(raised.digest, "urgent", "raised"),
+    fetch(small.digest, "urgent", "small"),
+  ]);
+  assert.is(ended.at(-1), "large");
+});
 
 test("caps that are no rates are refused", async ({ region }) => {
   for (const cap of [0, -1, NaN]) {
