@@ -29,6 +29,8 @@ export interface BlobStore {
     length: number,
     options?: ReadOptions,
   ): AsyncIterable<Buffer>;
+  /** A blob to read from here and there; undefined if it is not there. Close it. */
+  open(digest: string): Promise<OpenBlob | undefined>;
   /**
    * Begins to put the artifact that this manifest names, going on from chunks that a former put
    * left behind and that still verify. Puts of one artifact at the same time are all right.
@@ -39,6 +41,18 @@ export interface BlobStore {
   list(): AsyncIterable<string>;
   /** Removes an artifact. One that is not there is fine. */
   delete(digest: string): Promise<void>;
+}
+
+/** A blob that stays readable, as it is, until it is closed. */
+export interface OpenBlob {
+  readonly sizeBytes: number;
+  /**
+   * Fills the first `length` bytes of `into` with the blob's from `offset` on. Not verified. Throws
+   * `corrupt` if the blob ends before.
+   */
+  readInto(offset: number, length: number, into: Buffer): Promise<void>;
+  /** May be called twice. */
+  close(): Promise<void>;
 }
 
 /** One artifact on its way into a store. */

@@ -1,9 +1,15 @@
 import { mkdir, open, opendir, readFile, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
 import { errorCode } from "../store/errors.js";
-import { syncDirectory } from "../store/files.js";
+import { readFully, syncDirectory } from "../store/files.js";
 import { ManifestError, decodeManifest, type Manifest } from "../store/manifest.js";
-import { digestHex, type BlobStore, type BlobWrite, type ReadOptions } from "./blob-store.js";
+import {
+  digestHex,
+  type BlobStore,
+  type BlobWrite,
+  type OpenBlob,
+  type ReadOptions,
+} from "./blob-store.js";
 import { DirectoryWrite } from "./directory-write.js";
 import { BlobStoreError, fromSystemError } from "./errors.js";
 import { TemporaryFiles } from "./temporary-files.js";
@@ -100,6 +106,16 @@ class DirectoryBlobStore implements BlobStore {
     }
   }
 
+  async open(digest: string): Promise<OpenBlob | undefined> {
+    const hex = digestHex(digest);
+    try {
+      return await openBlob(this.#path("blobs", hex), digest);
+    } catch (error) {
+      if (errorCode(error) === "ENOENT") return undefined;
+      throw fromSystemError(`open ${digest}`, error);
+    }
+  }
+
   async beginPut(manifestBytes: Uint8Array): Promise<BlobWrite> {
     const manifest = decode(manifestBytes);
     const hex = digestHex(manifest.digest);
@@ -178,6 +194,28 @@ class DirectoryBlobStore implements BlobStore {
 
   #path(kind: "blobs" | "manifests", hex: string): string {
     return path.join(this.#root, kind, hex);
+  }
+}
+
+async function openBlob(file: string, digest: string): Promise<OpenBlob> {
+  const handle = await open(file, "r");
+  try {
+    const { size } = await handle.stat();
+    return {
+      sizeBytes: size,
+      readInto: async (offset, length, into) => {
+        if (offset + length > size) {
+          throw new BlobStoreError("corrupt", `blob ${digest} ends before ${offset + length}`);
+        }
+        await readFully(handle, offset, length, into).catch((error: unknown) => {
+          throw fromSystemError(`read ${digest}`, error);
+        });
+      },
+      close: () => handle.close(),
+    };
+  } catch (error) {
+    await handle.close();
+    throw error;
   }
 }
 

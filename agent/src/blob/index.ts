@@ -1,4 +1,4 @@
-export { type BlobStore, type BlobWrite, type ReadOptions } from "./blob-store.js";
+export { type BlobStore, type BlobWrite, type OpenBlob, type ReadOptions } from "./blob-store.js";
 export { BlobStoreError, type BlobStoreErrorReason } from "./errors.js";
 export { openDirectoryBlobStore } from "./directory-store.js";
 export {

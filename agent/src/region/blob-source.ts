@@ -5,23 +5,24 @@ import type { ArtifactSource, ReadableArtifact } from "../swarm/index.js";
 export function blobSource(store: BlobStore): ArtifactSource {
   return {
     async open(digest: string): Promise<ReadableArtifact | undefined> {
-      const [found, manifestBytes] = await Promise.all([
-        store.stat(digest),
-        store.readManifest(digest),
-      ]);
-      if (found === undefined || manifestBytes === undefined) return undefined;
-      return {
-        manifestBytes,
-        sizeBytes: found.sizeBytes,
-        read: async (offset, length, into) => {
-          let filled = 0;
-          for await (const part of store.read(digest, offset, length)) {
-            filled += part.copy(into, filled);
-          }
-          if (filled !== length) throw new Error(`${digest} ends before ${offset + length}`);
-        },
-        close: () => Promise.resolve(),
-      };
+      const blob = await store.open(digest);
+      if (blob === undefined) return undefined;
+      try {
+        const manifestBytes = await store.readManifest(digest);
+        if (manifestBytes !== undefined) {
+          return {
+            manifestBytes,
+            sizeBytes: blob.sizeBytes,
+            read: (offset, length, into) => blob.readInto(offset, length, into),
+            close: () => blob.close(),
+          };
+        }
+      } catch (error) {
+        await blob.close();
+        throw error;
+      }
+      await blob.close();
+      return undefined;
     },
   };
 }

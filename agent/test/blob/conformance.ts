@@ -117,6 +117,31 @@ export function conformance(name: string, subject: Subject): void {
     assert.not(error.retryable);
   });
 
+  withStore("opens a blob to read here and there, also after it is deleted", async (store) => {
+    const artifact = sample(3 * MIB, 5, MIB);
+    assert.is(await store.open(artifact.digest), undefined);
+    await putSample(store, artifact);
+    const blob = await store.open(artifact.digest);
+    assert.ok(blob);
+    assert.is(blob.sizeBytes, artifact.bytes.length);
+    await store.delete(artifact.digest);
+    for (const [offset, length] of [
+      [0, 7],
+      [3 * MIB - 1, 10],
+      [artifact.bytes.length - 1, 1],
+    ] as const) {
+      const into = Buffer.alloc(length + 3);
+      await blob.readInto(offset, length, into);
+      const expected = artifact.bytes.subarray(offset, offset + length);
+      assert.ok(into.subarray(0, length).equals(expected));
+      assert.equal([...into.subarray(length)], [0, 0, 0]);
+    }
+    const beyond = blob.readInto(artifact.bytes.length, 1, Buffer.alloc(1));
+    await refuses("corrupt", () => beyond);
+    await blob.close();
+    await blob.close();
+  });
+
   withStore("shows an artifact once it is committed, and not before", async (store, again) => {
     const artifact = sample(3 * MIB, 5, MIB, 1);
     const other = await again();
