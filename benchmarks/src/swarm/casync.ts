@@ -47,13 +47,10 @@ async function chunksOf(
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return undefined;
     throw error;
   }
-  const entries = await readdir(store, { recursive: true, withFileTypes: true });
-  const files = entries.filter((entry) => entry.isFile());
-  return new Map(
-    await Promise.all(
-      files.map(async ({ parentPath, name }): Promise<[string, number]> => {
-        return [name, (await stat(path.join(parentPath, name))).size];
-      }),
-    ),
-  );
+  const chunks = new Map<string, number>();
+  for (const name of await readdir(store, { recursive: true })) {
+    const found = await stat(path.join(store, name));
+    if (found.isFile()) chunks.set(name, found.size);
+  }
+  return chunks;
 }
