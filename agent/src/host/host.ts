@@ -4,7 +4,7 @@ import { HostStatus, hostStatusSubject } from "@slipway/proto";
 import type { Registry } from "prom-client";
 import type { HostConfig } from "../config.js";
 import type { Logger } from "../log.js";
-import { registerStore } from "../metrics/agent-metrics.js";
+import { registerCertificate, registerStore } from "../metrics/agent-metrics.js";
 import { registerSwarm } from "../metrics/swarm-metrics.js";
 import { NatsLink } from "../nats/link.js";
 import { lockDataDirectory } from "../process/data-directory-lock.js";
@@ -63,6 +63,7 @@ export async function startHost(
       return member;
     });
     if (metrics !== undefined) {
+      registerCertificate(metrics, identity);
       registerSwarm(metrics, () => swarm?.stats);
       registerStore(metrics, () => store.list());
     }

@@ -1,4 +1,5 @@
 import { Counter, Gauge, type Registry, collectDefaultMetrics } from "prom-client";
+import { type Identity, certificateExpiry } from "../swarm/identity.js";
 import { AGENT_VERSION } from "../version.js";
 
 /** What hosts call their cells must not fill the scraper's memory. */
@@ -18,6 +19,17 @@ export function registerAgent(
   });
   registry.registerMetric(info);
   info.set({ ...labels, version: AGENT_VERSION }, 1);
+}
+
+/** Until when the swarm lets this agent in. */
+export function registerCertificate(registry: Registry, identity: Identity): void {
+  const expiry = new Gauge({
+    name: "slipway_certificate_expiry_timestamp_seconds",
+    help: "When the agent's membership certificate expires: without it the swarm is closed to it.",
+    registers: [],
+  });
+  registry.registerMetric(expiry);
+  expiry.set(certificateExpiry(identity).getTime() / 1_000);
 }
 
 /** What a host's artifact store takes on disk. */

@@ -10,7 +10,7 @@ import type { Registry } from "prom-client";
 import { openDirectoryBlobStore } from "../blob/index.js";
 import { DEFAULT_CELL, type RegionConfig } from "../config.js";
 import type { Logger } from "../log.js";
-import { registerHosts } from "../metrics/agent-metrics.js";
+import { registerCertificate, registerHosts } from "../metrics/agent-metrics.js";
 import { registerSwarm } from "../metrics/swarm-metrics.js";
 import { NatsLink } from "../nats/link.js";
 import { lockDataDirectory } from "../process/data-directory-lock.js";
@@ -103,6 +103,7 @@ export async function startRegion(
     await held.load();
     const table = new HostTable(region);
     if (metrics !== undefined) {
+      registerCertificate(metrics, identity);
       registerSwarm(metrics, () => swarm.stats);
       registerHosts(metrics, () => ({ ...table.counts(performance.now()), cells: table.cells }));
     }

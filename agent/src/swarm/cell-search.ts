@@ -7,6 +7,10 @@ import type { Address } from "./types.js";
 /** Milliseconds. */
 const FIRST_MS = 50;
 const MOST_MS = { soon: 1_000, later: 5_000, enough: 30_000 };
+/** Of a cell of thousands somebody else says a word every moment. */
+const LARGE_MS = 120_000;
+/** Peers that a bootstrap node names at once, chosen at random from those it knows. */
+const NAMED = 20;
 
 export interface CellSearchOptions {
   dht: DHT;
@@ -27,6 +31,7 @@ export class CellSearch {
   /** Bootstrap nodes that have not answered yet. */
   readonly #asking = new Set<string>();
   #wait = FIRST_MS;
+  #large = false;
   #waking = new AbortController();
   #stopped = false;
 
@@ -56,7 +61,8 @@ export class CellSearch {
     while (!this.#stopped) {
       for (const node of this.#options.dht.bootstrapNodes) void this.#ask(node);
       const mood = this.#options.mood();
-      this.#wait = mood === "enough" ? MOST_MS.enough : Math.min(this.#wait * 2, MOST_MS[mood]);
+      const idle = this.#large ? LARGE_MS : MOST_MS.enough;
+      this.#wait = mood === "enough" ? idle : Math.min(this.#wait * 2, MOST_MS[mood]);
       this.#waking = new AbortController();
       const { signal } = this.#waking;
       const jittered = this.#wait * (0.75 + Math.random() / 2);
@@ -77,7 +83,11 @@ export class CellSearch {
       const query = announce
         ? dht.announce(topic, keyPair, [listen], only(node))
         : dht.lookup(topic, only(node));
-      for await (const { peers } of query) if (!this.#stopped) peers.forEach(onFound);
+      for await (const { peers } of query) {
+        if (this.#stopped) return;
+        this.#large = peers.length >= NAMED;
+        peers.forEach(onFound);
+      }
     } catch (error) {
       if (!this.#stopped) log.debug({ err: error, node }, "bootstrap node does not answer");
     } finally {

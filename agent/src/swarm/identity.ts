@@ -115,6 +115,18 @@ export async function readIdentity(path: string): Promise<Identity> {
   };
 }
 
+/** When the identity's certificate expires. Throws IdentityError if it is none. */
+export function certificateExpiry({ certificate }: Pick<Identity, "certificate">): Date {
+  try {
+    const { payload } = MembershipCertificate.decode(certificate);
+    const { expireTime } = Membership.decode(payload);
+    if (expireTime !== undefined) return expireTime;
+  } catch (error) {
+    throw new IdentityError("the identity's certificate is none", { cause: error });
+  }
+  throw new IdentityError("the identity's certificate has no end");
+}
+
 /** An Ed25519 private key from a PKCS#8 PEM file. Throws IdentityError. */
 export async function readPrivateKey(path: string): Promise<KeyObject> {
   const pem = await readFile(path);

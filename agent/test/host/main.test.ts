@@ -121,6 +121,8 @@ test("agents start with nothing to talk to, hold their data directory, and stop"
   });
   assert.match(said, 'slipway_agent_info{role="host",id="h1",region="eu",version=');
   assert.match(said, "slipway_store_bytes 0\n");
+  const expiry = /^slipway_certificate_expiry_timestamp_seconds (\S+)$/m.exec(said)?.[1];
+  assert.ok(Number(expiry) > Date.now() / 1_000 + 86_400);
   assert.match(said, "\nprocess_cpu_seconds_total ");
   assert.match(await scrape(regionMetrics), 'slipway_swarm_neighbours{kind="home"} 1\n');
   const taken = start("host", ...hostFlags);

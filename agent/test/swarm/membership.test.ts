@@ -10,6 +10,8 @@ import {
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import {
+  IdentityError,
+  certificateExpiry,
   createIdentity,
   readIdentity,
   readPrivateKey,
@@ -111,6 +113,20 @@ test("an identity is written for its owner only, never over another, and read ag
     await fails(readPublicKey(pem), "no key");
   } finally {
     await remove();
+  }
+});
+
+test("an identity says when its certificate expires", () => {
+  assert.equal(certificateExpiry(identity), expireTime);
+  const endless = signed({ expireTime: undefined });
+  for (const wrong of [
+    Buffer.from("x"),
+    Buffer.from(MembershipCertificate.encode(endless).finish()),
+  ]) {
+    assert.throws(
+      () => certificateExpiry({ certificate: wrong }),
+      (error: unknown) => error instanceof IdentityError,
+    );
   }
 });
 

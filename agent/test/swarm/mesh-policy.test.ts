@@ -154,9 +154,9 @@ function reachable(model: Model): number {
   return seen.size;
 }
 
-test("150 peers that start one after the other become a regular mesh, in which nobody is left out", () => {
+test("100 peers that start one after the other become a regular mesh, in which nobody is left out", () => {
   const model = new Model();
-  for (let count = 0; count < 150; count++) {
+  for (let count = 0; count < 100; count++) {
     model.add("a");
     if (count % 10 === 0) model.run(1);
   }
@@ -165,8 +165,8 @@ test("150 peers that start one after the other become a regular mesh, in which n
   assert.ok(Math.min(...degrees) >= 8, `least ${Math.min(...degrees)}`);
   assert.ok(Math.max(...degrees) <= 12, `most ${Math.max(...degrees)}`);
   const within = degrees.filter((degree) => degree <= 10).length;
-  assert.ok(within >= 135, `${within} of 150 with 8 to 10`);
-  assert.is(reachable(model), 150, "one mesh");
+  assert.ok(within >= 90, `${within} of 100 with 8 to 10`);
+  assert.is(reachable(model), 100, "one mesh");
 });
 
 test("late-comers find places within seconds, and whoever lost neighbours finds others", () => {
@@ -185,11 +185,11 @@ test("late-comers find places within seconds, and whoever lost neighbours finds 
 
 test("a standing mesh is left alone", () => {
   const model = new Model();
-  for (let count = 0; count < 60; count++) model.add("a");
-  model.run(120);
+  for (let count = 0; count < 40; count++) model.add("a");
+  model.run(60);
   const before = [...model.nodes.values()].map(({ links }) => [...links].toSorted());
   const refused = model.refused;
-  model.run(120);
+  model.run(60);
   assert.equal(
     [...model.nodes.values()].map(({ links }) => [...links].toSorted()),
     before,
