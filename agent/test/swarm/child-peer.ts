@@ -63,11 +63,12 @@ export class ChildPeer {
     };
     const configFile = path.join(dir, "config.json");
     await writeFile(configFile, JSON.stringify(config));
-    return new ChildPeer(
-      spawn(process.execPath, ["--import", "tsx", program, configFile], {
-        stdio: ["pipe", "pipe", "inherit"],
-      }),
-    );
+    const child = spawn(process.execPath, ["--import", "tsx", program, configFile], {
+      stdio: ["pipe", "pipe", "inherit"],
+    });
+    // Else a test that fails, and this process with it, never ends.
+    region.onClose(() => void child.kill("SIGKILL"));
+    return new ChildPeer(child);
   }
 
   kill(signal: "SIGKILL" | "SIGSTOP" | "SIGCONT"): void {

@@ -80,6 +80,11 @@ export class Region {
     return { id, identity, swarm, store, dir, listen };
   }
 
+  /** Before the members that joined so far are closed. */
+  onClose(cleanUp: () => void): void {
+    this.#cleanUp.push(async () => cleanUp());
+  }
+
   async close(): Promise<void> {
     for (const cleanUp of this.#cleanUp.toReversed()) await cleanUp();
   }
