@@ -2,6 +2,8 @@ import type { Address } from "./types.js";
 
 /** Known at once; of more than that, those not heard of for longest are forgotten. */
 const MAX = 512;
+/** Of these, from one neighbour. */
+const MAX_TOLD = 48;
 /** Milliseconds. A dial that has led to nothing by then has failed. */
 const DIAL_MS = 3_000;
 const RETRY_MS = 1_000;
@@ -25,12 +27,16 @@ export interface Candidate {
 }
 
 interface Known extends Candidate {
+  /** The neighbour that named it; undefined if it was found on the DHT. */
+  teller: string | undefined;
   failures: number;
   refusals: number;
   /** A dial may still succeed until then. */
   pendingUntil: number;
   retryAt: number;
 }
+
+const UNTRIED = { failures: 0, refusals: 0, pendingUntil: 0, retryAt: 0 };
 
 type Match = (candidate: Candidate) => boolean;
 
@@ -43,23 +49,21 @@ export class Candidates {
     this.#random = random;
   }
 
-  /** `alive`: who says so is connected with it. */
-  found(candidate: Candidate, alive: boolean): void {
+  /**
+   * `teller`: the neighbour that named it, as one that it is connected with. What the DHT says is
+   * signed by the candidate itself, and nobody else's word changes it.
+   */
+  found(candidate: Candidate, teller?: string): void {
     const known = this.#known.get(candidate.id);
     this.#known.delete(candidate.id);
-    if (this.#known.size >= MAX) {
-      const [longestUnheard] = this.#known.keys();
-      if (longestUnheard !== undefined) this.#known.delete(longestUnheard);
-    }
-    const { failures, refusals, pendingUntil, retryAt } = known ?? {
-      failures: 0,
-      refusals: 0,
-      pendingUntil: 0,
-      retryAt: 0,
-    };
-    const again = alive && failures > 0 && refusals === 0;
+    if (known === undefined) this.#makeRoom(teller);
+    const { failures, refusals, pendingUntil, retryAt } = known ?? UNTRIED;
+    const again = teller !== undefined && failures > 0 && refusals === 0;
+    const signed = known !== undefined && known.teller === undefined;
+    const heldTo = known !== undefined && teller !== undefined && (signed || failures === 0);
     this.#known.set(candidate.id, {
-      ...candidate,
+      ...(heldTo ? known : candidate),
+      teller: signed ? undefined : teller,
       failures: again ? 0 : failures,
       refusals,
       pendingUntil,
@@ -129,5 +133,14 @@ export class Candidates {
     if (known === undefined) return;
     known.refusals = 0;
     known.retryAt = Math.max(known.retryAt, now + RETRY_MS);
+  }
+
+  /** Nobody can make this peer forget all others. */
+  #makeRoom(teller: string | undefined): void {
+    const told = [...this.#known.values()].filter((one) => one.teller === teller);
+    const [oldest] = this.#known.keys();
+    if (teller !== undefined && told.length >= MAX_TOLD && told[0] !== undefined) {
+      this.#known.delete(told[0].id);
+    } else if (this.#known.size >= MAX && oldest !== undefined) this.#known.delete(oldest);
   }
 }

@@ -13,7 +13,8 @@ const REPROBE_MS = 15_000;
 /** A peer that does not answer within this time is gone. */
 const PING_MS = 2_500;
 const PING_PAUSE_MS = 100;
-const DIALS_AT_ONCE = 32;
+/** More than are ever wanted: one of a dead address lasts 4 s, and must not hold up the others. */
+const DIALS_AT_ONCE = 128;
 /** Peers are dialled by name; which topic they were found on makes no difference. */
 const NO_TOPIC = Buffer.alloc(32);
 const CLOSE_MS = 1_000;

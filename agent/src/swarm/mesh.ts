@@ -50,9 +50,9 @@ export class Mesh {
     return this.#count({ kind: "cell", cell: this.#options.cell });
   }
 
-  /** `alive`: a neighbour is connected with it. */
-  found(candidate: Candidate, alive: boolean): void {
-    this.#candidates.found(candidate, alive);
+  /** `teller`: the neighbour that named it; undefined if it was found on the DHT. */
+  found(candidate: Candidate, teller?: string): void {
+    this.#candidates.found(candidate, teller);
   }
 
   /** Whether there is room for this peer, perhaps in place of another. */

@@ -174,7 +174,8 @@ function weightOf(message: Control): number {
       // A chunk to read and hash.
       return 32;
     case "peerList":
-      return 32;
+      // Peers to dial; an honest one has as much to say every other second.
+      return 512;
     default:
       return 1;
   }

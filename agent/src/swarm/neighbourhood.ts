@@ -84,7 +84,7 @@ export class Neighbourhood {
       mood: (wanted) => this.#mesh.mood(wanted, Date.now()),
       onFound: (candidate) => {
         if (candidate.publicKey.equals(identity.publicKey)) return;
-        this.#mesh.found(candidate, false);
+        this.#mesh.found(candidate);
         this.#dial();
       },
       onConnection: (stream) => this.#onConnection(stream),
@@ -179,7 +179,7 @@ export class Neighbourhood {
     const instead = this.#peers.get(admission.instead ?? "");
     if (instead !== undefined) this.#dismiss(instead);
     this.#peers.set(peer.id, peer);
-    this.#mesh.found(named(peer), true);
+    this.#mesh.found(named(peer), peer.id);
     this.#mesh.linked(link, now);
     this.#count();
     this.#options.onPeer(peer);
@@ -273,7 +273,7 @@ export class Neighbourhood {
     this.#mesh.told(from.id, list.neighbours);
     for (const candidate of readPeerList(list)) {
       if (candidate.publicKey.equals(this.#options.identity.publicKey)) continue;
-      this.#mesh.found(candidate, true);
+      this.#mesh.found(candidate, from.id);
     }
     if (list.leaving) from.neighbour.close(new NoPlaceError("it has no place for this one"));
     else this.#dial();

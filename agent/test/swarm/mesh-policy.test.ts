@@ -81,7 +81,7 @@ class Model {
     const all = [...this.nodes.values()];
     for (let count = 0; count < 20; count++) {
       const other = all[Math.floor(this.#random() * all.length)];
-      if (other !== undefined && other !== node) node.mesh.found(candidate(other), false);
+      if (other !== undefined && other !== node) node.mesh.found(candidate(other));
     }
   }
 
@@ -139,6 +139,14 @@ const linkOf = ({ id, cell, seeder, mesh }: Node): Link => ({
 
 const host = (id: string): Pick<Link, "id" | "cell" | "seeder"> => ({
   id,
+  cell: "a",
+  seeder: false,
+});
+
+const named = (id: string, port: number): Candidate => ({
+  id,
+  publicKey: Buffer.from(id),
+  address: { host: "127.0.0.1", port },
   cell: "a",
   seeder: false,
 });
@@ -237,7 +245,7 @@ test("moods: soon while more may be there, later when no more are known, enough"
   });
   assert.is(mesh.mood("a", 0), "later");
   for (const id of ["1", "2"]) {
-    mesh.found({ ...host(id), publicKey: Buffer.from(id), address: ADDRESS }, false);
+    mesh.found({ ...host(id), publicKey: Buffer.from(id), address: ADDRESS });
     assert.is(mesh.mood("a", 0), "soon");
     assert.equal(
       mesh.dials(0).map((one) => one.id),
@@ -255,7 +263,7 @@ test("moods: soon while more may be there, later when no more are known, enough"
 test("whoever has no place is asked again less and less often; the list is bounded", () => {
   const candidates = new Candidates(() => 0.5);
   const one = { id: "1", publicKey: Buffer.from("1"), address: ADDRESS, cell: "a", seeder: false };
-  candidates.found(one, false);
+  candidates.found(one);
   const asked: number[] = [];
   for (let now = 0; now < 200_000; now += 1_000) {
     if (candidates.choose(1, anyOf, now).length === 0) continue;
@@ -263,8 +271,27 @@ test("whoever has no place is asked again less and less often; the list is bound
     candidates.refused("1", false, now);
   }
   assert.equal(asked, [0, 5_000, 15_000, 35_000, 75_000, 135_000, 195_000]);
-  for (let count = 0; count < 5_000; count++) candidates.found({ ...one, id: `${count}` }, false);
+  for (let count = 0; count < 5_000; count++) candidates.found({ ...one, id: `${count}` });
   assert.is(candidates.choose(5_000, anyOf, 500_000).length, 512);
+});
+
+test("a neighbour that names peers that are none takes nobody's place for long", () => {
+  const candidates = new Candidates(() => 0.5);
+  for (let count = 0; count < 100; count++) candidates.found(named(`found-${count}`, 7));
+  candidates.found(named("told", 7), "honest");
+  for (let count = 0; count < 5_000; count++) candidates.found(named(`${count}`, 9), "hostile");
+  for (const id of ["found-3", "told"]) candidates.found(named(id, 9), "hostile");
+  const known = candidates.choose(1_000, anyOf, 0);
+  assert.is(known.length, 100 + 1 + 48);
+  assert.is(known.filter(({ address }) => address.port === 7).length, 101, "where they were found");
+  // Where it was said to be it is not: another's word is as good.
+  candidates.found(named("told", 8), "honest");
+  const told = candidates.choose(1_000, ({ id }) => id === "told", 60_000);
+  assert.is(told[0]?.address.port, 8);
+  // Its own word is better.
+  candidates.found(named("told", 6));
+  candidates.found(named("told", 9), "hostile");
+  assert.is(candidates.choose(1, ({ id }) => id === "told", 120_000)[0]?.address.port, 6);
 });
 
 test.run();
