@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { type FileHandle, open } from "node:fs/promises";
-import { CUT_SIZES, Cutter } from "./cutter.js";
+import { type FileHandle, open, stat } from "node:fs/promises";
+import { cutSizesFor, Cutter } from "./cutter.js";
 import { ManifestError, encodeManifest } from "./manifest.js";
 
 /** Read at once; the event loop waits for the hashing of so much, about 2 ms. */
@@ -20,7 +20,9 @@ export interface ChunkFileOptions {
 export async function chunkFile(path: string, options: ChunkFileOptions = {}): Promise<Buffer> {
   const { signal, chunkBytes } = options;
   const cutter = new Cutter(
-    chunkBytes === undefined ? CUT_SIZES : { min: chunkBytes, normal: chunkBytes, max: chunkBytes },
+    chunkBytes === undefined
+      ? cutSizesFor((await stat(path)).size)
+      : { min: chunkBytes, normal: chunkBytes, max: chunkBytes },
   );
   const content = createHash("sha256");
   const chunkSizes: number[] = [];
