@@ -37,7 +37,7 @@ for (const [what, signal] of [
   ["freeze for ten seconds", "SIGSTOP"],
 ] as const) {
   test(`a third of the hosts ${what} halfway`, async ({ region, cleanUp }) => {
-    const seeder = await region.join("region", { tamper: () => delay(40) });
+    const seeder = await region.join("region", { tamper: () => delay(25) });
     const { digest, content } = await seed(seeder, CHUNKS, CHUNK_BYTES);
     const doomed = await Promise.all(
       Array.from({ length: 3 }, async (_, index) => {

@@ -47,7 +47,7 @@ export type PeerOrder = "go" | "usage" | "missing";
 
 const config = JSON.parse(process.argv[2] ?? "") as PeerConfig;
 const identity = await readIdentity(config.identityFile);
-const store = watching(await openArtifactStore(config.dir));
+const store = watching(await openArtifactStore(config.dir), config.digest);
 const seeds = config.seeds.length > 0;
 const swarm = await join({
   identity,

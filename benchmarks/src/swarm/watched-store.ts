@@ -2,8 +2,11 @@ import type { ArtifactStore } from "@slipway/agent/swarm";
 
 type ArtifactWrite = Awaited<ReturnType<ArtifactStore["begin"]>>;
 
-/** A store, and the chunks that are not in it of the artifact that was begun last. */
-export function watching(inner: ArtifactStore): {
+/** A store, and the chunks of one artifact that are not in it; undefined before that is begun. */
+export function watching(
+  inner: ArtifactStore,
+  digest: string,
+): {
   store: ArtifactStore;
   missing: () => number[] | undefined;
 } {
@@ -12,8 +15,9 @@ export function watching(inner: ArtifactStore): {
     get(target, name: keyof ArtifactStore) {
       if (name !== "begin") return target[name].bind(target);
       return async (manifestBytes: Uint8Array) => {
-        write = await target.begin(manifestBytes);
-        return write;
+        const begun = await target.begin(manifestBytes);
+        if (begun.digest === digest) write = begun;
+        return begun;
       };
     },
   });
