@@ -17,6 +17,7 @@ const DAY_MS = 86_400_000;
 interface Common {
   id: string;
   region?: string;
+  cell?: string;
   logLevel: LogLevel;
   metricsListen?: Address | undefined;
 }
@@ -24,7 +25,7 @@ interface Common {
 /** Runs an agent until a signal: the first stops it gracefully, the second at once. */
 async function run(
   role: string,
-  { id, region = "", logLevel, metricsListen }: Common,
+  { id, region = "", cell = "", logLevel, metricsListen }: Common,
   start: (log: Logger, metrics: Registry | undefined) => Promise<RunningAgent>,
 ): Promise<void> {
   const log = createLogger(logLevel);
@@ -41,7 +42,7 @@ async function run(
   });
   try {
     const metrics = metricsListen && (await MetricsServer.start({ listen: metricsListen, log }));
-    if (metrics !== undefined) registerAgent(metrics.registry, { role, id, region });
+    if (metrics !== undefined) registerAgent(metrics.registry, { role, id, region, cell });
     const agent = await start(log, metrics?.registry);
     metrics?.ready();
     await stopping;

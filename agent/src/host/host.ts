@@ -34,6 +34,8 @@ export async function startHost(
     readPublicKey(config.membershipPublicKeyFile),
     Promise.all(config.goalPublicKeyFiles.map((file) => readFile(file))),
   ]);
+  const { cell } = config;
+  const neighbourCells = config.neighbourCells.filter((other) => other !== cell);
   const keys = readGoalKeys(pems);
   checkIdentity(identity, config);
   await mkdir(config.dataDir, { recursive: true, mode: 0o755 });
@@ -48,8 +50,8 @@ export async function startHost(
     const joined = join({
       identity,
       membershipPublicKey,
-      cell: config.cell,
-      neighbourCells: config.neighbourCells.filter((cell) => cell !== config.cell),
+      cell,
+      neighbourCells,
       listen: config.listen,
       bootstrap: config.bootstrap,
       maxUploadBytesPerSecond: config.maxUploadBytesPerSecond,
@@ -78,7 +80,7 @@ export async function startHost(
         const status = HostStatus.fromPartial({
           hostId: config.id,
           region: config.region,
-          cell: config.cell,
+          cell,
           labels,
           agentVersion: AGENT_VERSION,
           time: new Date(),
@@ -130,7 +132,7 @@ export async function startHost(
     link.start();
     await member;
     log.info(
-      { host: config.id, region: config.region, version: AGENT_VERSION },
+      { host: config.id, region: config.region, cell, neighbourCells, version: AGENT_VERSION },
       "host agent started",
     );
     return { stop };

@@ -8,13 +8,13 @@ const CELLS_MAX = 256;
 /** Which agent this is, and what its process takes. */
 export function registerAgent(
   registry: Registry,
-  labels: { role: string; id: string; region: string },
+  labels: { role: string; id: string; region: string; cell: string },
 ): void {
   collectDefaultMetrics({ register: registry });
   const info = new Gauge({
     name: "slipway_agent_info",
     help: "Always 1; the labels say which agent this is.",
-    labelNames: ["role", "id", "region", "version"],
+    labelNames: ["role", "id", "region", "cell", "version"],
     registers: [],
   });
   registry.registerMetric(info);

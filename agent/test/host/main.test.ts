@@ -119,7 +119,7 @@ test("agents start with nothing to talk to, hold their data directory, and stop"
     said = await scrape(hostMetrics);
     return said.includes('slipway_swarm_neighbours{kind="seeder"} 1\n');
   });
-  assert.match(said, 'slipway_agent_info{role="host",id="h1",region="eu",version=');
+  assert.match(said, 'slipway_agent_info{role="host",id="h1",region="eu",cell="default",version=');
   assert.match(said, "slipway_store_bytes 0\n");
   const expiry = /^slipway_certificate_expiry_timestamp_seconds (\S+)$/m.exec(said)?.[1];
   assert.ok(Number(expiry) > Date.now() / 1_000 + 86_400);
