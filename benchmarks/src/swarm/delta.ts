@@ -15,8 +15,8 @@ const SIZE_BYTES = 256 * 1024 * 1024;
 /** Of the bytes of a build, in so many places, is changed in the next. */
 const CHANGED_SHARE = 0.03;
 const PLACES = 8;
-/** What casync is told to cut like. */
-const OUR_SIZES: ChunkSize = `${512 * 1024}:${1024 * 1024}:${2048 * 1024}`;
+/** As we cut a build of this size. */
+const OUR_SIZES: ChunkSize = `${256 * 1024}:${512 * 1024}:${1024 * 1024}`;
 
 /**
  * A build, then the next with 3 % of its bytes changed in 8 places: 4 replaced, 2 inserted, 2 deleted.
