@@ -194,7 +194,12 @@ export class Asking {
     if (held === undefined) return undefined;
     if (wanted.size === 0) return this.#hedge(peer, download, round.now);
     const { random } = this.#options;
-    if (better === undefined) return pickChunk({ wanted, held, holders, random });
+    if (better === undefined) {
+      if (download.exhausted.has(peer.id)) return undefined;
+      const chunk = pickChunk({ wanted, held, holders, random });
+      if (chunk === undefined) download.exhausted.add(peer.id);
+      return chunk;
+    }
     const mayAsk = (chunk: number): boolean =>
       !better.some((giver) => download.hasChunk(giver.peer.id, chunk));
     return pickChunk({ wanted, held, holders, random, mayAsk });

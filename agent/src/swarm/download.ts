@@ -34,6 +34,8 @@ export class Download {
   readonly arrived = new Set<number>();
   readonly holders: Uint16Array;
   readonly holdings = new Map<string, Holding>();
+  /** Neighbours that have nothing that is wanted: not looked at again until that may have changed. */
+  readonly exhausted = new Set<string>();
   /** Seeders that have nothing new to give, by when they said so. */
   readonly nothingNew = new Map<string, number>();
 
@@ -68,6 +70,7 @@ export class Download {
     if (this.wanted.has(chunk)) return;
     this.arrived.delete(chunk);
     this.wanted.add(chunk);
+    this.exhausted.clear();
   }
 
   ask(peer: string, chunk: number): void {
@@ -96,6 +99,7 @@ export class Download {
     if (holding !== undefined && holding !== "all" && holding.size !== this.sizes.chunkCount) {
       throw new RangeError(`a bitfield of ${holding.size} for ${this.sizes.chunkCount} chunks`);
     }
+    this.exhausted.delete(peer);
     const before = this.holdings.get(peer);
     if (before !== undefined) this.#count(before, -1);
     if (holding === undefined) this.holdings.delete(peer);
@@ -109,6 +113,7 @@ export class Download {
   addHolding(peer: string, chunk: number): void {
     const holding = this.holdings.get(peer);
     if (holding === undefined || holding === "all" || !holding.set(chunk)) return;
+    this.exhausted.delete(peer);
     this.holders[chunk] = (this.holders[chunk] ?? 0) + 1;
   }
 

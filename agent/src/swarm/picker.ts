@@ -14,7 +14,7 @@ export interface PickContext {
 }
 
 /** So many chunks are compared for one choice: its cost is bounded. */
-const CANDIDATES = 256;
+const CANDIDATES = 128;
 
 /**
  * Which chunk to ask a neighbour for: the one that fewest neighbours have, ties at random. Undefined
