@@ -11,6 +11,12 @@ export interface Ask {
   request: Request;
 }
 
+/** A neighbour need not send a chunk any more. */
+export interface Withdraw {
+  peer: string;
+  requestId: number;
+}
+
 /** A neighbour, as the scheduler sees it. */
 export interface SchedulerPeer {
   id: string;

@@ -1,6 +1,7 @@
 import { digestToBytes } from "../store/manifest.js";
 import type { Peer } from "./peer.js";
-import type { Scheduler, Withdraw } from "./scheduler.js";
+import type { Withdraw } from "./asking.js";
+import type { Scheduler } from "./scheduler.js";
 
 const TICK_MS = 100;
 

@@ -57,6 +57,8 @@ export interface Request {
 /** A request whose chunk is known. */
 export type BoundRequest = Request & { chunk: number };
 
+export const isBound = (request: Request): request is BoundRequest => request.chunk !== "any";
+
 /**
  * What one neighbour owes us, how fast it is, and how much may be asked of it. Neither sends nor
  * receives; takes the clock's time.
@@ -168,6 +170,7 @@ export class PeerRequests {
     this.outstandingBytes += size - request.size;
     this.numberedBytes += size;
     request.deadline = now + LIMITS.deadlineMs;
+    this.#progressAt = now;
     request.chunk = chunk;
     request.size = size;
   }

@@ -1,17 +1,11 @@
 import { ChunkRefusal_Reason as Reason } from "@slipway/proto";
 import { Bitfield } from "../store/bitfield.js";
-import { type Ask, Asking, type SchedulerPeer } from "./asking.js";
+import { type Ask, Asking, type SchedulerPeer, type Withdraw } from "./asking.js";
 import { type ChunkSizes, Download, type DownloadOptions, type Holding } from "./download.js";
 import type { Priority } from "./priority.js";
 import { RateMeter } from "./rate.js";
-import { type BoundRequest, LIMITS, PeerRequests, type Request } from "./requests.js";
+import { type BoundRequest, isBound, LIMITS, PeerRequests, type Request } from "./requests.js";
 import { TokenBucket } from "./token-bucket.js";
-
-/** Tell a neighbour not to send a chunk any more. */
-export interface Withdraw {
-  peer: string;
-  requestId: number;
-}
 
 export interface SchedulerOptions {
   random?: () => number;
@@ -166,21 +160,15 @@ export class Scheduler {
     if (typeof request !== "object") return request;
     const download = this.#downloads.get(request.artifact);
     if (download === undefined || chunk >= download.sizes.chunkCount) return undefined;
+    if (request.chunk !== "any" && request.chunk !== chunk) return undefined;
     request.begun = true;
-    if (request.chunk !== "any") {
-      if (request.chunk !== chunk) return undefined;
-      this.#callOff(id, download, chunk);
-      return request.size;
-    }
     const size = download.sizes.sizeOf(chunk);
     if (!download.lacks(chunk)) {
       this.#giveUp(id, request);
       this.counters.duplicateBytes += size;
       return "old";
     }
-    this.#bucket.take(size - request.size);
-    this.#peers.get(id)?.requests.bind(request, chunk, size, now);
-    download.ask(id, chunk);
+    if (request.chunk === "any") this.#bind(id, request, download, chunk, now);
     this.#callOff(id, download, chunk);
     return size;
   }
@@ -268,6 +256,19 @@ export class Scheduler {
     this.#bucket.take(-request.size);
   }
 
+  #bind(id: string, request: Request, download: Download, chunk: number, now: number): void {
+    const size = download.sizes.sizeOf(chunk);
+    const requests = this.#peers.get(id)?.requests;
+    const twice = requests?.find(download.digest, chunk);
+    if (twice !== undefined) {
+      this.#giveUp(id, twice);
+      this.#withdrawn.push({ peer: id, requestId: twice.id });
+    }
+    this.#bucket.take(size - request.size);
+    requests?.bind(request, chunk, size, now);
+    download.ask(id, chunk);
+  }
+
   /** One begins to send a chunk: others that have not need not. */
   #callOff(sender: string, download: Download, chunk: number): void {
     for (const peer of download.asked.get(chunk) ?? []) {
@@ -292,8 +293,4 @@ export class Scheduler {
     download.asked.delete(chunk);
     return withdraw;
   }
-}
-
-function isBound(request: Request): request is BoundRequest {
-  return request.chunk !== "any";
 }

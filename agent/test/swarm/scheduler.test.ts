@@ -153,6 +153,53 @@ test("refusals: busy is asked again later, not held is not asked again", () => {
   assert.is(scheduler.next(60_001).length, 1);
 });
 
+test("who had nothing that was wanted is asked when it has", () => {
+  const scheduler = setUp(3, { a: [0] });
+  const [ask, ...more] = scheduler.next(0);
+  assert.ok(ask !== undefined && more.length === 0);
+  assert.equal(scheduler.next(1), []);
+  scheduler.addHave("a", D, [1]);
+  assert.equal(chunksOf(scheduler.next(2)), [1]);
+  assert.equal(scheduler.next(3), []);
+  scheduler.refused("a", ask.request.id, Reason.BUSY, 4);
+  assert.equal(chunksOf(scheduler.next(4 + LIMITS.busyMs)), [0]);
+});
+
+test("a busy neighbour's chunk is asked of another at once", () => {
+  const scheduler = setUp(1, { a: "all", b: "all" });
+  const [ask] = scheduler.next(0);
+  assert.ok(ask);
+  scheduler.refused(ask.peer, ask.request.id, Reason.BUSY, 1);
+  const [again] = scheduler.next(1);
+  assert.ok(again && again.peer !== ask.peer);
+});
+
+test("a request for any chunk may wait for its turn", () => {
+  const scheduler = new Scheduler({ anyOfSeeders: true });
+  scheduler.addDownload(D, sized(4), new Bitfield(4));
+  scheduler.addPeer("seeder", true);
+  scheduler.setHolding("seeder", D, "all");
+  const [ask] = scheduler.next(0);
+  assert.ok(ask);
+  assert.equal(scheduler.expire(LIMITS.anyDeadlineMs - 1), []);
+  assert.is(scheduler.begins("seeder", ask.request.id, 3, 50_000), MiB);
+  assert.equal(scheduler.expire(50_000 + LIMITS.stallMs - 1), []);
+  assert.ok(scheduler.expire(50_000 + LIMITS.deadlineMs).length > 0, "but not in the middle");
+});
+
+test("who is much slower than others gives only what nobody else has", () => {
+  const scheduler = setUp(40, { slow: "all", fast: "all", faster: "all" });
+  for (let now = 0, sent = 0; sent < 12; now += 50) {
+    for (const ask of scheduler.next(now)) {
+      deliver(scheduler, ask, ask.peer === "slow" ? now + 2_000 : now + 10);
+      sent++;
+    }
+  }
+  const asks = scheduler.next(5_000);
+  assert.ok(asks.length > 0);
+  assert.equal(chunksOf(asks, "slow"), []);
+});
+
 test("who leaves owes nothing more", () => {
   const scheduler = setUp(2, { a: "all" });
   assert.is(scheduler.next(0).length, 2);
