@@ -59,6 +59,7 @@ export class Exchange {
       log,
       onDamaged,
       send: (id, message) => this.#peers.get(id)?.neighbour.send(message),
+      holding: (id, artifact) => this.#scheduler.holding(id, artifact),
     });
     this.#manifests = new ManifestFetcher((peer, error) => options.ban(peer, error.message));
     this.#dispatch = new Dispatch({

@@ -123,6 +123,11 @@ export class Scheduler {
     return this.#downloads.get(digest)?.done ?? false;
   }
 
+  /** What a neighbour is known to have of an artifact that is being fetched. */
+  holding(id: string, digest: string): Holding | undefined {
+    return this.#downloads.get(digest)?.holdings.get(id);
+  }
+
   /** RangeError if the holding does not fit the artifact. */
   setHolding(id: string, digest: string, holding: Holding): void {
     if (this.#peers.has(id)) this.#downloads.get(digest)?.setHolding(id, holding);

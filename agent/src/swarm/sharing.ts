@@ -2,6 +2,7 @@ import type { Logger } from "pino";
 import type { Bitfield } from "../store/bitfield.js";
 import { digestToBytes } from "../store/manifest.js";
 import { Announcer } from "./announcer.js";
+import type { Holding } from "./download.js";
 import type { Control } from "./frames.js";
 import type { Giver } from "./giver.js";
 import type { Library } from "./library.js";
@@ -12,6 +13,8 @@ export interface SharingOptions {
   library: Library;
   log: Logger;
   send: (peer: string, message: Control) => void;
+  /** What a neighbour said that it has of an artifact. */
+  holding: (peer: string, digest: string) => Holding | undefined;
   /** Of a seeder. */
   giver: Giver | undefined;
   /** A copy on this disk turned out wrong, and is not shared any more. */
@@ -31,11 +34,14 @@ export class Sharing {
 
   constructor(options: SharingOptions) {
     this.#options = options;
-    const { library, send, giver } = options;
+    const { library, send, holding, giver } = options;
     this.#seeding = giver === undefined ? undefined : new Seeding(giver, send);
-    this.#announcer = new Announcer(library, send, (peer, digest, chunks) =>
-      this.#seeding?.ask(peer, digest, chunks),
-    );
+    this.#announcer = new Announcer({
+      library,
+      send,
+      holding,
+      onWhole: (peer, digest, chunks) => this.#seeding?.ask(peer, digest, chunks),
+    });
   }
 
   /** What is here of an artifact changed at once; a copy found damaged may have been replaced. */

@@ -21,7 +21,8 @@ const READ_MS = 0.5;
 const STORE_MS = 2;
 const TICK_MS = 100;
 /** As the agent's announcer does. */
-const HAVE_BATCH_MS = 20;
+const HAVE_BATCH_MS = 80;
+const HAVE_BATCH_CHUNKS = 8;
 /** The other end of a connection is told so soon that a process is gone. */
 const GONE_MS = 50;
 
@@ -178,6 +179,7 @@ export class Host {
     this.#have.set(request.chunk);
     if (this.#news.length === 0) this.#options.clock.in(HAVE_BATCH_MS, () => this.#announce());
     this.#news.push(request.chunk);
+    if (this.#news.length >= HAVE_BATCH_CHUNKS) this.#announce();
     this.#schedule();
     if (!this.scheduler.isDone(ARTIFACT) || this.doneAt !== undefined) return;
     this.doneAt = this.#options.clock.now;
@@ -191,7 +193,7 @@ export class Host {
   #announce(): void {
     const news = this.#news;
     this.#news = [];
-    if (!this.alive) return;
+    if (!this.alive || news.length === 0) return;
     for (const other of this.#neighbours.values()) {
       if (other.doneAt !== undefined) continue;
       this.#tell(other, () => {
