@@ -10,24 +10,24 @@ export interface CutSizes {
   max: number;
 }
 
-const CHUNKS = 512;
-const AVERAGE_MIN_BYTES = 128 * 1024;
-const AVERAGE_MAX_BYTES = 1024 * 1024;
+const KIB = 1024;
+const MIB = 1024 * KIB;
 
 /**
- * Where to cut an artifact of so many bytes: into about 512 chunks, of 128 KiB to 1 MiB on average.
- * An edit costs its own bytes and about one chunk, and a host passes on what it has whole, so chunks
- * should be small; each costs 34 bytes of manifest, a request and a hash of its own, so they should
- * be large. A model of a rack says what 24 hosts need for 64 MiB at 50 Mbit/s, over what their links
- * alone need: 1.40 with chunks of 1 MiB, 1.26 with 512 KiB, 1.20 with 256 KiB, 1.12 with 128 KiB.
- * An artifact of 10 GiB has a manifest of 0.4 MB. The average is a power of two, as cuts depend on
- * it: a build that grows past one shares few chunks with the one before, and is small still.
+ * Where to cut an artifact of so many bytes. An edit costs its own bytes and about one chunk, and a
+ * host passes on what it has whole, so chunks should be small; each costs 34 bytes of manifest, a
+ * request and a hash of its own, so they should be large. A model of a rack says how long 24 hosts
+ * take for 64 MiB at 50 Mbit/s, over what their links alone need: 1.40 with chunks of 1 MiB, 1.26
+ * with 512 KiB, 1.20 with 256 KiB, 1.12 with 128 KiB. An artifact of 10 GiB has a manifest of 0.4 MB.
+ * There are three classes and no more, as builds of two classes share next to nothing.
  */
 export function cutSizesFor(sizeBytes: number): CutSizes {
-  const wanted = 2 ** Math.ceil(Math.log2(Math.max(1, sizeBytes / CHUNKS)));
-  const normal = Math.min(AVERAGE_MAX_BYTES, Math.max(AVERAGE_MIN_BYTES, wanted));
-  return { min: normal / 2, normal, max: normal * 2 };
+  if (sizeBytes <= 128 * MIB) return around(128 * KIB);
+  if (sizeBytes <= 512 * MIB) return around(512 * KIB);
+  return around(MIB);
 }
+
+const around = (normal: number): CutSizes => ({ min: normal / 2, normal, max: normal * 2 });
 
 /** Past the normal length a chunk's end is so many times as likely, as a power of two. */
 const EASIER_BITS = 3;

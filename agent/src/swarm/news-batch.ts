@@ -32,7 +32,7 @@ export class NewsBatch {
 
   #flushAll(): void {
     this.#timer = undefined;
-    for (const digest of [...this.#waiting.keys()]) this.#flush(digest);
+    for (const digest of this.#waiting.keys()) this.#flush(digest);
   }
 
   #flush(digest: string): void {
