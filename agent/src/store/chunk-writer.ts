@@ -4,6 +4,13 @@ import { type ChunkJob, runChunkJob } from "./chunk-job.js";
 import type { WorkerReply, WorkerRequest } from "./chunk-worker.js";
 import { ChunkWriterError } from "./errors.js";
 
+/**
+ * More bytes than this within so long are worth the thread. Of fewer, the messages to it and back
+ * cost more processor time than the work itself: 0.5 s a GB of chunks of 256 KiB.
+ */
+const BUSY_BYTES = 8 * 1024 * 1024;
+const BUSY_MS = 100;
+
 /** The thread only passes buffers on: its heap stays small. */
 const RESOURCE_LIMITS = { maxYoungGenerationSizeMb: 4, maxOldGenerationSizeMb: 64 };
 
@@ -13,9 +20,9 @@ interface Waiting {
 }
 
 /**
- * A thread that verifies and writes chunks, started at the first one and again after it died; until
- * it is up, chunks are done on the calling thread. It keeps the process alive only while something
- * waits for it.
+ * A thread that verifies and writes chunks, for when many come. It is started when it is first
+ * needed, and again after it died; until it is up, and when few come, they are done on the calling
+ * thread. It keeps the process alive only while something waits for it.
  */
 export class ChunkWriter {
   #worker: Worker | undefined;
@@ -26,19 +33,25 @@ export class ChunkWriter {
   #unsent: WorkerRequest = [];
   #nextId = 0;
   #closed = false;
+  #since = -Infinity;
+  #bytes = 0;
+  #bytesBefore = 0;
   readonly #startThread: () => Worker;
+  readonly #busyBytes: number;
 
-  constructor(start: () => Worker = startThread) {
+  constructor(start: () => Worker = startThread, busyBytes: number = BUSY_BYTES) {
     this.#startThread = start;
+    this.#busyBytes = busyBytes;
   }
 
   /**
    * Whether the bytes were the right ones, and so were written; they are not to be touched before.
    * Bytes of a SharedArrayBuffer are not copied. Throws ChunkWriterError and what writing throws.
    */
-  run(job: ChunkJob): Promise<boolean> {
-    if (!this.#closed) this.#worker ??= this.#start();
-    if (!this.#ready) return this.runHere(job);
+  run(job: ChunkJob, now: number = performance.now()): Promise<boolean> {
+    const busy = this.#isBusy(job.bytes.length, now);
+    if (busy && !this.#closed) this.#worker ??= this.#start();
+    if (!busy || !this.#ready) return this.runHere(job);
     const id = this.#nextId++;
     // One message for all that comes in a turn of the event loop.
     if (this.#unsent.length === 0) setImmediate(() => this.#send());
@@ -58,6 +71,17 @@ export class ChunkWriter {
     const worker = this.#worker;
     this.#fail(worker, new ChunkWriterError("the artifact store was closed"));
     await worker?.terminate();
+  }
+
+  /** In the present stretch of time, or the one before. */
+  #isBusy(bytes: number, now: number): boolean {
+    if (now - this.#since >= BUSY_MS) {
+      this.#bytesBefore = now - this.#since < 2 * BUSY_MS ? this.#bytes : 0;
+      this.#bytes = 0;
+      this.#since = now;
+    }
+    this.#bytes += bytes;
+    return Math.max(this.#bytes, this.#bytesBefore) >= this.#busyBytes;
   }
 
   #send(): void {

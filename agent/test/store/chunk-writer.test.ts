@@ -52,6 +52,24 @@ test("writes what is right, and nothing else; here at first, then on its thread"
   await writer.close();
 });
 
+test("few bytes are not worth the thread, many within a short time are", async (context) => {
+  let starts = 0;
+  const writer = new ChunkWriter(() => (starts++, threadThat("")), 3 * own.length);
+  for (const [now, expected] of [
+    [0, 0],
+    [50, 0],
+    [400, 0],
+    [450, 0],
+    [505, 0],
+    [550, 0],
+    [590, 1],
+  ] as const) {
+    assert.is(await writer.run(job(context, own), now), true);
+    assert.is(starts, expected, `at ${now} ms`);
+  }
+  await writer.close();
+});
+
 test("a job that fails fails alone, with its code", async (context) => {
   const { writer, thread } = real();
   const bad = { ...job(context, own), fd: 999_999 };
@@ -69,7 +87,7 @@ test("a job that fails fails alone, with its code", async (context) => {
 
 function real(): { writer: ChunkWriter; thread: () => Worker | undefined } {
   let thread: Worker | undefined;
-  const writer = new ChunkWriter(() => (thread = startThread()));
+  const writer = new ChunkWriter(() => (thread = startThread()), 0);
   return { writer, thread: () => thread };
 }
 
@@ -93,7 +111,7 @@ for (const [how, program] of Object.entries({
       const thread = threadThat(threads.length === 0 ? program : good);
       threads.push(thread);
       return thread;
-    });
+    }, 0);
     assert.is(await writer.run(job(context, own)), true, "on this thread");
     await up(threads[0]);
     const lost = await Promise.allSettled([1, 2].map((at) => writer.run(job(context, own, at))));
@@ -115,10 +133,10 @@ test("close tells those who wait, and starts nothing", async (context) => {
     threads.push(threadThat(""));
     return threads.at(-1) as Worker;
   };
-  const unused = new ChunkWriter(silent);
+  const unused = new ChunkWriter(silent, 0);
   await unused.close();
   assert.is(threads.length, 0);
-  const writer = new ChunkWriter(silent);
+  const writer = new ChunkWriter(silent, 0);
   assert.is(await writer.run(job(context, own)), true, "on this thread");
   await up(threads[0]);
   const sent = writer.run(job(context, own)).catch((error: unknown) => error);
