@@ -1,4 +1,3 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { MANIFEST_MAX_BYTES, type ManifestPart } from "@slipway/proto";
 import { decodeManifest, digestToBytes } from "../store/manifest.js";
 import type { Peer } from "./peer.js";
@@ -6,7 +5,6 @@ import type { Peer } from "./peer.js";
 /** Bytes of a manifest in one message. */
 export const MANIFEST_PART_BYTES = 256 * 1024;
 const PART_MS = 5_000;
-const LOOK_MS = 200;
 
 /** Its bytes are not the manifest that was asked for. */
 class WrongManifestError extends Error {
@@ -23,6 +21,8 @@ export class ManifestFetcher {
   /** Digest → neighbours that have something of it, and so its manifest. */
   readonly #holders = new Map<string, Map<string, Peer>>();
   readonly #waiting = new Map<string, Waiting>();
+  /** Digest → wakes the one that waits for a holder. */
+  readonly #lookers = new Map<string, () => void>();
   readonly #onLiar: (peer: Peer, error: Error) => void;
 
   constructor(onLiar: (peer: Peer, error: Error) => void) {
@@ -35,6 +35,7 @@ export class ManifestFetcher {
 
   addHolder(digest: string, peer: Peer): void {
     this.#holders.get(digest)?.set(peer.id, peer);
+    this.#lookers.get(digest)?.();
   }
 
   removePeer(peer: Peer): void {
@@ -59,7 +60,7 @@ export class ManifestFetcher {
         const peers = [...holders.values()];
         const peer = peers[Math.floor(Math.random() * peers.length)];
         if (peer === undefined) {
-          await delay(LOOK_MS, undefined, { signal });
+          await this.#holder(digest, signal);
           continue;
         }
         try {
@@ -76,6 +77,23 @@ export class ManifestFetcher {
     } finally {
       this.#holders.delete(digest);
     }
+  }
+
+  /** Waits until somebody says that it has something of it. Throws the signal's reason. */
+  async #holder(digest: string, signal: AbortSignal): Promise<void> {
+    signal.throwIfAborted();
+    let give = (): void => {};
+    try {
+      await new Promise<void>((resolve) => {
+        give = resolve;
+        this.#lookers.set(digest, resolve);
+        signal.addEventListener("abort", give);
+      });
+    } finally {
+      this.#lookers.delete(digest);
+      signal.removeEventListener("abort", give);
+    }
+    signal.throwIfAborted();
   }
 
   async #fetchFrom(peer: Peer, digest: string, signal: AbortSignal): Promise<Buffer> {

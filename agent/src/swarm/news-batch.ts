@@ -5,8 +5,12 @@ export class NewsBatch {
   readonly #tell: (digest: string, chunks: readonly number[]) => void;
   readonly #waiting = new Map<string, number[]>();
   #timer: NodeJS.Timeout | undefined;
+  #toldAt = -Infinity;
 
-  /** Tells after so many milliseconds, or once so many chunks of an artifact wait. */
+  /**
+   * Tells at once, but no more often than every so many milliseconds, unless so many chunks of an
+   * artifact wait.
+   */
   constructor(
     ms: number,
     chunks: number,
@@ -22,7 +26,10 @@ export class NewsBatch {
     if (waiting === undefined) this.#waiting.set(digest, [chunk]);
     else waiting.push(chunk);
     if ((waiting?.length ?? 1) >= this.#chunks) this.#flush(digest);
-    else this.#timer ??= setTimeout(() => this.#flushAll(), this.#ms);
+    else {
+      const wait = Math.max(0, this.#toldAt + this.#ms - performance.now());
+      this.#timer ??= setTimeout(() => this.#flushAll(), wait);
+    }
   }
 
   close(): void {
@@ -32,6 +39,7 @@ export class NewsBatch {
 
   #flushAll(): void {
     this.#timer = undefined;
+    this.#toldAt = performance.now();
     for (const digest of this.#waiting.keys()) this.#flush(digest);
   }
 
