@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from "node:crypto";
+import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { chmod, mkdir, readdir, readFile, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { Server, ServerCredentials, status, type ServerWritableStream } from "@grpc/grpc-js";
@@ -209,8 +209,8 @@ function hostConfig(folder: string, id: string, swarm: number): HostConfig {
 /** Puts a release into the main blob store. */
 async function build(folder: string, version: string): Promise<{ digest: string; size: number }> {
   const file = path.join(folder, `artifact-${version}`);
-  // Some weight, so that it is more than one chunk.
-  const padding = Buffer.alloc(3 * 1024 * 1024, version).toString("latin1");
+  // Some weight, so that it is more than one chunk; no two are alike.
+  const padding = randomBytes(1024 * 1024).toString("hex");
   await writeFile(file, `${serviceScript(version)}// ${padding}\n`);
   await chmod(file, 0o755);
   const manifest = await chunkFile(file);
@@ -264,6 +264,7 @@ test("from a goal to running, and back", async ({ folder }) => {
   assert.is(first.hostCount, 2);
   assert.is(first.bytesDone, 2 * one.size);
   assert.is(first.bytesFromPeers + first.bytesFromSeeders, 2 * one.size);
+  assert.is(first.bytesFromReuse, 0);
   assert.equal(first.running, [{ buildId: "build-1", count: 2 }]);
   for (const id of ["h1", "h2"]) assert.is((await ask(ports.get(id) ?? 0))?.version, "v1");
 
