@@ -81,19 +81,18 @@ export class ManifestFetcher {
 
   /** Waits until somebody says that it has something of it. Throws the signal's reason. */
   async #holder(digest: string, signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    let give = (): void => {};
+    const stop = new AbortController();
     try {
-      await new Promise<void>((resolve) => {
-        give = resolve;
+      await new Promise<void>((resolve, reject) => {
+        signal.throwIfAborted();
         this.#lookers.set(digest, resolve);
-        signal.addEventListener("abort", give);
+        const giveUp = (): void => reject(signal.reason as Error);
+        signal.addEventListener("abort", giveUp, { signal: stop.signal });
       });
     } finally {
+      stop.abort();
       this.#lookers.delete(digest);
-      signal.removeEventListener("abort", give);
     }
-    signal.throwIfAborted();
   }
 
   async #fetchFrom(peer: Peer, digest: string, signal: AbortSignal): Promise<Buffer> {
