@@ -14,8 +14,6 @@ import type { ArtifactWrite, LocalCopies } from "./types.js";
 
 /** After so many milliseconds at the latest, chunks are made durable and their bits set on disk. */
 const SYNC_MS = 5_000;
-/** An artifact of at most so many bytes is written without the help of another thread. */
-const SMALL_BYTES = 8 * 1024 * 1024;
 
 interface OpenOptions {
   /** What is claimed to be here need not be read again. */
@@ -200,8 +198,7 @@ export class DirectoryArtifactWrite implements ArtifactWrite, CopyTarget {
       log: this.#files.recent.fd,
       entry,
     };
-    const small = manifest.sizeBytes <= SMALL_BYTES;
-    if (!(await (small ? this.#writer.runHere(job) : this.#writer.run(job)))) return false;
+    if (!(await this.#writer.run(job))) return false;
     if (!this.have.set(index)) return true;
     this.#bytesDone += manifest.sizeOf(index);
     this.#unsyncedBytes += manifest.sizeOf(index);

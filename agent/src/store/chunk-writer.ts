@@ -51,7 +51,7 @@ export class ChunkWriter {
   run(job: ChunkJob, now: number = performance.now()): Promise<boolean> {
     const busy = this.#isBusy(job.bytes.length, now);
     if (busy && !this.#closed) this.#worker ??= this.#start();
-    if (!busy || !this.#ready) return this.runHere(job);
+    if (!busy || !this.#ready) return this.#runHere(job);
     const id = this.#nextId++;
     // One message for all that comes in a turn of the event loop.
     if (this.#unsent.length === 0) setImmediate(() => this.#send());
@@ -59,8 +59,7 @@ export class ChunkWriter {
     return new Promise((resolve, reject) => this.#waiting.set(id, { resolve, reject }));
   }
 
-  /** The same on this thread, for what is too small to be worth another. */
-  async runHere(job: ChunkJob): Promise<boolean> {
+  async #runHere(job: ChunkJob): Promise<boolean> {
     if (this.#closed) throw new ChunkWriterError("the artifact store is closed");
     return runChunkJob(job);
   }
