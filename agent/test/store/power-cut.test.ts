@@ -32,6 +32,17 @@ async function writeAll(dir: string): Promise<void> {
   }
 }
 
+/** What writing the artifact does to the disk. */
+async function recorded(dir: string): Promise<readonly DiskOperation[]> {
+  const disk = recordDisk();
+  try {
+    await writeAll(dir);
+  } finally {
+    disk.stop();
+  }
+  return disk.operations;
+}
+
 /** A file's content after these of its writes. */
 function contentAfter(writes: readonly DiskOperation[], file: string, size: number): Buffer {
   const bytes = Buffer.alloc(size);
@@ -59,13 +70,7 @@ function rightChunks(data: Buffer, of: Manifest): number[] {
 }
 
 test("have never claims what is not durable, wherever the power is cut", async ({ dir }) => {
-  const disk = recordDisk();
-  try {
-    await writeAll(dir);
-  } finally {
-    disk.stop();
-  }
-  const { operations } = disk;
+  const operations = await recorded(dir);
   let claims = 0;
   for (const [at, operation] of operations.entries()) {
     // Written bits may be on the disk at once, though nobody synced them; data may not.
@@ -83,13 +88,7 @@ test("have never claims what is not durable, wherever the power is cut", async (
 });
 
 test("a complete artifact is durable before it gets its name", async ({ dir }) => {
-  const disk = recordDisk();
-  try {
-    await writeAll(dir);
-  } finally {
-    disk.stop();
-  }
-  const { operations } = disk;
+  const operations = await recorded(dir);
   const at = operations.findIndex(
     (operation) => operation.kind === "rename" && operation.to === "data",
   );
@@ -106,13 +105,7 @@ test("a complete artifact is durable before it gets its name", async ({ dir }) =
 });
 
 test("what any cut leaves is taken up, and completed", async ({ dir }) => {
-  const disk = recordDisk();
-  try {
-    await writeAll(dir);
-  } finally {
-    disk.stop();
-  }
-  const { operations } = disk;
+  const operations = await recorded(dir);
   const own = path.join(dir, "artifacts", digestHex(manifest.digest));
   for (let at = 0; at < operations.length; at += 9) {
     const written = operations.slice(0, at);
