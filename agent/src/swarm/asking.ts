@@ -31,8 +31,6 @@ export interface AskingOptions {
   /** Bytes that arrive. */
   rate: RateMeter;
   random: () => number;
-  /** Ask seeders for any chunk, until they have nothing new. */
-  anyOfSeeders: boolean;
   onHedge: () => void;
 }
 
@@ -116,7 +114,7 @@ export class Asking {
 
   /** A seeder gives what it likes, until it has nothing new. */
   #givesAny(peer: SchedulerPeer, download: Download, now: number): boolean {
-    if (!this.#options.anyOfSeeders || !peer.seeder || peer.requests.demoted(now)) return false;
+    if (!peer.seeder || peer.requests.demoted(now)) return false;
     if (download.holdings.get(peer.id) !== "all") return false;
     // It would give what is being looked for on this host too.
     if (download.local.size > 0) return false;
@@ -151,7 +149,7 @@ export class Asking {
 
   /** Whom to ask by number; of the poor, only what nobody better has. */
   #givers(download: Download, now: number): Giver[] {
-    const { anyOfSeeders, peers } = this.#options;
+    const { peers } = this.#options;
     const patient = now - (this.#starvingSince ?? now) < LIMITS.patienceMs;
     const givers: Giver[] = [];
     let rates = 0;
@@ -164,7 +162,7 @@ export class Asking {
         rates += rate;
         known++;
       }
-      givers.push({ peer, poor: peer.requests.demoted(now), last: peer.seeder && anyOfSeeders });
+      givers.push({ peer, poor: peer.requests.demoted(now), last: peer.seeder });
     }
     for (const giver of givers) {
       const rate = giver.peer.requests.rate.value ?? Infinity;

@@ -50,7 +50,6 @@ export class Exchange {
     this.#options = options;
     const { library, giver, log, onDamaged, maxDownloadBytesPerSecond } = options;
     this.#scheduler = new Scheduler({
-      anyOfSeeders: true,
       downBytesPerSecond: maxDownloadBytesPerSecond ?? Infinity,
     });
     this.#sharing = new Sharing({

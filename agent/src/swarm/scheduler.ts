@@ -11,8 +11,6 @@ export interface SchedulerOptions {
   random?: () => number;
   /** Bytes asked for, a second; no limit unless told. */
   downBytesPerSecond?: number;
-  /** Ask seeders for any chunk, rather than for this peer's share by number. */
-  anyOfSeeders?: boolean;
 }
 
 /**
@@ -38,7 +36,6 @@ export class Scheduler {
       bucket: this.#bucket,
       rate: this.#rate,
       random: options.random ?? Math.random,
-      anyOfSeeders: options.anyOfSeeders ?? false,
       onHedge: () => this.counters.hedges++,
     });
   }

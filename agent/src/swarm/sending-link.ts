@@ -74,7 +74,7 @@ export class SendingLink {
     if (this.#stages.has(requestId)) throw new ProtocolError(`request id ${requestId} is in use`);
     const request = { link: this.id, requestId, digest, chunk, priority };
     this.#cancelsLeft++;
-    if (!this.#options.uplink.add(request, performance.now())) {
+    if (!this.#options.uplink.add(request)) {
       this.#sayNo(requestId, Reason.BUSY);
       return;
     }

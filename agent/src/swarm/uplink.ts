@@ -61,7 +61,7 @@ export class Uplink {
   }
 
   /** False if too much waits. */
-  add(request: UplinkRequest, _now: number): boolean {
+  add(request: UplinkRequest): boolean {
     const leaving = (this.#leavesIn(WAITING_MS) ?? 0) / this.#chunkBytes;
     if (
       request.chunk !== "any" &&

@@ -44,7 +44,7 @@ class World {
       return state / 2 ** 32;
     };
     this.sizes = sizes;
-    this.scheduler = new Scheduler({ random, anyOfSeeders: true });
+    this.scheduler = new Scheduler({ random });
     const sizeBytes = sizes.reduce((sum, size) => sum + size, 0);
     const sizeOf = (chunk: number): number => sizes[chunk] ?? 0;
     const chunkCount = sizes.length;

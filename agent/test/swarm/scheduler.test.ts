@@ -175,7 +175,7 @@ test("a busy neighbour's chunk is asked of another at once", () => {
 });
 
 test("a request for any chunk may wait for its turn", () => {
-  const scheduler = new Scheduler({ anyOfSeeders: true });
+  const scheduler = new Scheduler();
   scheduler.addDownload(D, sized(4), new Bitfield(4));
   scheduler.addPeer("seeder", true);
   scheduler.setHolding("seeder", D, "all");
@@ -257,7 +257,7 @@ test("removing a download takes back what was asked for it, and nothing else", (
 });
 
 test("any chunk is asked of a seeder, which binds it; then by number", () => {
-  const scheduler = new Scheduler({ random: seeded(1), anyOfSeeders: true });
+  const scheduler = new Scheduler({ random: seeded(1) });
   scheduler.addDownload(D, sized(3), new Bitfield(3));
   scheduler.addPeer("seeder", true);
   scheduler.setHolding("seeder", D, "all");

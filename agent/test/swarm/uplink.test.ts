@@ -19,7 +19,7 @@ const wants = (link: string, chunk: Wanted, priority: Priority = "normal"): Upli
 /** An uplink that knows that its link sends a MiB in so many milliseconds. */
 function knowing(ms: number): Uplink {
   const uplink = new Uplink();
-  uplink.add(wants("first", 999), -ms);
+  uplink.add(wants("first", 999));
   for (const { link, requestId } of uplink.next(-ms)) {
     uplink.sending(link, requestId, 999, MiB, -ms);
     uplink.received(link, requestId, 0);
@@ -49,7 +49,7 @@ function drain(uplink: Uplink, now: number): UplinkRequest[] {
 
 test("one chunk until the link's speed is known", () => {
   const uplink = new Uplink();
-  for (let peer = 0; peer < 9; peer++) uplink.add(wants(`p${peer}`, "any"), 0);
+  for (let peer = 0; peer < 9; peer++) uplink.add(wants(`p${peer}`, "any"));
   const [first, ...more] = start(uplink, 0);
   assert.ok(first !== undefined && more.length === 0);
   assert.equal(start(uplink, 1_000), []);
@@ -59,7 +59,7 @@ test("one chunk until the link's speed is known", () => {
 
 test("the next chunk starts when the link should be about done with the last", () => {
   const uplink = knowing(100);
-  for (let peer = 0; peer < 9; peer++) uplink.add(wants(`p${peer}`, "any"), 0);
+  for (let peer = 0; peer < 9; peer++) uplink.add(wants(`p${peer}`, "any"));
   assert.is(start(uplink, 0).length, 1);
   assert.equal(start(uplink, 50), []);
   const at = uplink.wakeAt(50) ?? Infinity;
@@ -72,15 +72,15 @@ test("the next chunk starts when the link should be about done with the last", (
 
 test("the urgent first, then what was sent least, then links in turn", () => {
   const uplink = knowing(1);
-  uplink.add(wants("a", 7), 0);
+  uplink.add(wants("a", 7));
   drain(uplink, 1);
   const late = 10_000;
-  uplink.add(wants("a", 7), late);
-  uplink.add(wants("a", 1), late);
-  uplink.add(wants("a", 2), late);
-  uplink.add(wants("b", 3), late);
-  uplink.add(wants("b", 4, "background"), late);
-  uplink.add(wants("b", 5, "urgent"), late);
+  uplink.add(wants("a", 7));
+  uplink.add(wants("a", 1));
+  uplink.add(wants("a", 2));
+  uplink.add(wants("b", 3));
+  uplink.add(wants("b", 4, "background"));
+  uplink.add(wants("b", 5, "urgent"));
   assert.equal(
     drain(uplink, late).map(({ chunk }) => chunk),
     [5, 1, 3, 2, 7, 4],
@@ -89,22 +89,22 @@ test("the urgent first, then what was sent least, then links in turn", () => {
 
 test("who asks by number is sent on while somebody waits, but not who asks for any", () => {
   const uplink = knowing(200);
-  assert.ok(uplink.add(wants("a", 0), 0));
-  assert.not(uplink.add(wants("b", 1), 0));
-  assert.ok(uplink.add(wants("b", "any"), 0));
-  assert.ok(uplink.add(wants("b", 1, "urgent"), 0), "the urgent need not wait for the others");
+  assert.ok(uplink.add(wants("a", 0)));
+  assert.not(uplink.add(wants("b", 1)));
+  assert.ok(uplink.add(wants("b", "any")));
+  assert.ok(uplink.add(wants("b", 1, "urgent")), "the urgent need not wait for the others");
   assert.is(start(uplink, 0).length, 1);
-  assert.not(uplink.add(wants("c", 2), 0));
+  assert.not(uplink.add(wants("c", 2)));
   const fast = knowing(1);
-  for (let chunk = 0; chunk < 100; chunk++) assert.ok(fast.add(wants("a", chunk), 0));
+  for (let chunk = 0; chunk < 100; chunk++) assert.ok(fast.add(wants("a", chunk)));
 });
 
 test("a link's queue is bounded, and empties with the link or by cancelling", () => {
   const uplink = new Uplink();
-  for (let chunk = 0; chunk < 1_024; chunk++) assert.ok(uplink.add(wants("a", "any"), 0));
-  assert.not(uplink.add(wants("a", "any"), 0));
+  for (let chunk = 0; chunk < 1_024; chunk++) assert.ok(uplink.add(wants("a", "any")));
+  assert.not(uplink.add(wants("a", "any")));
   const other = wants("b", 0);
-  assert.ok(uplink.add(other, 0));
+  assert.ok(uplink.add(other));
   uplink.cancel("b", other.requestId);
   uplink.removeLink("a");
   assert.equal(uplink.next(0), []);
@@ -114,9 +114,9 @@ test("a link's queue is bounded, and empties with the link or by cancelling", ()
 test("one who does not take what is sent holds up nobody else", () => {
   const uplink = new Uplink();
   const [first, second, third] = [wants("stuck", "any"), wants("stuck", "any"), wants("ok", "any")];
-  for (const request of [first, second]) uplink.add(request, 0);
+  for (const request of [first, second]) uplink.add(request);
   assert.equal(start(uplink, 0), [first]);
-  uplink.add(third, 0);
+  uplink.add(third);
   const at = uplink.wakeAt(0) ?? Infinity;
   assert.ok(at > 0 && at <= 5_000, `at ${at}`);
   assert.equal(start(uplink, at), [third]);
@@ -129,7 +129,7 @@ test("one who does not take what is sent holds up nobody else", () => {
 test("what is dropped makes room, and who leaves does", () => {
   const uplink = new Uplink();
   const [first, second, third] = [wants("a", "any"), wants("b", "any"), wants("c", "any")];
-  for (const request of [first, second, third]) uplink.add(request, 0);
+  for (const request of [first, second, third]) uplink.add(request);
   assert.equal(uplink.next(0), [first]);
   uplink.dropped("a", first.requestId, 0);
   assert.equal(uplink.next(0), [second]);
@@ -145,7 +145,7 @@ test("the cap holds within 5 % over ten seconds, whatever the sizes", () => {
     let sent = 0;
     let now = 0;
     for (let chunk = 0; now < 10_000; chunk++) {
-      uplink.add(wants("a", chunk), now);
+      uplink.add(wants("a", chunk));
       for (const request of uplink.next(now)) {
         uplink.sending("a", request.requestId, chunk, bytes, now);
         sent += bytes;

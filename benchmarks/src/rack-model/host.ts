@@ -62,7 +62,7 @@ export class Host {
     this.id = options.id;
     this.seeder = options.seeder;
     this.port = options.port;
-    this.scheduler = new Scheduler({ random: options.random, anyOfSeeders: true });
+    this.scheduler = new Scheduler({ random: options.random });
     this.#giver = new Giver(options.random);
     this.#have = new Bitfield(options.sizes.chunkCount);
     if (this.seeder) for (let chunk = 0; chunk < this.#have.size; chunk++) this.#have.set(chunk);
@@ -211,7 +211,7 @@ export class Host {
   #onRequest(request: UplinkRequest): void {
     if (this.#options.mute === true) return;
     const { link, requestId } = request;
-    if (this.#uplink.add(request, this.#options.clock.now)) this.#pump();
+    if (this.#uplink.add(request)) this.#pump();
     else this.#refuse(link, requestId, Reason.BUSY);
   }
 
