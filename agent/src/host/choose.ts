@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
 
-const BUCKETS = 10_000;
+/** Limits go from 0, which takes no host, to this, which takes all. */
+export const BUCKETS = 10_000;
 
 /**
  * The host's place in a deployment, 0 to 9,999: the first 4 bytes of SHA-256 over the host's id, a
- * slash and the deployment's id, modulo 10,000. It needs no state, so raising the percent only adds
+ * slash and the deployment's id, modulo 10,000. It needs no state, so raising the limit only adds
  * hosts, and each deployment starts with other ones.
  */
 export function hostBucket(hostId: string, deploymentId: string): number {
@@ -13,9 +14,9 @@ export function hostBucket(hostId: string, deploymentId: string): number {
   );
 }
 
-/** Whether the host is among the percentage of hosts that switch. */
-export function isChosen(hostId: string, deploymentId: string, percent: number): boolean {
-  return hostBucket(hostId, deploymentId) < percent * (BUCKETS / 100);
+/** Whether the host is among those that switch: its bucket is below the limit, 0 to 10,000. */
+export function isChosen(hostId: string, deploymentId: string, bucketLimit: number): boolean {
+  return hostBucket(hostId, deploymentId) < bucketLimit;
 }
 
 /** Whether the labels contain every pair of the selector. An empty selector takes every host. */

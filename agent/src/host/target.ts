@@ -18,7 +18,7 @@ export function chooseTarget(
   { goal, run }: VerifiedGoal,
   state: { hasActive: boolean; failed: FailureRecord | undefined },
 ): Target {
-  if (isChosen(hostId, goal.deploymentId, goal.percent)) {
+  if (isChosen(hostId, goal.deploymentId, goal.bucketLimit)) {
     return state.failed?.generation === goal.generation
       ? { kind: "failed", failure: state.failed }
       : { kind: "run", release: run, held: false };

@@ -7,6 +7,7 @@ import {
   SignedGoal,
   type Release,
 } from "@slipway/proto";
+import { BUCKETS } from "./choose.js";
 
 /** Largest signed goal that is looked at: NATS' own bound for a message. */
 const SIGNED_GOAL_MAX_BYTES = 1024 * 1024;
@@ -86,8 +87,8 @@ function checkContent(goal: Goal, expected: { application: string; region: strin
   if (goal.generation < 1 || goal.issueTime === undefined || goal.deploymentId === "") {
     throw new GoalRefusedError("the goal has no generation, issue time or deployment");
   }
-  if (goal.percent < 1 || goal.percent > 100) {
-    throw new GoalRefusedError(`the goal's percent is ${goal.percent}`);
+  if (goal.bucketLimit > BUCKETS) {
+    throw new GoalRefusedError(`the goal's bucket limit is ${goal.bucketLimit}, above ${BUCKETS}`);
   }
   if (goal.run === undefined) throw new GoalRefusedError("the goal has nothing to run");
   for (const release of goal.previous === undefined ? [goal.run] : [goal.run, goal.previous]) {

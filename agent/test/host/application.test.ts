@@ -4,7 +4,6 @@ import { once } from "node:events";
 import { HostFailureReason, HostPhase, RunSpec, SignedGoal } from "@slipway/proto";
 import { freePort } from "@slipway/examples/servers";
 import { suite } from "uvu";
-import { isChosen } from "../../src/host/choose.js";
 import * as assert from "uvu/assert";
 import {
   ask,
@@ -236,7 +235,7 @@ test("refuses what it must not obey, and what runs is not disturbed", async ({ h
     ],
     [host.signer.bytes({ ...next, region: "us" }), /region "us"/],
     [host.signer.bytes({ ...next, application: "api" }), /application "api"/],
-    [host.signer.bytes({ ...next, percent: 0 }), /percent/],
+    [host.signer.bytes({ ...next, bucketLimit: 10_001 }), /bucket limit/],
     [Buffer.from([0xff, 0xff]), /decoded/],
   ];
   for (const [bytes, message] of refused) {
@@ -261,12 +260,11 @@ test("outside the percentage it keeps what it runs; a new host gets the release 
 }) => {
   const [one, two] = [host.stager.add(serviceScript("v1")), host.stager.add(serviceScript("v2"))];
   const { run: previous } = makeGoal(1, one);
-  const percent = [1, 2, 5].find((share) => !isChosen("h1", "deployment-2", share)) ?? 0;
-  await host.obey(makeGoal(2, two, { percent, previous }));
+  await host.obey(makeGoal(2, two, { bucketLimit: 0, previous }));
   const held = await host.reaches(2, HostPhase.HELD);
   assert.is(held.generation, 2);
   await eventually("v1", async () => (await ask(port))?.version === "v1");
-  await host.obey(makeGoal(2, two, { percent: 100, previous, issueTime: new Date() }));
+  await host.obey(makeGoal(2, two, { bucketLimit: 10_000, previous, issueTime: new Date() }));
   await host.reaches(2, HostPhase.RUNNING);
   assert.is((await ask(port))?.version, "v2");
 });

@@ -169,7 +169,8 @@ export function makeGoal(
     generation,
     issueTime: new Date(1_700_000_000_000 + generation),
     deploymentId: `deployment-${generation}`,
-    percent: 100,
+    bucketLimit: 10_000,
+    removed: false,
     run: Release.fromPartial({
       buildId: release.buildId ?? `build-${generation}`,
       commitSha: "c0ffee",

@@ -22,7 +22,7 @@ choosing("raising the percent only adds hosts, and the share is about the percen
   const hosts = Array.from({ length: 5_000 }, (_, index) => `host-${index}`);
   let before = new Set<string>();
   for (const percent of [1, 5, 25, 50, 99, 100]) {
-    const chosen = new Set(hosts.filter((host) => isChosen(host, "deployment", percent)));
+    const chosen = new Set(hosts.filter((host) => isChosen(host, "deployment", percent * 100)));
     for (const host of before) assert.ok(chosen.has(host));
     assert.ok(
       Math.abs(chosen.size / hosts.length - percent / 100) < 0.03,

@@ -37,6 +37,8 @@ export function checkSpec(spec: ApplicationSpec | undefined, found: Violations):
     run: checkRun(spec?.run, build, found),
     regions: checkRegions(spec?.regions ?? [], found),
     selector: checkSelector(spec?.selector ?? {}, found),
+    strategy: spec?.strategy,
+    notificationHooks: spec?.notificationHooks ?? [],
   };
   const size = ApplicationSpec.encode(checked).finish().length;
   found.check(size <= MAX_SPEC_BYTES, "spec", `must be at most ${MAX_SPEC_BYTES} bytes in all`);
@@ -114,6 +116,12 @@ function checkRun(run: RunSpec | undefined, build: BuildSpec, found: Violations)
     }),
     artifactFormat,
     executableName: isExecutable ? name : "",
+    workingDirectory: run?.workingDirectory ?? "",
+    secrets: run?.secrets ?? {},
+    preActivate: run?.preActivate,
+    postActivate: run?.postActivate,
+    drainTime: run?.drainTime,
+    drain: run?.drain,
   };
 }
 

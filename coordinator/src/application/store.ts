@@ -130,5 +130,6 @@ function fromRow(row: Row): Application {
     revision: row.revision,
     spec: ApplicationSpec.decode(row.spec),
     updateTime: row.create_time,
+    removeTime: undefined,
   };
 }

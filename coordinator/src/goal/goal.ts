@@ -35,7 +35,8 @@ function goalOf(source: GoalSource, region: string, issueTime: Date): Goal {
     selector: { ...source.selector },
     run: source.run,
     previous: source.previous,
-    percent: 100,
+    bucketLimit: 10_000,
+    removed: false,
     expireTime: new Date(issueTime.getTime() + GOAL_VALIDITY_MS),
   };
 }

@@ -174,7 +174,9 @@ export class DeploymentFeeds implements Service {
     feed.sentAt = this.#context.clock.now();
     const { deployment, state } = feed.stored;
     const regions = progressOf(this.#context, feed.stored);
-    const bytes = Buffer.from(WatchDeploymentResponse.encode({ deployment, regions }).finish());
+    const bytes = Buffer.from(
+      WatchDeploymentResponse.encode({ deployment, regions, totals: undefined }).finish(),
+    );
     if (feed.update?.bytes.equals(bytes) === true) return;
     feed.update = { bytes, final: isFinal(state) };
     for (const slot of feed.slots) slot.put(feed.update);

@@ -83,7 +83,14 @@ export class StatusTable {
         .map((agent) => agent.applications.get(application))
         .filter((item) => item?.generation === generation)
         .sort((a, b) => time(b) - time(a))[0];
-      return { region, silent: trust === "silent", warming: trust === "warming", status };
+      return {
+        region,
+        silent: trust === "silent",
+        warming: trust === "warming",
+        status,
+        bucketLimit: 0,
+        replication: 0,
+      };
     });
   }
 

@@ -44,7 +44,8 @@ test("a goal carries what the deployment says, for its region, and can be verifi
       selector: { tier: "front" },
       run: source.run,
       previous: { buildId: "b1", artifactDigest: "sha256:11" },
-      percent: 100,
+      bucketLimit: 10_000,
+      removed: false,
       expireTime: new Date(now.getTime() + GOAL_VALIDITY_MS),
     }),
   );

@@ -178,7 +178,7 @@ test("the goal is signed, and the deployment succeeds when every host runs it", 
   const deployment = await create(build.id);
   const goal = await published(name, 1);
   assert.equal(
-    [goal.application, goal.region, goal.deploymentId, goal.percent],
+    [goal.application, goal.region, goal.deploymentId, goal.bucketLimit],
     [name, "eu", deployment.id, 100],
   );
   assert.equal(

@@ -8,6 +8,7 @@ export function applicationService(handlers: Handlers): ServiceEntry {
   const implementation: ApplicationServiceServer = {
     applyApplication: handlers.unary(applyApplication),
     getApplication: handlers.unary(getApplication),
+    removeApplication: handlers.unary(() => Promise.reject(new Error("not yet"))),
     listApplications: handlers.unary(listApplications),
   };
   return { definition: ApplicationServiceService, implementation };

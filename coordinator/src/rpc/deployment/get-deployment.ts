@@ -14,5 +14,5 @@ export async function getDeployment(
   found.throwIfAny();
   const stored = await findDeployment(context.db, id);
   if (stored === undefined) throw notFound("deployment", id);
-  return { deployment: stored.deployment, regions: progressOf(context, stored) };
+  return { deployment: stored.deployment, regions: progressOf(context, stored), totals: undefined };
 }

@@ -13,6 +13,11 @@ export function deploymentService(handlers: Handlers): ServiceEntry {
     listDeployments: handlers.unary(listDeployments),
     watchDeployment: handlers.stream(watchDeployment),
     rollBack: handlers.unary(rollBack),
+    planDeployment: handlers.unary(() => Promise.reject(new Error("not yet"))),
+    pauseDeployment: handlers.unary(() => Promise.reject(new Error("not yet"))),
+    resumeDeployment: handlers.unary(() => Promise.reject(new Error("not yet"))),
+    promoteDeployment: handlers.unary(() => Promise.reject(new Error("not yet"))),
+    abortDeployment: handlers.unary(() => Promise.reject(new Error("not yet"))),
   };
   return { definition: DeploymentServiceService, implementation };
 }

@@ -11,6 +11,8 @@ export function fleetService(handlers: Handlers): ServiceEntry {
     listHosts: handlers.unary(listHosts),
     enrolHosts: handlers.unary(enrolHosts),
     listEnrolledHosts: handlers.unary(listEnrolledHosts),
+    decommissionHost: handlers.unary(() => Promise.reject(new Error("not yet"))),
+    readHostLog: handlers.unary(() => Promise.reject(new Error("not yet"))),
   };
   return { definition: FleetServiceService, implementation };
 }

@@ -20,6 +20,7 @@ import {
 } from "@grpc/grpc-js";
 import { Duration } from "../../google/protobuf/duration.js";
 import { Timestamp } from "../../google/protobuf/timestamp.js";
+import { Strategy } from "./strategy.js";
 
 export enum ArtifactFormat {
   UNSPECIFIED = 0,
@@ -71,7 +72,11 @@ export interface Application {
     | ApplicationSpec
     | undefined;
   /** When this revision was made. */
-  updateTime: Date | undefined;
+  updateTime:
+    | Date
+    | undefined;
+  /** When it was removed; absent while it is not. */
+  removeTime: Date | undefined;
 }
 
 export interface ApplicationSpec {
@@ -84,11 +89,22 @@ export interface ApplicationSpec {
   regions: string[];
   /** Hosts that run it: those whose labels contain every one of these pairs. Empty takes all. */
   selector: { [key: string]: string };
+  strategy:
+    | Strategy
+    | undefined;
+  /** Who is told of deployments that end or pause; at most 8. */
+  notificationHooks: NotificationHook[];
 }
 
 export interface ApplicationSpec_SelectorEntry {
   key: string;
   value: string;
+}
+
+/** An HTTP POST of a DeploymentNotification as JSON, signed by the coordinator's hook secret. */
+export interface NotificationHook {
+  /** http or https. */
+  url: string;
 }
 
 export interface SourceSpec {
@@ -143,11 +159,62 @@ export interface RunSpec {
   artifactFormat: ArtifactFormat;
   /** File name of an executable artifact in the release folder. */
   executableName: string;
+  /** Relative to the release folder, in which it must lie. Default: the release folder itself. */
+  workingDirectory: string;
+  /**
+   * Environment variables whose values the host looks up when it starts the release, by name. The
+   * values are never in a goal, a log or a status.
+   */
+  secrets: { [key: string]: SecretReference };
+  /** Runs in the release folder before the switch, while the release before still runs. */
+  preActivate:
+    | HookCommand
+    | undefined;
+  /** Runs in the release folder once the release is healthy. */
+  postActivate:
+    | HookCommand
+    | undefined;
+  /**
+   * Between being told to stop (the drain command, else nothing) and SIGTERM. Default 0, at most
+   * 1 h.
+   */
+  drainTime:
+    | Duration
+    | undefined;
+  /** Runs when the drain time begins, with the release's environment. */
+  drain: HookCommand | undefined;
 }
 
 export interface RunSpec_EnvironmentEntry {
   key: string;
   value: string;
+}
+
+export interface RunSpec_SecretsEntry {
+  key: string;
+  value: SecretReference | undefined;
+}
+
+/**
+ * A command of a release. If it exits other than 0, or not in time, the release has failed there;
+ * of a drain command that is only logged.
+ */
+export interface HookCommand {
+  command: string[];
+  /** Default 30 s, at most 1 h. */
+  timeout: Duration | undefined;
+}
+
+/** Where a host finds a secret. */
+export interface SecretReference {
+  source:
+    | //
+    /** An absolute path on the host; a newline at its end is left out. At most 64 KiB. */
+    { $case: "file"; value: string }
+    | //
+    /** A command of the host whose standard output is the value, with 10 s to say it. */
+    { $case: "command"; value: CommandCheck }
+    | undefined;
 }
 
 export interface HealthCheck {
@@ -196,6 +263,16 @@ export interface ApplyApplicationResponse {
   changed: boolean;
 }
 
+export interface RemoveApplicationRequest {
+  name: string;
+  actor: string;
+  reason: string;
+}
+
+export interface RemoveApplicationResponse {
+  application: Application | undefined;
+}
+
 export interface GetApplicationRequest {
   name: string;
   /** 0 means the present one. */
@@ -210,6 +287,8 @@ export interface ListApplicationsRequest {
   /** Default 100, at most 1,000. */
   pageSize: number;
   pageToken: string;
+  /** Removed ones as well. */
+  includeRemoved: boolean;
 }
 
 export interface ListApplicationsResponse {
@@ -219,7 +298,7 @@ export interface ListApplicationsResponse {
 }
 
 function createBaseApplication(): Application {
-  return { name: "", revision: 0, spec: undefined, updateTime: undefined };
+  return { name: "", revision: 0, spec: undefined, updateTime: undefined, removeTime: undefined };
 }
 
 export const Application: MessageFns<Application> = {
@@ -235,6 +314,9 @@ export const Application: MessageFns<Application> = {
     }
     if (message.updateTime !== undefined) {
       Timestamp.encode(toTimestamp(message.updateTime), writer.uint32(34).fork()).join();
+    }
+    if (message.removeTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.removeTime), writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -284,6 +366,14 @@ export const Application: MessageFns<Application> = {
             message.updateTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.removeTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -306,6 +396,11 @@ export const Application: MessageFns<Application> = {
         : isSet(object.update_time)
         ? fromJsonTimestamp(object.update_time)
         : undefined,
+      removeTime: isSet(object.removeTime)
+        ? fromJsonTimestamp(object.removeTime)
+        : isSet(object.remove_time)
+        ? fromJsonTimestamp(object.remove_time)
+        : undefined,
     };
   },
 
@@ -323,6 +418,9 @@ export const Application: MessageFns<Application> = {
     if (message.updateTime !== undefined) {
       obj.updateTime = message.updateTime.toISOString();
     }
+    if (message.removeTime !== undefined) {
+      obj.removeTime = message.removeTime.toISOString();
+    }
     return obj;
   },
 
@@ -337,12 +435,21 @@ export const Application: MessageFns<Application> = {
       ? ApplicationSpec.fromPartial(object.spec)
       : undefined;
     message.updateTime = object.updateTime ?? undefined;
+    message.removeTime = object.removeTime ?? undefined;
     return message;
   },
 };
 
 function createBaseApplicationSpec(): ApplicationSpec {
-  return { source: undefined, build: undefined, run: undefined, regions: [], selector: {} };
+  return {
+    source: undefined,
+    build: undefined,
+    run: undefined,
+    regions: [],
+    selector: {},
+    strategy: undefined,
+    notificationHooks: [],
+  };
 }
 
 export const ApplicationSpec: MessageFns<ApplicationSpec> = {
@@ -362,6 +469,12 @@ export const ApplicationSpec: MessageFns<ApplicationSpec> = {
     globalThis.Object.entries(message.selector).forEach(([key, value]: [string, string]) => {
       ApplicationSpec_SelectorEntry.encode({ key: key as any, value }, writer.uint32(42).fork()).join();
     });
+    if (message.strategy !== undefined) {
+      Strategy.encode(message.strategy, writer.uint32(50).fork()).join();
+    }
+    for (const v of message.notificationHooks) {
+      NotificationHook.encode(v!, writer.uint32(58).fork()).join();
+    }
     return writer;
   },
 
@@ -421,6 +534,22 @@ export const ApplicationSpec: MessageFns<ApplicationSpec> = {
             }
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.strategy = Strategy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.notificationHooks.push(NotificationHook.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -453,6 +582,12 @@ export const ApplicationSpec: MessageFns<ApplicationSpec> = {
           {},
         )
         : {},
+      strategy: isSet(object.strategy) ? Strategy.fromJSON(object.strategy) : undefined,
+      notificationHooks: globalThis.Array.isArray(object?.notificationHooks)
+        ? object.notificationHooks.map((e: any) => NotificationHook.fromJSON(e))
+        : globalThis.Array.isArray(object?.notification_hooks)
+        ? object.notification_hooks.map((e: any) => NotificationHook.fromJSON(e))
+        : [],
     };
   },
 
@@ -479,6 +614,12 @@ export const ApplicationSpec: MessageFns<ApplicationSpec> = {
         });
       }
     }
+    if (message.strategy !== undefined) {
+      obj.strategy = Strategy.toJSON(message.strategy);
+    }
+    if (message.notificationHooks?.length) {
+      obj.notificationHooks = message.notificationHooks.map((e) => NotificationHook.toJSON(e));
+    }
     return obj;
   },
 
@@ -504,6 +645,10 @@ export const ApplicationSpec: MessageFns<ApplicationSpec> = {
       },
       {},
     );
+    message.strategy = (object.strategy !== undefined && object.strategy !== null)
+      ? Strategy.fromPartial(object.strategy)
+      : undefined;
+    message.notificationHooks = object.notificationHooks?.map((e) => NotificationHook.fromPartial(e)) || [];
     return message;
   },
 };
@@ -589,6 +734,73 @@ export const ApplicationSpec_SelectorEntry: MessageFns<ApplicationSpec_SelectorE
     const message = createBaseApplicationSpec_SelectorEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseNotificationHook(): NotificationHook {
+  return { url: "" };
+}
+
+export const NotificationHook: MessageFns<NotificationHook> = {
+  encode(message: NotificationHook, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.url !== "") {
+      writer.uint32(10).string(message.url);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NotificationHook {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNotificationHook();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.url = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NotificationHook {
+    return { url: isSet(object.url) ? globalThis.String(object.url) : "" };
+  },
+
+  toJSON(message: NotificationHook): unknown {
+    const obj: any = {};
+    if (message.url !== "") {
+      obj.url = message.url;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<NotificationHook>): NotificationHook {
+    return NotificationHook.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NotificationHook>): NotificationHook {
+    const message = createBaseNotificationHook();
+    message.url = object.url ?? "";
     return message;
   },
 };
@@ -984,6 +1196,12 @@ function createBaseRunSpec(): RunSpec {
     stopTimeout: undefined,
     artifactFormat: 0,
     executableName: "",
+    workingDirectory: "",
+    secrets: {},
+    preActivate: undefined,
+    postActivate: undefined,
+    drainTime: undefined,
+    drain: undefined,
   };
 }
 
@@ -1006,6 +1224,24 @@ export const RunSpec: MessageFns<RunSpec> = {
     }
     if (message.executableName !== "") {
       writer.uint32(50).string(message.executableName);
+    }
+    if (message.workingDirectory !== "") {
+      writer.uint32(58).string(message.workingDirectory);
+    }
+    globalThis.Object.entries(message.secrets).forEach(([key, value]: [string, SecretReference]) => {
+      RunSpec_SecretsEntry.encode({ key: key as any, value }, writer.uint32(66).fork()).join();
+    });
+    if (message.preActivate !== undefined) {
+      HookCommand.encode(message.preActivate, writer.uint32(74).fork()).join();
+    }
+    if (message.postActivate !== undefined) {
+      HookCommand.encode(message.postActivate, writer.uint32(82).fork()).join();
+    }
+    if (message.drainTime !== undefined) {
+      Duration.encode(message.drainTime, writer.uint32(90).fork()).join();
+    }
+    if (message.drain !== undefined) {
+      HookCommand.encode(message.drain, writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -1074,6 +1310,57 @@ export const RunSpec: MessageFns<RunSpec> = {
             message.executableName = reader.string();
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.workingDirectory = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            const entry8 = RunSpec_SecretsEntry.decode(reader, reader.uint32());
+            if (entry8.value !== undefined) {
+              message.secrets[entry8.key] = entry8.value;
+            }
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.preActivate = HookCommand.decode(reader, reader.uint32());
+            continue;
+          }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.postActivate = HookCommand.decode(reader, reader.uint32());
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.drainTime = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.drain = HookCommand.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1123,6 +1410,41 @@ export const RunSpec: MessageFns<RunSpec> = {
         : isSet(object.executable_name)
         ? globalThis.String(object.executable_name)
         : "",
+      workingDirectory: isSet(object.workingDirectory)
+        ? globalThis.String(object.workingDirectory)
+        : isSet(object.working_directory)
+        ? globalThis.String(object.working_directory)
+        : "",
+      secrets: isObject(object.secrets)
+        ? (globalThis.Object.entries(object.secrets) as [string, any][]).reduce(
+          (acc: { [key: string]: SecretReference }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: SecretReference.fromJSON(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      preActivate: isSet(object.preActivate)
+        ? HookCommand.fromJSON(object.preActivate)
+        : isSet(object.pre_activate)
+        ? HookCommand.fromJSON(object.pre_activate)
+        : undefined,
+      postActivate: isSet(object.postActivate)
+        ? HookCommand.fromJSON(object.postActivate)
+        : isSet(object.post_activate)
+        ? HookCommand.fromJSON(object.post_activate)
+        : undefined,
+      drainTime: isSet(object.drainTime)
+        ? Duration.fromJSON(object.drainTime)
+        : isSet(object.drain_time)
+        ? Duration.fromJSON(object.drain_time)
+        : undefined,
+      drain: isSet(object.drain) ? HookCommand.fromJSON(object.drain) : undefined,
     };
   },
 
@@ -1152,6 +1474,30 @@ export const RunSpec: MessageFns<RunSpec> = {
     if (message.executableName !== "") {
       obj.executableName = message.executableName;
     }
+    if (message.workingDirectory !== "") {
+      obj.workingDirectory = message.workingDirectory;
+    }
+    if (message.secrets) {
+      const entries = globalThis.Object.entries(message.secrets) as [string, SecretReference][];
+      if (entries.length > 0) {
+        obj.secrets = {};
+        entries.forEach(([k, v]) => {
+          obj.secrets[k] = SecretReference.toJSON(v);
+        });
+      }
+    }
+    if (message.preActivate !== undefined) {
+      obj.preActivate = HookCommand.toJSON(message.preActivate);
+    }
+    if (message.postActivate !== undefined) {
+      obj.postActivate = HookCommand.toJSON(message.postActivate);
+    }
+    if (message.drainTime !== undefined) {
+      obj.drainTime = Duration.toJSON(message.drainTime);
+    }
+    if (message.drain !== undefined) {
+      obj.drain = HookCommand.toJSON(message.drain);
+    }
     return obj;
   },
 
@@ -1178,6 +1524,28 @@ export const RunSpec: MessageFns<RunSpec> = {
       : undefined;
     message.artifactFormat = object.artifactFormat ?? 0;
     message.executableName = object.executableName ?? "";
+    message.workingDirectory = object.workingDirectory ?? "";
+    message.secrets = (globalThis.Object.entries(object.secrets ?? {}) as [string, SecretReference][]).reduce(
+      (acc: { [key: string]: SecretReference }, [key, value]: [string, SecretReference]) => {
+        if (value !== undefined) {
+          acc[key] = SecretReference.fromPartial(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.preActivate = (object.preActivate !== undefined && object.preActivate !== null)
+      ? HookCommand.fromPartial(object.preActivate)
+      : undefined;
+    message.postActivate = (object.postActivate !== undefined && object.postActivate !== null)
+      ? HookCommand.fromPartial(object.postActivate)
+      : undefined;
+    message.drainTime = (object.drainTime !== undefined && object.drainTime !== null)
+      ? Duration.fromPartial(object.drainTime)
+      : undefined;
+    message.drain = (object.drain !== undefined && object.drain !== null)
+      ? HookCommand.fromPartial(object.drain)
+      : undefined;
     return message;
   },
 };
@@ -1263,6 +1631,281 @@ export const RunSpec_EnvironmentEntry: MessageFns<RunSpec_EnvironmentEntry> = {
     const message = createBaseRunSpec_EnvironmentEntry();
     message.key = object.key ?? "";
     message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseRunSpec_SecretsEntry(): RunSpec_SecretsEntry {
+  return { key: "", value: undefined };
+}
+
+export const RunSpec_SecretsEntry: MessageFns<RunSpec_SecretsEntry> = {
+  encode(message: RunSpec_SecretsEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      SecretReference.encode(message.value, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RunSpec_SecretsEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRunSpec_SecretsEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = SecretReference.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RunSpec_SecretsEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? SecretReference.fromJSON(object.value) : undefined,
+    };
+  },
+
+  toJSON(message: RunSpec_SecretsEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== undefined) {
+      obj.value = SecretReference.toJSON(message.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RunSpec_SecretsEntry>): RunSpec_SecretsEntry {
+    return RunSpec_SecretsEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RunSpec_SecretsEntry>): RunSpec_SecretsEntry {
+    const message = createBaseRunSpec_SecretsEntry();
+    message.key = object.key ?? "";
+    message.value = (object.value !== undefined && object.value !== null)
+      ? SecretReference.fromPartial(object.value)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseHookCommand(): HookCommand {
+  return { command: [], timeout: undefined };
+}
+
+export const HookCommand: MessageFns<HookCommand> = {
+  encode(message: HookCommand, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.command) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.timeout !== undefined) {
+      Duration.encode(message.timeout, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HookCommand {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHookCommand();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.command.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.timeout = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HookCommand {
+    return {
+      command: globalThis.Array.isArray(object?.command) ? object.command.map((e: any) => globalThis.String(e)) : [],
+      timeout: isSet(object.timeout) ? Duration.fromJSON(object.timeout) : undefined,
+    };
+  },
+
+  toJSON(message: HookCommand): unknown {
+    const obj: any = {};
+    if (message.command?.length) {
+      obj.command = message.command;
+    }
+    if (message.timeout !== undefined) {
+      obj.timeout = Duration.toJSON(message.timeout);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HookCommand>): HookCommand {
+    return HookCommand.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HookCommand>): HookCommand {
+    const message = createBaseHookCommand();
+    message.command = object.command?.map((e) => e) || [];
+    message.timeout = (object.timeout !== undefined && object.timeout !== null)
+      ? Duration.fromPartial(object.timeout)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseSecretReference(): SecretReference {
+  return { source: undefined };
+}
+
+export const SecretReference: MessageFns<SecretReference> = {
+  encode(message: SecretReference, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.source?.$case) {
+      case "file":
+        writer.uint32(10).string(message.source.value);
+        break;
+      case "command":
+        CommandCheck.encode(message.source.value, writer.uint32(18).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SecretReference {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSecretReference();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.source = { $case: "file", value: reader.string() };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.source = { $case: "command", value: CommandCheck.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SecretReference {
+    return {
+      source: isSet(object.file)
+        ? { $case: "file", value: globalThis.String(object.file) }
+        : isSet(object.command)
+        ? { $case: "command", value: CommandCheck.fromJSON(object.command) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: SecretReference): unknown {
+    const obj: any = {};
+    if (message.source?.$case === "file") {
+      obj.file = message.source.value;
+    } else if (message.source?.$case === "command") {
+      obj.command = CommandCheck.toJSON(message.source.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SecretReference>): SecretReference {
+    return SecretReference.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SecretReference>): SecretReference {
+    const message = createBaseSecretReference();
+    switch (object.source?.$case) {
+      case "file": {
+        if (object.source?.value !== undefined && object.source?.value !== null) {
+          message.source = { $case: "file", value: object.source.value };
+        }
+        break;
+      }
+      case "command": {
+        if (object.source?.value !== undefined && object.source?.value !== null) {
+          message.source = { $case: "command", value: CommandCheck.fromPartial(object.source.value) };
+        }
+        break;
+      }
+    }
     return message;
   },
 };
@@ -1710,6 +2353,176 @@ export const ApplyApplicationResponse: MessageFns<ApplyApplicationResponse> = {
   },
 };
 
+function createBaseRemoveApplicationRequest(): RemoveApplicationRequest {
+  return { name: "", actor: "", reason: "" };
+}
+
+export const RemoveApplicationRequest: MessageFns<RemoveApplicationRequest> = {
+  encode(message: RemoveApplicationRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    if (message.actor !== "") {
+      writer.uint32(18).string(message.actor);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveApplicationRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveApplicationRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RemoveApplicationRequest {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      actor: isSet(object.actor) ? globalThis.String(object.actor) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: RemoveApplicationRequest): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.actor !== "") {
+      obj.actor = message.actor;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RemoveApplicationRequest>): RemoveApplicationRequest {
+    return RemoveApplicationRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RemoveApplicationRequest>): RemoveApplicationRequest {
+    const message = createBaseRemoveApplicationRequest();
+    message.name = object.name ?? "";
+    message.actor = object.actor ?? "";
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseRemoveApplicationResponse(): RemoveApplicationResponse {
+  return { application: undefined };
+}
+
+export const RemoveApplicationResponse: MessageFns<RemoveApplicationResponse> = {
+  encode(message: RemoveApplicationResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.application !== undefined) {
+      Application.encode(message.application, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RemoveApplicationResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRemoveApplicationResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.application = Application.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RemoveApplicationResponse {
+    return { application: isSet(object.application) ? Application.fromJSON(object.application) : undefined };
+  },
+
+  toJSON(message: RemoveApplicationResponse): unknown {
+    const obj: any = {};
+    if (message.application !== undefined) {
+      obj.application = Application.toJSON(message.application);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RemoveApplicationResponse>): RemoveApplicationResponse {
+    return RemoveApplicationResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RemoveApplicationResponse>): RemoveApplicationResponse {
+    const message = createBaseRemoveApplicationResponse();
+    message.application = (object.application !== undefined && object.application !== null)
+      ? Application.fromPartial(object.application)
+      : undefined;
+    return message;
+  },
+};
+
 function createBaseGetApplicationRequest(): GetApplicationRequest {
   return { name: "", revision: 0 };
 }
@@ -1865,7 +2678,7 @@ export const GetApplicationResponse: MessageFns<GetApplicationResponse> = {
 };
 
 function createBaseListApplicationsRequest(): ListApplicationsRequest {
-  return { pageSize: 0, pageToken: "" };
+  return { pageSize: 0, pageToken: "", includeRemoved: false };
 }
 
 export const ListApplicationsRequest: MessageFns<ListApplicationsRequest> = {
@@ -1875,6 +2688,9 @@ export const ListApplicationsRequest: MessageFns<ListApplicationsRequest> = {
     }
     if (message.pageToken !== "") {
       writer.uint32(18).string(message.pageToken);
+    }
+    if (message.includeRemoved !== false) {
+      writer.uint32(24).bool(message.includeRemoved);
     }
     return writer;
   },
@@ -1908,6 +2724,14 @@ export const ListApplicationsRequest: MessageFns<ListApplicationsRequest> = {
             message.pageToken = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.includeRemoved = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1932,6 +2756,11 @@ export const ListApplicationsRequest: MessageFns<ListApplicationsRequest> = {
         : isSet(object.page_token)
         ? globalThis.String(object.page_token)
         : "",
+      includeRemoved: isSet(object.includeRemoved)
+        ? globalThis.Boolean(object.includeRemoved)
+        : isSet(object.include_removed)
+        ? globalThis.Boolean(object.include_removed)
+        : false,
     };
   },
 
@@ -1943,6 +2772,9 @@ export const ListApplicationsRequest: MessageFns<ListApplicationsRequest> = {
     if (message.pageToken !== "") {
       obj.pageToken = message.pageToken;
     }
+    if (message.includeRemoved !== false) {
+      obj.includeRemoved = message.includeRemoved;
+    }
     return obj;
   },
 
@@ -1953,6 +2785,7 @@ export const ListApplicationsRequest: MessageFns<ListApplicationsRequest> = {
     const message = createBaseListApplicationsRequest();
     message.pageSize = object.pageSize ?? 0;
     message.pageToken = object.pageToken ?? "";
+    message.includeRemoved = object.includeRemoved ?? false;
     return message;
   },
 };
@@ -2091,6 +2924,21 @@ export const ApplicationServiceService = {
       Buffer.from(ListApplicationsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListApplicationsResponse => ListApplicationsResponse.decode(value),
   },
+  /**
+   * Its hosts stop it and remove it. An active deployment ends as ABORTED. NOT_FOUND if there is
+   * none of that name; removing what is removed changes nothing. Applying it again brings it back.
+   */
+  removeApplication: {
+    path: "/slipway.v1.ApplicationService/RemoveApplication" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: RemoveApplicationRequest): Buffer =>
+      Buffer.from(RemoveApplicationRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): RemoveApplicationRequest => RemoveApplicationRequest.decode(value),
+    responseSerialize: (value: RemoveApplicationResponse): Buffer =>
+      Buffer.from(RemoveApplicationResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): RemoveApplicationResponse => RemoveApplicationResponse.decode(value),
+  },
 } as const;
 
 export interface ApplicationServiceServer extends UntypedServiceImplementation {
@@ -2104,6 +2952,11 @@ export interface ApplicationServiceServer extends UntypedServiceImplementation {
   getApplication: handleUnaryCall<GetApplicationRequest, GetApplicationResponse>;
   /** Ordered by name, in pages. */
   listApplications: handleUnaryCall<ListApplicationsRequest, ListApplicationsResponse>;
+  /**
+   * Its hosts stop it and remove it. An active deployment ends as ABORTED. NOT_FOUND if there is
+   * none of that name; removing what is removed changes nothing. Applying it again brings it back.
+   */
+  removeApplication: handleUnaryCall<RemoveApplicationRequest, RemoveApplicationResponse>;
 }
 
 export interface ApplicationServiceClient extends Client {
@@ -2158,6 +3011,25 @@ export interface ApplicationServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListApplicationsResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Its hosts stop it and remove it. An active deployment ends as ABORTED. NOT_FOUND if there is
+   * none of that name; removing what is removed changes nothing. Applying it again brings it back.
+   */
+  removeApplication(
+    request: RemoveApplicationRequest,
+    callback: (error: ServiceError | null, response: RemoveApplicationResponse) => void,
+  ): ClientUnaryCall;
+  removeApplication(
+    request: RemoveApplicationRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: RemoveApplicationResponse) => void,
+  ): ClientUnaryCall;
+  removeApplication(
+    request: RemoveApplicationRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: RemoveApplicationResponse) => void,
   ): ClientUnaryCall;
 }
 

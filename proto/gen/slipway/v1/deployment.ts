@@ -20,21 +20,30 @@ import {
   type ServiceError,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { Duration } from "../../google/protobuf/duration.js";
 import { Timestamp } from "../../google/protobuf/timestamp.js";
-import { RegionApplicationStatus } from "./status.js";
+import { ReplicationState, replicationStateFromJSON, replicationStateToJSON } from "./replication.js";
+import { PhaseCount, RegionApplicationStatus } from "./status.js";
+import { Strategy } from "./strategy.js";
 
 export enum DeploymentState {
   UNSPECIFIED = 0,
-  /** PENDING - Waits for replication. */
+  /** PENDING - No host was told to switch yet: bytes are replicated and staged. */
   PENDING = 1,
-  /** RUNNING - The goal is set; hosts follow. */
+  /** RUNNING - Goes through its steps. */
   RUNNING = 2,
-  /** SUCCEEDED - Final: every host that was asked runs it. */
+  /** SUCCEEDED - Final: every host that was asked runs it, but for what the failure budget allows. */
   SUCCEEDED = 3,
   /** FAILED - Final: failure says why. The goal stays until the next deployment. */
   FAILED = 4,
   /** SUPERSEDED - Final: a newer deployment of the application took its place. */
   SUPERSEDED = 5,
+  /** PAUSED - Stopped for the moment; pause says why. */
+  PAUSED = 6,
+  /** WAITING - The next step waits for somebody to promote it. */
+  WAITING = 7,
+  /** ABORTED - Final: somebody ended it. */
+  ABORTED = 8,
   UNRECOGNIZED = -1,
 }
 
@@ -58,6 +67,15 @@ export function deploymentStateFromJSON(object: any): DeploymentState {
     case 5:
     case "DEPLOYMENT_STATE_SUPERSEDED":
       return DeploymentState.SUPERSEDED;
+    case 6:
+    case "DEPLOYMENT_STATE_PAUSED":
+      return DeploymentState.PAUSED;
+    case 7:
+    case "DEPLOYMENT_STATE_WAITING":
+      return DeploymentState.WAITING;
+    case 8:
+    case "DEPLOYMENT_STATE_ABORTED":
+      return DeploymentState.ABORTED;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -79,7 +97,110 @@ export function deploymentStateToJSON(object: DeploymentState): string {
       return "DEPLOYMENT_STATE_FAILED";
     case DeploymentState.SUPERSEDED:
       return "DEPLOYMENT_STATE_SUPERSEDED";
+    case DeploymentState.PAUSED:
+      return "DEPLOYMENT_STATE_PAUSED";
+    case DeploymentState.WAITING:
+      return "DEPLOYMENT_STATE_WAITING";
+    case DeploymentState.ABORTED:
+      return "DEPLOYMENT_STATE_ABORTED";
     case DeploymentState.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+/** Where a deployment is in its present step. */
+export enum StepPhase {
+  UNSPECIFIED = 0,
+  /** STAGING - Its regions' stores and hosts get the bytes; a freeze is waited for here as well. */
+  STAGING = 1,
+  /** SWITCHING - Its hosts switch, some at a time. */
+  SWITCHING = 2,
+  /** BAKING - All have switched and must stay healthy. */
+  BAKING = 3,
+  UNRECOGNIZED = -1,
+}
+
+export function stepPhaseFromJSON(object: any): StepPhase {
+  switch (object) {
+    case 0:
+    case "STEP_PHASE_UNSPECIFIED":
+      return StepPhase.UNSPECIFIED;
+    case 1:
+    case "STEP_PHASE_STAGING":
+      return StepPhase.STAGING;
+    case 2:
+    case "STEP_PHASE_SWITCHING":
+      return StepPhase.SWITCHING;
+    case 3:
+    case "STEP_PHASE_BAKING":
+      return StepPhase.BAKING;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return StepPhase.UNRECOGNIZED;
+  }
+}
+
+export function stepPhaseToJSON(object: StepPhase): string {
+  switch (object) {
+    case StepPhase.UNSPECIFIED:
+      return "STEP_PHASE_UNSPECIFIED";
+    case StepPhase.STAGING:
+      return "STEP_PHASE_STAGING";
+    case StepPhase.SWITCHING:
+      return "STEP_PHASE_SWITCHING";
+    case StepPhase.BAKING:
+      return "STEP_PHASE_BAKING";
+    case StepPhase.UNRECOGNIZED:
+    default:
+      return "UNRECOGNIZED";
+  }
+}
+
+export enum PauseReason {
+  UNSPECIFIED = 0,
+  /** REQUESTED - Somebody asked for it. */
+  REQUESTED = 1,
+  /** HOSTS_SILENT - More hosts are silent than the budget allows. Goes on by itself once they are heard again. */
+  HOSTS_SILENT = 2,
+  /** REGION_SILENT - No agent of a region is heard. Goes on by itself once one is. */
+  REGION_SILENT = 3,
+  UNRECOGNIZED = -1,
+}
+
+export function pauseReasonFromJSON(object: any): PauseReason {
+  switch (object) {
+    case 0:
+    case "PAUSE_REASON_UNSPECIFIED":
+      return PauseReason.UNSPECIFIED;
+    case 1:
+    case "PAUSE_REASON_REQUESTED":
+      return PauseReason.REQUESTED;
+    case 2:
+    case "PAUSE_REASON_HOSTS_SILENT":
+      return PauseReason.HOSTS_SILENT;
+    case 3:
+    case "PAUSE_REASON_REGION_SILENT":
+      return PauseReason.REGION_SILENT;
+    case -1:
+    case "UNRECOGNIZED":
+    default:
+      return PauseReason.UNRECOGNIZED;
+  }
+}
+
+export function pauseReasonToJSON(object: PauseReason): string {
+  switch (object) {
+    case PauseReason.UNSPECIFIED:
+      return "PAUSE_REASON_UNSPECIFIED";
+    case PauseReason.REQUESTED:
+      return "PAUSE_REASON_REQUESTED";
+    case PauseReason.HOSTS_SILENT:
+      return "PAUSE_REASON_HOSTS_SILENT";
+    case PauseReason.REGION_SILENT:
+      return "PAUSE_REASON_REGION_SILENT";
+    case PauseReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
   }
@@ -87,9 +208,9 @@ export function deploymentStateToJSON(object: DeploymentState): string {
 
 export enum DeploymentFailureReason {
   UNSPECIFIED = 0,
-  /** HOSTS_FAILED - At least one host failed, and none is still on its way. */
+  /** HOSTS_FAILED - More hosts failed than the failure budget allows. */
   HOSTS_FAILED = 1,
-  /** DEADLINE_EXCEEDED - Hosts were silent or not done at the deadline. */
+  /** DEADLINE_EXCEEDED - The whole, or one of its parts, took longer than the strategy allows. */
   DEADLINE_EXCEEDED = 2,
   UNRECOGNIZED = -1,
 }
@@ -126,6 +247,28 @@ export function deploymentFailureReasonToJSON(object: DeploymentFailureReason): 
   }
 }
 
+export interface DeploymentPause {
+  reason: PauseReason;
+  /** For a person: which hosts, which regions, or the reason that was given. */
+  message: string;
+  /** Who asked for it; "slipway" if nobody did. */
+  actor: string;
+  pauseTime: Date | undefined;
+}
+
+/** One percentage of one wave. */
+export interface DeploymentStep {
+  /** Counted from 1. */
+  wave: number;
+  regions: string[];
+  /** Of each of these regions' hosts, once the step is done. */
+  percent: number;
+  /** Waits for somebody before it begins. */
+  requiresPromotion: boolean;
+  /** That has to be somebody else than the creator. */
+  requiresApproval: boolean;
+}
+
 export interface DeploymentFailure {
   reason: DeploymentFailureReason;
   message: string;
@@ -157,6 +300,22 @@ export interface Deployment {
   revision: number;
   regions: string[];
   supersededBy: string;
+  strategy: Strategy | undefined;
+  steps: DeploymentStep[];
+  /** The present step, counted from 1; the last one once it has succeeded. */
+  step: number;
+  stepPhase: StepPhase;
+  stepPhaseTime: Date | undefined;
+  pause:
+    | DeploymentPause
+    | undefined;
+  /** The deployment that put back what ran before, after this one failed or was aborted. */
+  rolledBackBy: string;
+  /**
+   * Why it does not move although it is neither paused nor waiting: a freeze, a region that has not
+   * the artifact, NATS away. Empty when all is well.
+   */
+  blockedBy: string;
 }
 
 /** How far one region is, from its agents' aggregates. */
@@ -166,7 +325,24 @@ export interface RegionProgress {
   silent: boolean;
   warming: boolean;
   /** Absent until an agent has counted this generation. */
-  status: RegionApplicationStatus | undefined;
+  status:
+    | RegionApplicationStatus
+    | undefined;
+  /** Of its hosts, how many were told to switch, in hundredths of a percent. */
+  bucketLimit: number;
+  replication: ReplicationState;
+}
+
+/** A deployment's regions taken together. */
+export interface DeploymentTotals {
+  hostCount: number;
+  phases: PhaseCount[];
+  silentCount: number;
+  bytesDone: number;
+  bytesTotal: number;
+  bytesPerSecond: number;
+  /** Until all bytes are staged, at the present rate; absent while it cannot be told. */
+  eta: Duration | undefined;
 }
 
 export interface CreateDeploymentRequest {
@@ -177,6 +353,12 @@ export interface CreateDeploymentRequest {
   reason: string;
   /** The caller's own, as in SubmitBuild. */
   idempotencyKey: string;
+  /** Instead of the application's. */
+  strategy:
+    | Strategy
+    | undefined;
+  /** Deploy although the application or a region is frozen. Needs a reason; audited. */
+  overrideFreeze: boolean;
 }
 
 export interface CreateDeploymentResponse {
@@ -190,6 +372,7 @@ export interface GetDeploymentRequest {
 export interface GetDeploymentResponse {
   deployment: Deployment | undefined;
   regions: RegionProgress[];
+  totals: DeploymentTotals | undefined;
 }
 
 export interface ListDeploymentsRequest {
@@ -205,11 +388,17 @@ export interface ListDeploymentsResponse {
 
 export interface WatchDeploymentRequest {
   id: string;
+  /**
+   * The revision of the last state that was received: nothing is sent until there is another, or
+   * counts change. 0 for the present state at once.
+   */
+  afterRevision: number;
 }
 
 export interface WatchDeploymentResponse {
   deployment: Deployment | undefined;
   regions: RegionProgress[];
+  totals: DeploymentTotals | undefined;
 }
 
 export interface RollBackRequest {
@@ -224,6 +413,363 @@ export interface RollBackRequest {
 export interface RollBackResponse {
   deployment: Deployment | undefined;
 }
+
+export interface PlanDeploymentRequest {
+  change:
+    | { $case: "create"; value: CreateDeploymentRequest }
+    | { $case: "rollBack"; value: RollBackRequest }
+    | undefined;
+}
+
+export interface PlanDeploymentResponse {
+  application: string;
+  buildId: string;
+  commitSha: string;
+  artifactSizeBytes: number;
+  strategy: Strategy | undefined;
+  steps: DeploymentStep[];
+  regions: RegionPlan[];
+  /** The deployment that would be superseded; empty for none. */
+  supersedes: string;
+  /** The build that would be gone back to on failure; empty for none. */
+  previousBuildId: string;
+}
+
+export interface RegionPlan {
+  region: string;
+  /** Enrolled hosts that the selector takes. */
+  hostCount: number;
+  /** Of them, those that would have to download; all that did not answer count as such. */
+  downloadCount: number;
+  /** At most 20 of those. */
+  downloadHosts: string[];
+  /** At most: what hosts can reuse of other artifacts is not taken off. */
+  bytesToMove: number;
+  replication: ReplicationState;
+  /** No agent of the region answered. */
+  unreachable: boolean;
+}
+
+export interface PauseDeploymentRequest {
+  id: string;
+  actor: string;
+  reason: string;
+}
+
+export interface PauseDeploymentResponse {
+  deployment: Deployment | undefined;
+}
+
+export interface ResumeDeploymentRequest {
+  id: string;
+  actor: string;
+  reason: string;
+}
+
+export interface ResumeDeploymentResponse {
+  deployment: Deployment | undefined;
+}
+
+export interface PromoteDeploymentRequest {
+  id: string;
+  actor: string;
+  reason: string;
+  /** The step that is to begin, counted from 1: promoting one twice lets no other begin. */
+  step: number;
+}
+
+export interface PromoteDeploymentResponse {
+  deployment: Deployment | undefined;
+}
+
+export interface AbortDeploymentRequest {
+  id: string;
+  actor: string;
+  reason: string;
+  /** Leave hosts that have switched as they are. */
+  keepSwitched: boolean;
+}
+
+export interface AbortDeploymentResponse {
+  deployment:
+    | Deployment
+    | undefined;
+  /** The deployment that puts back what ran before, if one was needed. */
+  rollBack: Deployment | undefined;
+}
+
+/** What a notification hook is sent, as JSON in proto3's mapping. */
+export interface DeploymentNotification {
+  /** The same for every attempt to deliver it, so that a receiver can tell a repetition. */
+  id: string;
+  time:
+    | Date
+    | undefined;
+  /** Ended or paused. */
+  deployment: Deployment | undefined;
+}
+
+function createBaseDeploymentPause(): DeploymentPause {
+  return { reason: 0, message: "", actor: "", pauseTime: undefined };
+}
+
+export const DeploymentPause: MessageFns<DeploymentPause> = {
+  encode(message: DeploymentPause, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.reason !== 0) {
+      writer.uint32(8).int32(message.reason);
+    }
+    if (message.message !== "") {
+      writer.uint32(18).string(message.message);
+    }
+    if (message.actor !== "") {
+      writer.uint32(26).string(message.actor);
+    }
+    if (message.pauseTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.pauseTime), writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeploymentPause {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeploymentPause();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.reason = reader.int32() as any;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.pauseTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DeploymentPause {
+    return {
+      reason: isSet(object.reason) ? pauseReasonFromJSON(object.reason) : 0,
+      message: isSet(object.message) ? globalThis.String(object.message) : "",
+      actor: isSet(object.actor) ? globalThis.String(object.actor) : "",
+      pauseTime: isSet(object.pauseTime)
+        ? fromJsonTimestamp(object.pauseTime)
+        : isSet(object.pause_time)
+        ? fromJsonTimestamp(object.pause_time)
+        : undefined,
+    };
+  },
+
+  toJSON(message: DeploymentPause): unknown {
+    const obj: any = {};
+    if (message.reason !== 0) {
+      obj.reason = pauseReasonToJSON(message.reason);
+    }
+    if (message.message !== "") {
+      obj.message = message.message;
+    }
+    if (message.actor !== "") {
+      obj.actor = message.actor;
+    }
+    if (message.pauseTime !== undefined) {
+      obj.pauseTime = message.pauseTime.toISOString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DeploymentPause>): DeploymentPause {
+    return DeploymentPause.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeploymentPause>): DeploymentPause {
+    const message = createBaseDeploymentPause();
+    message.reason = object.reason ?? 0;
+    message.message = object.message ?? "";
+    message.actor = object.actor ?? "";
+    message.pauseTime = object.pauseTime ?? undefined;
+    return message;
+  },
+};
+
+function createBaseDeploymentStep(): DeploymentStep {
+  return { wave: 0, regions: [], percent: 0, requiresPromotion: false, requiresApproval: false };
+}
+
+export const DeploymentStep: MessageFns<DeploymentStep> = {
+  encode(message: DeploymentStep, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.wave !== 0) {
+      writer.uint32(8).uint32(message.wave);
+    }
+    for (const v of message.regions) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.percent !== 0) {
+      writer.uint32(24).uint32(message.percent);
+    }
+    if (message.requiresPromotion !== false) {
+      writer.uint32(32).bool(message.requiresPromotion);
+    }
+    if (message.requiresApproval !== false) {
+      writer.uint32(40).bool(message.requiresApproval);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeploymentStep {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeploymentStep();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.wave = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.regions.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.percent = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.requiresPromotion = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.requiresApproval = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DeploymentStep {
+    return {
+      wave: isSet(object.wave) ? globalThis.Number(object.wave) : 0,
+      regions: globalThis.Array.isArray(object?.regions) ? object.regions.map((e: any) => globalThis.String(e)) : [],
+      percent: isSet(object.percent) ? globalThis.Number(object.percent) : 0,
+      requiresPromotion: isSet(object.requiresPromotion)
+        ? globalThis.Boolean(object.requiresPromotion)
+        : isSet(object.requires_promotion)
+        ? globalThis.Boolean(object.requires_promotion)
+        : false,
+      requiresApproval: isSet(object.requiresApproval)
+        ? globalThis.Boolean(object.requiresApproval)
+        : isSet(object.requires_approval)
+        ? globalThis.Boolean(object.requires_approval)
+        : false,
+    };
+  },
+
+  toJSON(message: DeploymentStep): unknown {
+    const obj: any = {};
+    if (message.wave !== 0) {
+      obj.wave = Math.round(message.wave);
+    }
+    if (message.regions?.length) {
+      obj.regions = message.regions;
+    }
+    if (message.percent !== 0) {
+      obj.percent = Math.round(message.percent);
+    }
+    if (message.requiresPromotion !== false) {
+      obj.requiresPromotion = message.requiresPromotion;
+    }
+    if (message.requiresApproval !== false) {
+      obj.requiresApproval = message.requiresApproval;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DeploymentStep>): DeploymentStep {
+    return DeploymentStep.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeploymentStep>): DeploymentStep {
+    const message = createBaseDeploymentStep();
+    message.wave = object.wave ?? 0;
+    message.regions = object.regions?.map((e) => e) || [];
+    message.percent = object.percent ?? 0;
+    message.requiresPromotion = object.requiresPromotion ?? false;
+    message.requiresApproval = object.requiresApproval ?? false;
+    return message;
+  },
+};
 
 function createBaseDeploymentFailure(): DeploymentFailure {
   return { reason: 0, message: "" };
@@ -332,6 +878,14 @@ function createBaseDeployment(): Deployment {
     revision: 0,
     regions: [],
     supersededBy: "",
+    strategy: undefined,
+    steps: [],
+    step: 0,
+    stepPhase: 0,
+    stepPhaseTime: undefined,
+    pause: undefined,
+    rolledBackBy: "",
+    blockedBy: "",
   };
 }
 
@@ -396,6 +950,30 @@ export const Deployment: MessageFns<Deployment> = {
     }
     if (message.supersededBy !== "") {
       writer.uint32(162).string(message.supersededBy);
+    }
+    if (message.strategy !== undefined) {
+      Strategy.encode(message.strategy, writer.uint32(170).fork()).join();
+    }
+    for (const v of message.steps) {
+      DeploymentStep.encode(v!, writer.uint32(178).fork()).join();
+    }
+    if (message.step !== 0) {
+      writer.uint32(184).uint32(message.step);
+    }
+    if (message.stepPhase !== 0) {
+      writer.uint32(192).int32(message.stepPhase);
+    }
+    if (message.stepPhaseTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.stepPhaseTime), writer.uint32(202).fork()).join();
+    }
+    if (message.pause !== undefined) {
+      DeploymentPause.encode(message.pause, writer.uint32(210).fork()).join();
+    }
+    if (message.rolledBackBy !== "") {
+      writer.uint32(218).string(message.rolledBackBy);
+    }
+    if (message.blockedBy !== "") {
+      writer.uint32(226).string(message.blockedBy);
     }
     return writer;
   },
@@ -573,6 +1151,70 @@ export const Deployment: MessageFns<Deployment> = {
             message.supersededBy = reader.string();
             continue;
           }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.strategy = Strategy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.steps.push(DeploymentStep.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 23: {
+            if (tag !== 184) {
+              break;
+            }
+
+            message.step = reader.uint32();
+            continue;
+          }
+          case 24: {
+            if (tag !== 192) {
+              break;
+            }
+
+            message.stepPhase = reader.int32() as any;
+            continue;
+          }
+          case 25: {
+            if (tag !== 202) {
+              break;
+            }
+
+            message.stepPhaseTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 26: {
+            if (tag !== 210) {
+              break;
+            }
+
+            message.pause = DeploymentPause.decode(reader, reader.uint32());
+            continue;
+          }
+          case 27: {
+            if (tag !== 218) {
+              break;
+            }
+
+            message.rolledBackBy = reader.string();
+            continue;
+          }
+          case 28: {
+            if (tag !== 226) {
+              break;
+            }
+
+            message.blockedBy = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -649,6 +1291,32 @@ export const Deployment: MessageFns<Deployment> = {
         : isSet(object.superseded_by)
         ? globalThis.String(object.superseded_by)
         : "",
+      strategy: isSet(object.strategy) ? Strategy.fromJSON(object.strategy) : undefined,
+      steps: globalThis.Array.isArray(object?.steps)
+        ? object.steps.map((e: any) => DeploymentStep.fromJSON(e))
+        : [],
+      step: isSet(object.step) ? globalThis.Number(object.step) : 0,
+      stepPhase: isSet(object.stepPhase)
+        ? stepPhaseFromJSON(object.stepPhase)
+        : isSet(object.step_phase)
+        ? stepPhaseFromJSON(object.step_phase)
+        : 0,
+      stepPhaseTime: isSet(object.stepPhaseTime)
+        ? fromJsonTimestamp(object.stepPhaseTime)
+        : isSet(object.step_phase_time)
+        ? fromJsonTimestamp(object.step_phase_time)
+        : undefined,
+      pause: isSet(object.pause) ? DeploymentPause.fromJSON(object.pause) : undefined,
+      rolledBackBy: isSet(object.rolledBackBy)
+        ? globalThis.String(object.rolledBackBy)
+        : isSet(object.rolled_back_by)
+        ? globalThis.String(object.rolled_back_by)
+        : "",
+      blockedBy: isSet(object.blockedBy)
+        ? globalThis.String(object.blockedBy)
+        : isSet(object.blocked_by)
+        ? globalThis.String(object.blocked_by)
+        : "",
     };
   },
 
@@ -714,6 +1382,30 @@ export const Deployment: MessageFns<Deployment> = {
     if (message.supersededBy !== "") {
       obj.supersededBy = message.supersededBy;
     }
+    if (message.strategy !== undefined) {
+      obj.strategy = Strategy.toJSON(message.strategy);
+    }
+    if (message.steps?.length) {
+      obj.steps = message.steps.map((e) => DeploymentStep.toJSON(e));
+    }
+    if (message.step !== 0) {
+      obj.step = Math.round(message.step);
+    }
+    if (message.stepPhase !== 0) {
+      obj.stepPhase = stepPhaseToJSON(message.stepPhase);
+    }
+    if (message.stepPhaseTime !== undefined) {
+      obj.stepPhaseTime = message.stepPhaseTime.toISOString();
+    }
+    if (message.pause !== undefined) {
+      obj.pause = DeploymentPause.toJSON(message.pause);
+    }
+    if (message.rolledBackBy !== "") {
+      obj.rolledBackBy = message.rolledBackBy;
+    }
+    if (message.blockedBy !== "") {
+      obj.blockedBy = message.blockedBy;
+    }
     return obj;
   },
 
@@ -744,12 +1436,24 @@ export const Deployment: MessageFns<Deployment> = {
     message.revision = object.revision ?? 0;
     message.regions = object.regions?.map((e) => e) || [];
     message.supersededBy = object.supersededBy ?? "";
+    message.strategy = (object.strategy !== undefined && object.strategy !== null)
+      ? Strategy.fromPartial(object.strategy)
+      : undefined;
+    message.steps = object.steps?.map((e) => DeploymentStep.fromPartial(e)) || [];
+    message.step = object.step ?? 0;
+    message.stepPhase = object.stepPhase ?? 0;
+    message.stepPhaseTime = object.stepPhaseTime ?? undefined;
+    message.pause = (object.pause !== undefined && object.pause !== null)
+      ? DeploymentPause.fromPartial(object.pause)
+      : undefined;
+    message.rolledBackBy = object.rolledBackBy ?? "";
+    message.blockedBy = object.blockedBy ?? "";
     return message;
   },
 };
 
 function createBaseRegionProgress(): RegionProgress {
-  return { region: "", silent: false, warming: false, status: undefined };
+  return { region: "", silent: false, warming: false, status: undefined, bucketLimit: 0, replication: 0 };
 }
 
 export const RegionProgress: MessageFns<RegionProgress> = {
@@ -765,6 +1469,12 @@ export const RegionProgress: MessageFns<RegionProgress> = {
     }
     if (message.status !== undefined) {
       RegionApplicationStatus.encode(message.status, writer.uint32(34).fork()).join();
+    }
+    if (message.bucketLimit !== 0) {
+      writer.uint32(40).uint32(message.bucketLimit);
+    }
+    if (message.replication !== 0) {
+      writer.uint32(48).int32(message.replication);
     }
     return writer;
   },
@@ -814,6 +1524,22 @@ export const RegionProgress: MessageFns<RegionProgress> = {
             message.status = RegionApplicationStatus.decode(reader, reader.uint32());
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.bucketLimit = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.replication = reader.int32() as any;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -832,6 +1558,12 @@ export const RegionProgress: MessageFns<RegionProgress> = {
       silent: isSet(object.silent) ? globalThis.Boolean(object.silent) : false,
       warming: isSet(object.warming) ? globalThis.Boolean(object.warming) : false,
       status: isSet(object.status) ? RegionApplicationStatus.fromJSON(object.status) : undefined,
+      bucketLimit: isSet(object.bucketLimit)
+        ? globalThis.Number(object.bucketLimit)
+        : isSet(object.bucket_limit)
+        ? globalThis.Number(object.bucket_limit)
+        : 0,
+      replication: isSet(object.replication) ? replicationStateFromJSON(object.replication) : 0,
     };
   },
 
@@ -849,6 +1581,12 @@ export const RegionProgress: MessageFns<RegionProgress> = {
     if (message.status !== undefined) {
       obj.status = RegionApplicationStatus.toJSON(message.status);
     }
+    if (message.bucketLimit !== 0) {
+      obj.bucketLimit = Math.round(message.bucketLimit);
+    }
+    if (message.replication !== 0) {
+      obj.replication = replicationStateToJSON(message.replication);
+    }
     return obj;
   },
 
@@ -863,12 +1601,207 @@ export const RegionProgress: MessageFns<RegionProgress> = {
     message.status = (object.status !== undefined && object.status !== null)
       ? RegionApplicationStatus.fromPartial(object.status)
       : undefined;
+    message.bucketLimit = object.bucketLimit ?? 0;
+    message.replication = object.replication ?? 0;
+    return message;
+  },
+};
+
+function createBaseDeploymentTotals(): DeploymentTotals {
+  return { hostCount: 0, phases: [], silentCount: 0, bytesDone: 0, bytesTotal: 0, bytesPerSecond: 0, eta: undefined };
+}
+
+export const DeploymentTotals: MessageFns<DeploymentTotals> = {
+  encode(message: DeploymentTotals, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.hostCount !== 0) {
+      writer.uint32(8).uint32(message.hostCount);
+    }
+    for (const v of message.phases) {
+      PhaseCount.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.silentCount !== 0) {
+      writer.uint32(24).uint32(message.silentCount);
+    }
+    if (message.bytesDone !== 0) {
+      writer.uint32(32).uint64(message.bytesDone);
+    }
+    if (message.bytesTotal !== 0) {
+      writer.uint32(40).uint64(message.bytesTotal);
+    }
+    if (message.bytesPerSecond !== 0) {
+      writer.uint32(48).uint64(message.bytesPerSecond);
+    }
+    if (message.eta !== undefined) {
+      Duration.encode(message.eta, writer.uint32(58).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeploymentTotals {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeploymentTotals();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.hostCount = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.phases.push(PhaseCount.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.silentCount = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.bytesDone = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.bytesTotal = longToNumber(reader.uint64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.bytesPerSecond = longToNumber(reader.uint64());
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.eta = Duration.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DeploymentTotals {
+    return {
+      hostCount: isSet(object.hostCount)
+        ? globalThis.Number(object.hostCount)
+        : isSet(object.host_count)
+        ? globalThis.Number(object.host_count)
+        : 0,
+      phases: globalThis.Array.isArray(object?.phases) ? object.phases.map((e: any) => PhaseCount.fromJSON(e)) : [],
+      silentCount: isSet(object.silentCount)
+        ? globalThis.Number(object.silentCount)
+        : isSet(object.silent_count)
+        ? globalThis.Number(object.silent_count)
+        : 0,
+      bytesDone: isSet(object.bytesDone)
+        ? globalThis.Number(object.bytesDone)
+        : isSet(object.bytes_done)
+        ? globalThis.Number(object.bytes_done)
+        : 0,
+      bytesTotal: isSet(object.bytesTotal)
+        ? globalThis.Number(object.bytesTotal)
+        : isSet(object.bytes_total)
+        ? globalThis.Number(object.bytes_total)
+        : 0,
+      bytesPerSecond: isSet(object.bytesPerSecond)
+        ? globalThis.Number(object.bytesPerSecond)
+        : isSet(object.bytes_per_second)
+        ? globalThis.Number(object.bytes_per_second)
+        : 0,
+      eta: isSet(object.eta) ? Duration.fromJSON(object.eta) : undefined,
+    };
+  },
+
+  toJSON(message: DeploymentTotals): unknown {
+    const obj: any = {};
+    if (message.hostCount !== 0) {
+      obj.hostCount = Math.round(message.hostCount);
+    }
+    if (message.phases?.length) {
+      obj.phases = message.phases.map((e) => PhaseCount.toJSON(e));
+    }
+    if (message.silentCount !== 0) {
+      obj.silentCount = Math.round(message.silentCount);
+    }
+    if (message.bytesDone !== 0) {
+      obj.bytesDone = Math.round(message.bytesDone);
+    }
+    if (message.bytesTotal !== 0) {
+      obj.bytesTotal = Math.round(message.bytesTotal);
+    }
+    if (message.bytesPerSecond !== 0) {
+      obj.bytesPerSecond = Math.round(message.bytesPerSecond);
+    }
+    if (message.eta !== undefined) {
+      obj.eta = Duration.toJSON(message.eta);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DeploymentTotals>): DeploymentTotals {
+    return DeploymentTotals.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeploymentTotals>): DeploymentTotals {
+    const message = createBaseDeploymentTotals();
+    message.hostCount = object.hostCount ?? 0;
+    message.phases = object.phases?.map((e) => PhaseCount.fromPartial(e)) || [];
+    message.silentCount = object.silentCount ?? 0;
+    message.bytesDone = object.bytesDone ?? 0;
+    message.bytesTotal = object.bytesTotal ?? 0;
+    message.bytesPerSecond = object.bytesPerSecond ?? 0;
+    message.eta = (object.eta !== undefined && object.eta !== null) ? Duration.fromPartial(object.eta) : undefined;
     return message;
   },
 };
 
 function createBaseCreateDeploymentRequest(): CreateDeploymentRequest {
-  return { buildId: "", waitForReplication: false, creator: "", reason: "", idempotencyKey: "" };
+  return {
+    buildId: "",
+    waitForReplication: false,
+    creator: "",
+    reason: "",
+    idempotencyKey: "",
+    strategy: undefined,
+    overrideFreeze: false,
+  };
 }
 
 export const CreateDeploymentRequest: MessageFns<CreateDeploymentRequest> = {
@@ -887,6 +1820,12 @@ export const CreateDeploymentRequest: MessageFns<CreateDeploymentRequest> = {
     }
     if (message.idempotencyKey !== "") {
       writer.uint32(42).string(message.idempotencyKey);
+    }
+    if (message.strategy !== undefined) {
+      Strategy.encode(message.strategy, writer.uint32(50).fork()).join();
+    }
+    if (message.overrideFreeze !== false) {
+      writer.uint32(56).bool(message.overrideFreeze);
     }
     return writer;
   },
@@ -944,6 +1883,22 @@ export const CreateDeploymentRequest: MessageFns<CreateDeploymentRequest> = {
             message.idempotencyKey = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.strategy = Strategy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.overrideFreeze = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -975,6 +1930,12 @@ export const CreateDeploymentRequest: MessageFns<CreateDeploymentRequest> = {
         : isSet(object.idempotency_key)
         ? globalThis.String(object.idempotency_key)
         : "",
+      strategy: isSet(object.strategy) ? Strategy.fromJSON(object.strategy) : undefined,
+      overrideFreeze: isSet(object.overrideFreeze)
+        ? globalThis.Boolean(object.overrideFreeze)
+        : isSet(object.override_freeze)
+        ? globalThis.Boolean(object.override_freeze)
+        : false,
     };
   },
 
@@ -995,6 +1956,12 @@ export const CreateDeploymentRequest: MessageFns<CreateDeploymentRequest> = {
     if (message.idempotencyKey !== "") {
       obj.idempotencyKey = message.idempotencyKey;
     }
+    if (message.strategy !== undefined) {
+      obj.strategy = Strategy.toJSON(message.strategy);
+    }
+    if (message.overrideFreeze !== false) {
+      obj.overrideFreeze = message.overrideFreeze;
+    }
     return obj;
   },
 
@@ -1008,6 +1975,10 @@ export const CreateDeploymentRequest: MessageFns<CreateDeploymentRequest> = {
     message.creator = object.creator ?? "";
     message.reason = object.reason ?? "";
     message.idempotencyKey = object.idempotencyKey ?? "";
+    message.strategy = (object.strategy !== undefined && object.strategy !== null)
+      ? Strategy.fromPartial(object.strategy)
+      : undefined;
+    message.overrideFreeze = object.overrideFreeze ?? false;
     return message;
   },
 };
@@ -1149,7 +2120,7 @@ export const GetDeploymentRequest: MessageFns<GetDeploymentRequest> = {
 };
 
 function createBaseGetDeploymentResponse(): GetDeploymentResponse {
-  return { deployment: undefined, regions: [] };
+  return { deployment: undefined, regions: [], totals: undefined };
 }
 
 export const GetDeploymentResponse: MessageFns<GetDeploymentResponse> = {
@@ -1159,6 +2130,9 @@ export const GetDeploymentResponse: MessageFns<GetDeploymentResponse> = {
     }
     for (const v of message.regions) {
       RegionProgress.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.totals !== undefined) {
+      DeploymentTotals.encode(message.totals, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -1192,6 +2166,14 @@ export const GetDeploymentResponse: MessageFns<GetDeploymentResponse> = {
             message.regions.push(RegionProgress.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.totals = DeploymentTotals.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1210,6 +2192,7 @@ export const GetDeploymentResponse: MessageFns<GetDeploymentResponse> = {
       regions: globalThis.Array.isArray(object?.regions)
         ? object.regions.map((e: any) => RegionProgress.fromJSON(e))
         : [],
+      totals: isSet(object.totals) ? DeploymentTotals.fromJSON(object.totals) : undefined,
     };
   },
 
@@ -1220,6 +2203,9 @@ export const GetDeploymentResponse: MessageFns<GetDeploymentResponse> = {
     }
     if (message.regions?.length) {
       obj.regions = message.regions.map((e) => RegionProgress.toJSON(e));
+    }
+    if (message.totals !== undefined) {
+      obj.totals = DeploymentTotals.toJSON(message.totals);
     }
     return obj;
   },
@@ -1233,6 +2219,9 @@ export const GetDeploymentResponse: MessageFns<GetDeploymentResponse> = {
       ? Deployment.fromPartial(object.deployment)
       : undefined;
     message.regions = object.regions?.map((e) => RegionProgress.fromPartial(e)) || [];
+    message.totals = (object.totals !== undefined && object.totals !== null)
+      ? DeploymentTotals.fromPartial(object.totals)
+      : undefined;
     return message;
   },
 };
@@ -1438,13 +2427,16 @@ export const ListDeploymentsResponse: MessageFns<ListDeploymentsResponse> = {
 };
 
 function createBaseWatchDeploymentRequest(): WatchDeploymentRequest {
-  return { id: "" };
+  return { id: "", afterRevision: 0 };
 }
 
 export const WatchDeploymentRequest: MessageFns<WatchDeploymentRequest> = {
   encode(message: WatchDeploymentRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.id !== "") {
       writer.uint32(10).string(message.id);
+    }
+    if (message.afterRevision !== 0) {
+      writer.uint32(16).uint64(message.afterRevision);
     }
     return writer;
   },
@@ -1470,6 +2462,14 @@ export const WatchDeploymentRequest: MessageFns<WatchDeploymentRequest> = {
             message.id = reader.string();
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.afterRevision = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1483,13 +2483,23 @@ export const WatchDeploymentRequest: MessageFns<WatchDeploymentRequest> = {
   },
 
   fromJSON(object: any): WatchDeploymentRequest {
-    return { id: isSet(object.id) ? globalThis.String(object.id) : "" };
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      afterRevision: isSet(object.afterRevision)
+        ? globalThis.Number(object.afterRevision)
+        : isSet(object.after_revision)
+        ? globalThis.Number(object.after_revision)
+        : 0,
+    };
   },
 
   toJSON(message: WatchDeploymentRequest): unknown {
     const obj: any = {};
     if (message.id !== "") {
       obj.id = message.id;
+    }
+    if (message.afterRevision !== 0) {
+      obj.afterRevision = Math.round(message.afterRevision);
     }
     return obj;
   },
@@ -1500,12 +2510,13 @@ export const WatchDeploymentRequest: MessageFns<WatchDeploymentRequest> = {
   fromPartial(object: DeepPartial<WatchDeploymentRequest>): WatchDeploymentRequest {
     const message = createBaseWatchDeploymentRequest();
     message.id = object.id ?? "";
+    message.afterRevision = object.afterRevision ?? 0;
     return message;
   },
 };
 
 function createBaseWatchDeploymentResponse(): WatchDeploymentResponse {
-  return { deployment: undefined, regions: [] };
+  return { deployment: undefined, regions: [], totals: undefined };
 }
 
 export const WatchDeploymentResponse: MessageFns<WatchDeploymentResponse> = {
@@ -1515,6 +2526,9 @@ export const WatchDeploymentResponse: MessageFns<WatchDeploymentResponse> = {
     }
     for (const v of message.regions) {
       RegionProgress.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.totals !== undefined) {
+      DeploymentTotals.encode(message.totals, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -1548,6 +2562,14 @@ export const WatchDeploymentResponse: MessageFns<WatchDeploymentResponse> = {
             message.regions.push(RegionProgress.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.totals = DeploymentTotals.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1566,6 +2588,7 @@ export const WatchDeploymentResponse: MessageFns<WatchDeploymentResponse> = {
       regions: globalThis.Array.isArray(object?.regions)
         ? object.regions.map((e: any) => RegionProgress.fromJSON(e))
         : [],
+      totals: isSet(object.totals) ? DeploymentTotals.fromJSON(object.totals) : undefined,
     };
   },
 
@@ -1576,6 +2599,9 @@ export const WatchDeploymentResponse: MessageFns<WatchDeploymentResponse> = {
     }
     if (message.regions?.length) {
       obj.regions = message.regions.map((e) => RegionProgress.toJSON(e));
+    }
+    if (message.totals !== undefined) {
+      obj.totals = DeploymentTotals.toJSON(message.totals);
     }
     return obj;
   },
@@ -1589,6 +2615,9 @@ export const WatchDeploymentResponse: MessageFns<WatchDeploymentResponse> = {
       ? Deployment.fromPartial(object.deployment)
       : undefined;
     message.regions = object.regions?.map((e) => RegionProgress.fromPartial(e)) || [];
+    message.totals = (object.totals !== undefined && object.totals !== null)
+      ? DeploymentTotals.fromPartial(object.totals)
+      : undefined;
     return message;
   },
 };
@@ -1803,13 +2832,1375 @@ export const RollBackResponse: MessageFns<RollBackResponse> = {
   },
 };
 
+function createBasePlanDeploymentRequest(): PlanDeploymentRequest {
+  return { change: undefined };
+}
+
+export const PlanDeploymentRequest: MessageFns<PlanDeploymentRequest> = {
+  encode(message: PlanDeploymentRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.change?.$case) {
+      case "create":
+        CreateDeploymentRequest.encode(message.change.value, writer.uint32(10).fork()).join();
+        break;
+      case "rollBack":
+        RollBackRequest.encode(message.change.value, writer.uint32(18).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PlanDeploymentRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePlanDeploymentRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.change = { $case: "create", value: CreateDeploymentRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.change = { $case: "rollBack", value: RollBackRequest.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PlanDeploymentRequest {
+    return {
+      change: isSet(object.create)
+        ? { $case: "create", value: CreateDeploymentRequest.fromJSON(object.create) }
+        : isSet(object.rollBack)
+        ? { $case: "rollBack", value: RollBackRequest.fromJSON(object.rollBack) }
+        : isSet(object.roll_back)
+        ? { $case: "rollBack", value: RollBackRequest.fromJSON(object.roll_back) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: PlanDeploymentRequest): unknown {
+    const obj: any = {};
+    if (message.change?.$case === "create") {
+      obj.create = CreateDeploymentRequest.toJSON(message.change.value);
+    } else if (message.change?.$case === "rollBack") {
+      obj.rollBack = RollBackRequest.toJSON(message.change.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PlanDeploymentRequest>): PlanDeploymentRequest {
+    return PlanDeploymentRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PlanDeploymentRequest>): PlanDeploymentRequest {
+    const message = createBasePlanDeploymentRequest();
+    switch (object.change?.$case) {
+      case "create": {
+        if (object.change?.value !== undefined && object.change?.value !== null) {
+          message.change = { $case: "create", value: CreateDeploymentRequest.fromPartial(object.change.value) };
+        }
+        break;
+      }
+      case "rollBack": {
+        if (object.change?.value !== undefined && object.change?.value !== null) {
+          message.change = { $case: "rollBack", value: RollBackRequest.fromPartial(object.change.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBasePlanDeploymentResponse(): PlanDeploymentResponse {
+  return {
+    application: "",
+    buildId: "",
+    commitSha: "",
+    artifactSizeBytes: 0,
+    strategy: undefined,
+    steps: [],
+    regions: [],
+    supersedes: "",
+    previousBuildId: "",
+  };
+}
+
+export const PlanDeploymentResponse: MessageFns<PlanDeploymentResponse> = {
+  encode(message: PlanDeploymentResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.application !== "") {
+      writer.uint32(10).string(message.application);
+    }
+    if (message.buildId !== "") {
+      writer.uint32(18).string(message.buildId);
+    }
+    if (message.commitSha !== "") {
+      writer.uint32(26).string(message.commitSha);
+    }
+    if (message.artifactSizeBytes !== 0) {
+      writer.uint32(32).uint64(message.artifactSizeBytes);
+    }
+    if (message.strategy !== undefined) {
+      Strategy.encode(message.strategy, writer.uint32(42).fork()).join();
+    }
+    for (const v of message.steps) {
+      DeploymentStep.encode(v!, writer.uint32(50).fork()).join();
+    }
+    for (const v of message.regions) {
+      RegionPlan.encode(v!, writer.uint32(58).fork()).join();
+    }
+    if (message.supersedes !== "") {
+      writer.uint32(66).string(message.supersedes);
+    }
+    if (message.previousBuildId !== "") {
+      writer.uint32(74).string(message.previousBuildId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PlanDeploymentResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePlanDeploymentResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.application = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.buildId = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.commitSha = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.artifactSizeBytes = longToNumber(reader.uint64());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.strategy = Strategy.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.steps.push(DeploymentStep.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.regions.push(RegionPlan.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.supersedes = reader.string();
+            continue;
+          }
+          case 9: {
+            if (tag !== 74) {
+              break;
+            }
+
+            message.previousBuildId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PlanDeploymentResponse {
+    return {
+      application: isSet(object.application) ? globalThis.String(object.application) : "",
+      buildId: isSet(object.buildId)
+        ? globalThis.String(object.buildId)
+        : isSet(object.build_id)
+        ? globalThis.String(object.build_id)
+        : "",
+      commitSha: isSet(object.commitSha)
+        ? globalThis.String(object.commitSha)
+        : isSet(object.commit_sha)
+        ? globalThis.String(object.commit_sha)
+        : "",
+      artifactSizeBytes: isSet(object.artifactSizeBytes)
+        ? globalThis.Number(object.artifactSizeBytes)
+        : isSet(object.artifact_size_bytes)
+        ? globalThis.Number(object.artifact_size_bytes)
+        : 0,
+      strategy: isSet(object.strategy) ? Strategy.fromJSON(object.strategy) : undefined,
+      steps: globalThis.Array.isArray(object?.steps) ? object.steps.map((e: any) => DeploymentStep.fromJSON(e)) : [],
+      regions: globalThis.Array.isArray(object?.regions) ? object.regions.map((e: any) => RegionPlan.fromJSON(e)) : [],
+      supersedes: isSet(object.supersedes) ? globalThis.String(object.supersedes) : "",
+      previousBuildId: isSet(object.previousBuildId)
+        ? globalThis.String(object.previousBuildId)
+        : isSet(object.previous_build_id)
+        ? globalThis.String(object.previous_build_id)
+        : "",
+    };
+  },
+
+  toJSON(message: PlanDeploymentResponse): unknown {
+    const obj: any = {};
+    if (message.application !== "") {
+      obj.application = message.application;
+    }
+    if (message.buildId !== "") {
+      obj.buildId = message.buildId;
+    }
+    if (message.commitSha !== "") {
+      obj.commitSha = message.commitSha;
+    }
+    if (message.artifactSizeBytes !== 0) {
+      obj.artifactSizeBytes = Math.round(message.artifactSizeBytes);
+    }
+    if (message.strategy !== undefined) {
+      obj.strategy = Strategy.toJSON(message.strategy);
+    }
+    if (message.steps?.length) {
+      obj.steps = message.steps.map((e) => DeploymentStep.toJSON(e));
+    }
+    if (message.regions?.length) {
+      obj.regions = message.regions.map((e) => RegionPlan.toJSON(e));
+    }
+    if (message.supersedes !== "") {
+      obj.supersedes = message.supersedes;
+    }
+    if (message.previousBuildId !== "") {
+      obj.previousBuildId = message.previousBuildId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PlanDeploymentResponse>): PlanDeploymentResponse {
+    return PlanDeploymentResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PlanDeploymentResponse>): PlanDeploymentResponse {
+    const message = createBasePlanDeploymentResponse();
+    message.application = object.application ?? "";
+    message.buildId = object.buildId ?? "";
+    message.commitSha = object.commitSha ?? "";
+    message.artifactSizeBytes = object.artifactSizeBytes ?? 0;
+    message.strategy = (object.strategy !== undefined && object.strategy !== null)
+      ? Strategy.fromPartial(object.strategy)
+      : undefined;
+    message.steps = object.steps?.map((e) => DeploymentStep.fromPartial(e)) || [];
+    message.regions = object.regions?.map((e) => RegionPlan.fromPartial(e)) || [];
+    message.supersedes = object.supersedes ?? "";
+    message.previousBuildId = object.previousBuildId ?? "";
+    return message;
+  },
+};
+
+function createBaseRegionPlan(): RegionPlan {
+  return {
+    region: "",
+    hostCount: 0,
+    downloadCount: 0,
+    downloadHosts: [],
+    bytesToMove: 0,
+    replication: 0,
+    unreachable: false,
+  };
+}
+
+export const RegionPlan: MessageFns<RegionPlan> = {
+  encode(message: RegionPlan, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.region !== "") {
+      writer.uint32(10).string(message.region);
+    }
+    if (message.hostCount !== 0) {
+      writer.uint32(16).uint32(message.hostCount);
+    }
+    if (message.downloadCount !== 0) {
+      writer.uint32(24).uint32(message.downloadCount);
+    }
+    for (const v of message.downloadHosts) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.bytesToMove !== 0) {
+      writer.uint32(40).uint64(message.bytesToMove);
+    }
+    if (message.replication !== 0) {
+      writer.uint32(48).int32(message.replication);
+    }
+    if (message.unreachable !== false) {
+      writer.uint32(56).bool(message.unreachable);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RegionPlan {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRegionPlan();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.region = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.hostCount = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.downloadCount = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.downloadHosts.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.bytesToMove = longToNumber(reader.uint64());
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.replication = reader.int32() as any;
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.unreachable = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RegionPlan {
+    return {
+      region: isSet(object.region) ? globalThis.String(object.region) : "",
+      hostCount: isSet(object.hostCount)
+        ? globalThis.Number(object.hostCount)
+        : isSet(object.host_count)
+        ? globalThis.Number(object.host_count)
+        : 0,
+      downloadCount: isSet(object.downloadCount)
+        ? globalThis.Number(object.downloadCount)
+        : isSet(object.download_count)
+        ? globalThis.Number(object.download_count)
+        : 0,
+      downloadHosts: globalThis.Array.isArray(object?.downloadHosts)
+        ? object.downloadHosts.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.download_hosts)
+        ? object.download_hosts.map((e: any) => globalThis.String(e))
+        : [],
+      bytesToMove: isSet(object.bytesToMove)
+        ? globalThis.Number(object.bytesToMove)
+        : isSet(object.bytes_to_move)
+        ? globalThis.Number(object.bytes_to_move)
+        : 0,
+      replication: isSet(object.replication) ? replicationStateFromJSON(object.replication) : 0,
+      unreachable: isSet(object.unreachable) ? globalThis.Boolean(object.unreachable) : false,
+    };
+  },
+
+  toJSON(message: RegionPlan): unknown {
+    const obj: any = {};
+    if (message.region !== "") {
+      obj.region = message.region;
+    }
+    if (message.hostCount !== 0) {
+      obj.hostCount = Math.round(message.hostCount);
+    }
+    if (message.downloadCount !== 0) {
+      obj.downloadCount = Math.round(message.downloadCount);
+    }
+    if (message.downloadHosts?.length) {
+      obj.downloadHosts = message.downloadHosts;
+    }
+    if (message.bytesToMove !== 0) {
+      obj.bytesToMove = Math.round(message.bytesToMove);
+    }
+    if (message.replication !== 0) {
+      obj.replication = replicationStateToJSON(message.replication);
+    }
+    if (message.unreachable !== false) {
+      obj.unreachable = message.unreachable;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RegionPlan>): RegionPlan {
+    return RegionPlan.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RegionPlan>): RegionPlan {
+    const message = createBaseRegionPlan();
+    message.region = object.region ?? "";
+    message.hostCount = object.hostCount ?? 0;
+    message.downloadCount = object.downloadCount ?? 0;
+    message.downloadHosts = object.downloadHosts?.map((e) => e) || [];
+    message.bytesToMove = object.bytesToMove ?? 0;
+    message.replication = object.replication ?? 0;
+    message.unreachable = object.unreachable ?? false;
+    return message;
+  },
+};
+
+function createBasePauseDeploymentRequest(): PauseDeploymentRequest {
+  return { id: "", actor: "", reason: "" };
+}
+
+export const PauseDeploymentRequest: MessageFns<PauseDeploymentRequest> = {
+  encode(message: PauseDeploymentRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.actor !== "") {
+      writer.uint32(18).string(message.actor);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PauseDeploymentRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePauseDeploymentRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PauseDeploymentRequest {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      actor: isSet(object.actor) ? globalThis.String(object.actor) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: PauseDeploymentRequest): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.actor !== "") {
+      obj.actor = message.actor;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PauseDeploymentRequest>): PauseDeploymentRequest {
+    return PauseDeploymentRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PauseDeploymentRequest>): PauseDeploymentRequest {
+    const message = createBasePauseDeploymentRequest();
+    message.id = object.id ?? "";
+    message.actor = object.actor ?? "";
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBasePauseDeploymentResponse(): PauseDeploymentResponse {
+  return { deployment: undefined };
+}
+
+export const PauseDeploymentResponse: MessageFns<PauseDeploymentResponse> = {
+  encode(message: PauseDeploymentResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.deployment !== undefined) {
+      Deployment.encode(message.deployment, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PauseDeploymentResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePauseDeploymentResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.deployment = Deployment.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PauseDeploymentResponse {
+    return { deployment: isSet(object.deployment) ? Deployment.fromJSON(object.deployment) : undefined };
+  },
+
+  toJSON(message: PauseDeploymentResponse): unknown {
+    const obj: any = {};
+    if (message.deployment !== undefined) {
+      obj.deployment = Deployment.toJSON(message.deployment);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PauseDeploymentResponse>): PauseDeploymentResponse {
+    return PauseDeploymentResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PauseDeploymentResponse>): PauseDeploymentResponse {
+    const message = createBasePauseDeploymentResponse();
+    message.deployment = (object.deployment !== undefined && object.deployment !== null)
+      ? Deployment.fromPartial(object.deployment)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseResumeDeploymentRequest(): ResumeDeploymentRequest {
+  return { id: "", actor: "", reason: "" };
+}
+
+export const ResumeDeploymentRequest: MessageFns<ResumeDeploymentRequest> = {
+  encode(message: ResumeDeploymentRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.actor !== "") {
+      writer.uint32(18).string(message.actor);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResumeDeploymentRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResumeDeploymentRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ResumeDeploymentRequest {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      actor: isSet(object.actor) ? globalThis.String(object.actor) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: ResumeDeploymentRequest): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.actor !== "") {
+      obj.actor = message.actor;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ResumeDeploymentRequest>): ResumeDeploymentRequest {
+    return ResumeDeploymentRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResumeDeploymentRequest>): ResumeDeploymentRequest {
+    const message = createBaseResumeDeploymentRequest();
+    message.id = object.id ?? "";
+    message.actor = object.actor ?? "";
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseResumeDeploymentResponse(): ResumeDeploymentResponse {
+  return { deployment: undefined };
+}
+
+export const ResumeDeploymentResponse: MessageFns<ResumeDeploymentResponse> = {
+  encode(message: ResumeDeploymentResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.deployment !== undefined) {
+      Deployment.encode(message.deployment, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ResumeDeploymentResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseResumeDeploymentResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.deployment = Deployment.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ResumeDeploymentResponse {
+    return { deployment: isSet(object.deployment) ? Deployment.fromJSON(object.deployment) : undefined };
+  },
+
+  toJSON(message: ResumeDeploymentResponse): unknown {
+    const obj: any = {};
+    if (message.deployment !== undefined) {
+      obj.deployment = Deployment.toJSON(message.deployment);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ResumeDeploymentResponse>): ResumeDeploymentResponse {
+    return ResumeDeploymentResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ResumeDeploymentResponse>): ResumeDeploymentResponse {
+    const message = createBaseResumeDeploymentResponse();
+    message.deployment = (object.deployment !== undefined && object.deployment !== null)
+      ? Deployment.fromPartial(object.deployment)
+      : undefined;
+    return message;
+  },
+};
+
+function createBasePromoteDeploymentRequest(): PromoteDeploymentRequest {
+  return { id: "", actor: "", reason: "", step: 0 };
+}
+
+export const PromoteDeploymentRequest: MessageFns<PromoteDeploymentRequest> = {
+  encode(message: PromoteDeploymentRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.actor !== "") {
+      writer.uint32(18).string(message.actor);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    if (message.step !== 0) {
+      writer.uint32(32).uint32(message.step);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PromoteDeploymentRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePromoteDeploymentRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.step = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PromoteDeploymentRequest {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      actor: isSet(object.actor) ? globalThis.String(object.actor) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      step: isSet(object.step) ? globalThis.Number(object.step) : 0,
+    };
+  },
+
+  toJSON(message: PromoteDeploymentRequest): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.actor !== "") {
+      obj.actor = message.actor;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.step !== 0) {
+      obj.step = Math.round(message.step);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PromoteDeploymentRequest>): PromoteDeploymentRequest {
+    return PromoteDeploymentRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PromoteDeploymentRequest>): PromoteDeploymentRequest {
+    const message = createBasePromoteDeploymentRequest();
+    message.id = object.id ?? "";
+    message.actor = object.actor ?? "";
+    message.reason = object.reason ?? "";
+    message.step = object.step ?? 0;
+    return message;
+  },
+};
+
+function createBasePromoteDeploymentResponse(): PromoteDeploymentResponse {
+  return { deployment: undefined };
+}
+
+export const PromoteDeploymentResponse: MessageFns<PromoteDeploymentResponse> = {
+  encode(message: PromoteDeploymentResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.deployment !== undefined) {
+      Deployment.encode(message.deployment, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PromoteDeploymentResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePromoteDeploymentResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.deployment = Deployment.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PromoteDeploymentResponse {
+    return { deployment: isSet(object.deployment) ? Deployment.fromJSON(object.deployment) : undefined };
+  },
+
+  toJSON(message: PromoteDeploymentResponse): unknown {
+    const obj: any = {};
+    if (message.deployment !== undefined) {
+      obj.deployment = Deployment.toJSON(message.deployment);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PromoteDeploymentResponse>): PromoteDeploymentResponse {
+    return PromoteDeploymentResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PromoteDeploymentResponse>): PromoteDeploymentResponse {
+    const message = createBasePromoteDeploymentResponse();
+    message.deployment = (object.deployment !== undefined && object.deployment !== null)
+      ? Deployment.fromPartial(object.deployment)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseAbortDeploymentRequest(): AbortDeploymentRequest {
+  return { id: "", actor: "", reason: "", keepSwitched: false };
+}
+
+export const AbortDeploymentRequest: MessageFns<AbortDeploymentRequest> = {
+  encode(message: AbortDeploymentRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.actor !== "") {
+      writer.uint32(18).string(message.actor);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    if (message.keepSwitched !== false) {
+      writer.uint32(32).bool(message.keepSwitched);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AbortDeploymentRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAbortDeploymentRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.keepSwitched = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AbortDeploymentRequest {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      actor: isSet(object.actor) ? globalThis.String(object.actor) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      keepSwitched: isSet(object.keepSwitched)
+        ? globalThis.Boolean(object.keepSwitched)
+        : isSet(object.keep_switched)
+        ? globalThis.Boolean(object.keep_switched)
+        : false,
+    };
+  },
+
+  toJSON(message: AbortDeploymentRequest): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.actor !== "") {
+      obj.actor = message.actor;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.keepSwitched !== false) {
+      obj.keepSwitched = message.keepSwitched;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AbortDeploymentRequest>): AbortDeploymentRequest {
+    return AbortDeploymentRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AbortDeploymentRequest>): AbortDeploymentRequest {
+    const message = createBaseAbortDeploymentRequest();
+    message.id = object.id ?? "";
+    message.actor = object.actor ?? "";
+    message.reason = object.reason ?? "";
+    message.keepSwitched = object.keepSwitched ?? false;
+    return message;
+  },
+};
+
+function createBaseAbortDeploymentResponse(): AbortDeploymentResponse {
+  return { deployment: undefined, rollBack: undefined };
+}
+
+export const AbortDeploymentResponse: MessageFns<AbortDeploymentResponse> = {
+  encode(message: AbortDeploymentResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.deployment !== undefined) {
+      Deployment.encode(message.deployment, writer.uint32(10).fork()).join();
+    }
+    if (message.rollBack !== undefined) {
+      Deployment.encode(message.rollBack, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AbortDeploymentResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAbortDeploymentResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.deployment = Deployment.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.rollBack = Deployment.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AbortDeploymentResponse {
+    return {
+      deployment: isSet(object.deployment) ? Deployment.fromJSON(object.deployment) : undefined,
+      rollBack: isSet(object.rollBack)
+        ? Deployment.fromJSON(object.rollBack)
+        : isSet(object.roll_back)
+        ? Deployment.fromJSON(object.roll_back)
+        : undefined,
+    };
+  },
+
+  toJSON(message: AbortDeploymentResponse): unknown {
+    const obj: any = {};
+    if (message.deployment !== undefined) {
+      obj.deployment = Deployment.toJSON(message.deployment);
+    }
+    if (message.rollBack !== undefined) {
+      obj.rollBack = Deployment.toJSON(message.rollBack);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AbortDeploymentResponse>): AbortDeploymentResponse {
+    return AbortDeploymentResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AbortDeploymentResponse>): AbortDeploymentResponse {
+    const message = createBaseAbortDeploymentResponse();
+    message.deployment = (object.deployment !== undefined && object.deployment !== null)
+      ? Deployment.fromPartial(object.deployment)
+      : undefined;
+    message.rollBack = (object.rollBack !== undefined && object.rollBack !== null)
+      ? Deployment.fromPartial(object.rollBack)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseDeploymentNotification(): DeploymentNotification {
+  return { id: "", time: undefined, deployment: undefined };
+}
+
+export const DeploymentNotification: MessageFns<DeploymentNotification> = {
+  encode(message: DeploymentNotification, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    if (message.time !== undefined) {
+      Timestamp.encode(toTimestamp(message.time), writer.uint32(18).fork()).join();
+    }
+    if (message.deployment !== undefined) {
+      Deployment.encode(message.deployment, writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DeploymentNotification {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDeploymentNotification();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.time = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.deployment = Deployment.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DeploymentNotification {
+    return {
+      id: isSet(object.id) ? globalThis.String(object.id) : "",
+      time: isSet(object.time) ? fromJsonTimestamp(object.time) : undefined,
+      deployment: isSet(object.deployment) ? Deployment.fromJSON(object.deployment) : undefined,
+    };
+  },
+
+  toJSON(message: DeploymentNotification): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    if (message.time !== undefined) {
+      obj.time = message.time.toISOString();
+    }
+    if (message.deployment !== undefined) {
+      obj.deployment = Deployment.toJSON(message.deployment);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DeploymentNotification>): DeploymentNotification {
+    return DeploymentNotification.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DeploymentNotification>): DeploymentNotification {
+    const message = createBaseDeploymentNotification();
+    message.id = object.id ?? "";
+    message.time = object.time ?? undefined;
+    message.deployment = (object.deployment !== undefined && object.deployment !== null)
+      ? Deployment.fromPartial(object.deployment)
+      : undefined;
+    return message;
+  },
+};
+
 /** Deployments: changes of what should run. */
 export type DeploymentServiceService = typeof DeploymentServiceService;
 export const DeploymentServiceService = {
   /**
-   * Makes a build the goal in all regions of its application revision. FAILED_PRECONDITION for a
-   * build that did not succeed or is not deployable yet (unless wait_for_replication), and while
-   * no host is enrolled for it. Supersedes a running deployment of the same application.
+   * Brings a build to all regions of its application revision, as its strategy says. All hosts
+   * stage it at once. FAILED_PRECONDITION for a build that did not succeed or is not deployable yet
+   * (unless wait_for_replication), while no host is enrolled for it, and while the application or
+   * one of its regions is frozen. Supersedes a deployment of the same application that has not
+   * ended.
    */
   createDeployment: {
     path: "/slipway.v1.DeploymentService/CreateDeployment" as const,
@@ -1872,13 +4263,88 @@ export const DeploymentServiceService = {
     responseSerialize: (value: RollBackResponse): Buffer => Buffer.from(RollBackResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RollBackResponse => RollBackResponse.decode(value),
   },
+  /** What CreateDeployment or RollBack would do; changes nothing. The same errors as those. */
+  planDeployment: {
+    path: "/slipway.v1.DeploymentService/PlanDeployment" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PlanDeploymentRequest): Buffer =>
+      Buffer.from(PlanDeploymentRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PlanDeploymentRequest => PlanDeploymentRequest.decode(value),
+    responseSerialize: (value: PlanDeploymentResponse): Buffer =>
+      Buffer.from(PlanDeploymentResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PlanDeploymentResponse => PlanDeploymentResponse.decode(value),
+  },
+  /**
+   * No further host is told to switch. Legal in every state that is not final; pausing what is
+   * paused changes nothing.
+   */
+  pauseDeployment: {
+    path: "/slipway.v1.DeploymentService/PauseDeployment" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PauseDeploymentRequest): Buffer =>
+      Buffer.from(PauseDeploymentRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PauseDeploymentRequest => PauseDeploymentRequest.decode(value),
+    responseSerialize: (value: PauseDeploymentResponse): Buffer =>
+      Buffer.from(PauseDeploymentResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PauseDeploymentResponse => PauseDeploymentResponse.decode(value),
+  },
+  /**
+   * Goes on with a paused one; time that it was paused counts towards no deadline. Resuming what
+   * is not paused changes nothing. FAILED_PRECONDITION if it is final.
+   */
+  resumeDeployment: {
+    path: "/slipway.v1.DeploymentService/ResumeDeployment" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ResumeDeploymentRequest): Buffer =>
+      Buffer.from(ResumeDeploymentRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ResumeDeploymentRequest => ResumeDeploymentRequest.decode(value),
+    responseSerialize: (value: ResumeDeploymentResponse): Buffer =>
+      Buffer.from(ResumeDeploymentResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ResumeDeploymentResponse => ResumeDeploymentResponse.decode(value),
+  },
+  /**
+   * Lets the step begin that a deployment waits for. FAILED_PRECONDITION if it does not wait, or if
+   * the wave needs somebody else's approval.
+   */
+  promoteDeployment: {
+    path: "/slipway.v1.DeploymentService/PromoteDeployment" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: PromoteDeploymentRequest): Buffer =>
+      Buffer.from(PromoteDeploymentRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): PromoteDeploymentRequest => PromoteDeploymentRequest.decode(value),
+    responseSerialize: (value: PromoteDeploymentResponse): Buffer =>
+      Buffer.from(PromoteDeploymentResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): PromoteDeploymentResponse => PromoteDeploymentResponse.decode(value),
+  },
+  /**
+   * Ends it as ABORTED, and puts back what ran before on hosts that have switched, by a new
+   * deployment, unless told to leave them. Legal in every state that is not final; aborting what
+   * is ABORTED changes nothing. FAILED_PRECONDITION if it ended otherwise.
+   */
+  abortDeployment: {
+    path: "/slipway.v1.DeploymentService/AbortDeployment" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: AbortDeploymentRequest): Buffer =>
+      Buffer.from(AbortDeploymentRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): AbortDeploymentRequest => AbortDeploymentRequest.decode(value),
+    responseSerialize: (value: AbortDeploymentResponse): Buffer =>
+      Buffer.from(AbortDeploymentResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): AbortDeploymentResponse => AbortDeploymentResponse.decode(value),
+  },
 } as const;
 
 export interface DeploymentServiceServer extends UntypedServiceImplementation {
   /**
-   * Makes a build the goal in all regions of its application revision. FAILED_PRECONDITION for a
-   * build that did not succeed or is not deployable yet (unless wait_for_replication), and while
-   * no host is enrolled for it. Supersedes a running deployment of the same application.
+   * Brings a build to all regions of its application revision, as its strategy says. All hosts
+   * stage it at once. FAILED_PRECONDITION for a build that did not succeed or is not deployable yet
+   * (unless wait_for_replication), while no host is enrolled for it, and while the application or
+   * one of its regions is frozen. Supersedes a deployment of the same application that has not
+   * ended.
    */
   createDeployment: handleUnaryCall<CreateDeploymentRequest, CreateDeploymentResponse>;
   getDeployment: handleUnaryCall<GetDeploymentRequest, GetDeploymentResponse>;
@@ -1894,13 +4360,38 @@ export interface DeploymentServiceServer extends UntypedServiceImplementation {
    * one asked for. FAILED_PRECONDITION if there is nothing to go back to.
    */
   rollBack: handleUnaryCall<RollBackRequest, RollBackResponse>;
+  /** What CreateDeployment or RollBack would do; changes nothing. The same errors as those. */
+  planDeployment: handleUnaryCall<PlanDeploymentRequest, PlanDeploymentResponse>;
+  /**
+   * No further host is told to switch. Legal in every state that is not final; pausing what is
+   * paused changes nothing.
+   */
+  pauseDeployment: handleUnaryCall<PauseDeploymentRequest, PauseDeploymentResponse>;
+  /**
+   * Goes on with a paused one; time that it was paused counts towards no deadline. Resuming what
+   * is not paused changes nothing. FAILED_PRECONDITION if it is final.
+   */
+  resumeDeployment: handleUnaryCall<ResumeDeploymentRequest, ResumeDeploymentResponse>;
+  /**
+   * Lets the step begin that a deployment waits for. FAILED_PRECONDITION if it does not wait, or if
+   * the wave needs somebody else's approval.
+   */
+  promoteDeployment: handleUnaryCall<PromoteDeploymentRequest, PromoteDeploymentResponse>;
+  /**
+   * Ends it as ABORTED, and puts back what ran before on hosts that have switched, by a new
+   * deployment, unless told to leave them. Legal in every state that is not final; aborting what
+   * is ABORTED changes nothing. FAILED_PRECONDITION if it ended otherwise.
+   */
+  abortDeployment: handleUnaryCall<AbortDeploymentRequest, AbortDeploymentResponse>;
 }
 
 export interface DeploymentServiceClient extends Client {
   /**
-   * Makes a build the goal in all regions of its application revision. FAILED_PRECONDITION for a
-   * build that did not succeed or is not deployable yet (unless wait_for_replication), and while
-   * no host is enrolled for it. Supersedes a running deployment of the same application.
+   * Brings a build to all regions of its application revision, as its strategy says. All hosts
+   * stage it at once. FAILED_PRECONDITION for a build that did not succeed or is not deployable yet
+   * (unless wait_for_replication), while no host is enrolled for it, and while the application or
+   * one of its regions is frozen. Supersedes a deployment of the same application that has not
+   * ended.
    */
   createDeployment(
     request: CreateDeploymentRequest,
@@ -1979,6 +4470,99 @@ export interface DeploymentServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RollBackResponse) => void,
+  ): ClientUnaryCall;
+  /** What CreateDeployment or RollBack would do; changes nothing. The same errors as those. */
+  planDeployment(
+    request: PlanDeploymentRequest,
+    callback: (error: ServiceError | null, response: PlanDeploymentResponse) => void,
+  ): ClientUnaryCall;
+  planDeployment(
+    request: PlanDeploymentRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PlanDeploymentResponse) => void,
+  ): ClientUnaryCall;
+  planDeployment(
+    request: PlanDeploymentRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PlanDeploymentResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * No further host is told to switch. Legal in every state that is not final; pausing what is
+   * paused changes nothing.
+   */
+  pauseDeployment(
+    request: PauseDeploymentRequest,
+    callback: (error: ServiceError | null, response: PauseDeploymentResponse) => void,
+  ): ClientUnaryCall;
+  pauseDeployment(
+    request: PauseDeploymentRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PauseDeploymentResponse) => void,
+  ): ClientUnaryCall;
+  pauseDeployment(
+    request: PauseDeploymentRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PauseDeploymentResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Goes on with a paused one; time that it was paused counts towards no deadline. Resuming what
+   * is not paused changes nothing. FAILED_PRECONDITION if it is final.
+   */
+  resumeDeployment(
+    request: ResumeDeploymentRequest,
+    callback: (error: ServiceError | null, response: ResumeDeploymentResponse) => void,
+  ): ClientUnaryCall;
+  resumeDeployment(
+    request: ResumeDeploymentRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ResumeDeploymentResponse) => void,
+  ): ClientUnaryCall;
+  resumeDeployment(
+    request: ResumeDeploymentRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ResumeDeploymentResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Lets the step begin that a deployment waits for. FAILED_PRECONDITION if it does not wait, or if
+   * the wave needs somebody else's approval.
+   */
+  promoteDeployment(
+    request: PromoteDeploymentRequest,
+    callback: (error: ServiceError | null, response: PromoteDeploymentResponse) => void,
+  ): ClientUnaryCall;
+  promoteDeployment(
+    request: PromoteDeploymentRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: PromoteDeploymentResponse) => void,
+  ): ClientUnaryCall;
+  promoteDeployment(
+    request: PromoteDeploymentRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: PromoteDeploymentResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * Ends it as ABORTED, and puts back what ran before on hosts that have switched, by a new
+   * deployment, unless told to leave them. Legal in every state that is not final; aborting what
+   * is ABORTED changes nothing. FAILED_PRECONDITION if it ended otherwise.
+   */
+  abortDeployment(
+    request: AbortDeploymentRequest,
+    callback: (error: ServiceError | null, response: AbortDeploymentResponse) => void,
+  ): ClientUnaryCall;
+  abortDeployment(
+    request: AbortDeploymentRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: AbortDeploymentResponse) => void,
+  ): ClientUnaryCall;
+  abortDeployment(
+    request: AbortDeploymentRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: AbortDeploymentResponse) => void,
   ): ClientUnaryCall;
 }
 

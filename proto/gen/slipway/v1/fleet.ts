@@ -98,6 +98,56 @@ export interface ListEnrolledHostsResponse {
   nextPageToken: string;
 }
 
+export interface DecommissionHostRequest {
+  hostId: string;
+  actor: string;
+  reason: string;
+}
+
+export interface DecommissionHostResponse {
+}
+
+/** A part of an application's log on a host. */
+export interface ReadHostLogRequest {
+  hostId: string;
+  application: string;
+  /** Where the last answer ended. Empty: the last max_bytes of it. */
+  position: string;
+  /** Default 64 KiB, at most 512 KiB. */
+  maxBytes: number;
+}
+
+export interface ReadHostLogResponse {
+  /** Whole lines, but for one that is longer than max_bytes. */
+  content: Buffer;
+  /** To go on from. */
+  position: string;
+  /** Lines between the position asked for and the content were rotated away. */
+  gap: boolean;
+}
+
+/**
+ * What a coordinator asks a region's agents: how many of the hosts that a selector takes have an
+ * artifact whole, and which do not.
+ */
+export interface ArtifactQuery {
+  application: string;
+  selector: { [key: string]: string };
+  artifactDigest: string;
+}
+
+export interface ArtifactQuery_SelectorEntry {
+  key: string;
+  value: string;
+}
+
+export interface ArtifactQueryReply {
+  hostCount: number;
+  holdingCount: number;
+  /** At most 20 of those that would need a download. */
+  missingHosts: string[];
+}
+
 /** What a coordinator asks a region's agents over NATS. */
 export interface HostQuery {
   /** At most 1,000. */
@@ -1266,6 +1316,722 @@ export const ListEnrolledHostsResponse: MessageFns<ListEnrolledHostsResponse> = 
   },
 };
 
+function createBaseDecommissionHostRequest(): DecommissionHostRequest {
+  return { hostId: "", actor: "", reason: "" };
+}
+
+export const DecommissionHostRequest: MessageFns<DecommissionHostRequest> = {
+  encode(message: DecommissionHostRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.hostId !== "") {
+      writer.uint32(10).string(message.hostId);
+    }
+    if (message.actor !== "") {
+      writer.uint32(18).string(message.actor);
+    }
+    if (message.reason !== "") {
+      writer.uint32(26).string(message.reason);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DecommissionHostRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDecommissionHostRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.hostId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DecommissionHostRequest {
+    return {
+      hostId: isSet(object.hostId)
+        ? globalThis.String(object.hostId)
+        : isSet(object.host_id)
+        ? globalThis.String(object.host_id)
+        : "",
+      actor: isSet(object.actor) ? globalThis.String(object.actor) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+    };
+  },
+
+  toJSON(message: DecommissionHostRequest): unknown {
+    const obj: any = {};
+    if (message.hostId !== "") {
+      obj.hostId = message.hostId;
+    }
+    if (message.actor !== "") {
+      obj.actor = message.actor;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DecommissionHostRequest>): DecommissionHostRequest {
+    return DecommissionHostRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DecommissionHostRequest>): DecommissionHostRequest {
+    const message = createBaseDecommissionHostRequest();
+    message.hostId = object.hostId ?? "";
+    message.actor = object.actor ?? "";
+    message.reason = object.reason ?? "";
+    return message;
+  },
+};
+
+function createBaseDecommissionHostResponse(): DecommissionHostResponse {
+  return {};
+}
+
+export const DecommissionHostResponse: MessageFns<DecommissionHostResponse> = {
+  encode(_: DecommissionHostResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DecommissionHostResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDecommissionHostResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): DecommissionHostResponse {
+    return {};
+  },
+
+  toJSON(_: DecommissionHostResponse): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<DecommissionHostResponse>): DecommissionHostResponse {
+    return DecommissionHostResponse.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<DecommissionHostResponse>): DecommissionHostResponse {
+    const message = createBaseDecommissionHostResponse();
+    return message;
+  },
+};
+
+function createBaseReadHostLogRequest(): ReadHostLogRequest {
+  return { hostId: "", application: "", position: "", maxBytes: 0 };
+}
+
+export const ReadHostLogRequest: MessageFns<ReadHostLogRequest> = {
+  encode(message: ReadHostLogRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.hostId !== "") {
+      writer.uint32(10).string(message.hostId);
+    }
+    if (message.application !== "") {
+      writer.uint32(18).string(message.application);
+    }
+    if (message.position !== "") {
+      writer.uint32(26).string(message.position);
+    }
+    if (message.maxBytes !== 0) {
+      writer.uint32(32).uint32(message.maxBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadHostLogRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadHostLogRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.hostId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.application = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.position = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.maxBytes = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReadHostLogRequest {
+    return {
+      hostId: isSet(object.hostId)
+        ? globalThis.String(object.hostId)
+        : isSet(object.host_id)
+        ? globalThis.String(object.host_id)
+        : "",
+      application: isSet(object.application) ? globalThis.String(object.application) : "",
+      position: isSet(object.position) ? globalThis.String(object.position) : "",
+      maxBytes: isSet(object.maxBytes)
+        ? globalThis.Number(object.maxBytes)
+        : isSet(object.max_bytes)
+        ? globalThis.Number(object.max_bytes)
+        : 0,
+    };
+  },
+
+  toJSON(message: ReadHostLogRequest): unknown {
+    const obj: any = {};
+    if (message.hostId !== "") {
+      obj.hostId = message.hostId;
+    }
+    if (message.application !== "") {
+      obj.application = message.application;
+    }
+    if (message.position !== "") {
+      obj.position = message.position;
+    }
+    if (message.maxBytes !== 0) {
+      obj.maxBytes = Math.round(message.maxBytes);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReadHostLogRequest>): ReadHostLogRequest {
+    return ReadHostLogRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReadHostLogRequest>): ReadHostLogRequest {
+    const message = createBaseReadHostLogRequest();
+    message.hostId = object.hostId ?? "";
+    message.application = object.application ?? "";
+    message.position = object.position ?? "";
+    message.maxBytes = object.maxBytes ?? 0;
+    return message;
+  },
+};
+
+function createBaseReadHostLogResponse(): ReadHostLogResponse {
+  return { content: Buffer.alloc(0), position: "", gap: false };
+}
+
+export const ReadHostLogResponse: MessageFns<ReadHostLogResponse> = {
+  encode(message: ReadHostLogResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.content.length !== 0) {
+      writer.uint32(10).bytes(message.content);
+    }
+    if (message.position !== "") {
+      writer.uint32(18).string(message.position);
+    }
+    if (message.gap !== false) {
+      writer.uint32(24).bool(message.gap);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ReadHostLogResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseReadHostLogResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.content = Buffer.from(reader.bytes());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.position = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.gap = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ReadHostLogResponse {
+    return {
+      content: isSet(object.content) ? Buffer.from(bytesFromBase64(object.content)) : Buffer.alloc(0),
+      position: isSet(object.position) ? globalThis.String(object.position) : "",
+      gap: isSet(object.gap) ? globalThis.Boolean(object.gap) : false,
+    };
+  },
+
+  toJSON(message: ReadHostLogResponse): unknown {
+    const obj: any = {};
+    if (message.content.length !== 0) {
+      obj.content = base64FromBytes(message.content);
+    }
+    if (message.position !== "") {
+      obj.position = message.position;
+    }
+    if (message.gap !== false) {
+      obj.gap = message.gap;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ReadHostLogResponse>): ReadHostLogResponse {
+    return ReadHostLogResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ReadHostLogResponse>): ReadHostLogResponse {
+    const message = createBaseReadHostLogResponse();
+    message.content = object.content ?? Buffer.alloc(0);
+    message.position = object.position ?? "";
+    message.gap = object.gap ?? false;
+    return message;
+  },
+};
+
+function createBaseArtifactQuery(): ArtifactQuery {
+  return { application: "", selector: {}, artifactDigest: "" };
+}
+
+export const ArtifactQuery: MessageFns<ArtifactQuery> = {
+  encode(message: ArtifactQuery, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.application !== "") {
+      writer.uint32(10).string(message.application);
+    }
+    globalThis.Object.entries(message.selector).forEach(([key, value]: [string, string]) => {
+      ArtifactQuery_SelectorEntry.encode({ key: key as any, value }, writer.uint32(18).fork()).join();
+    });
+    if (message.artifactDigest !== "") {
+      writer.uint32(26).string(message.artifactDigest);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ArtifactQuery {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseArtifactQuery();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.application = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            const entry2 = ArtifactQuery_SelectorEntry.decode(reader, reader.uint32());
+            if (entry2.value !== undefined) {
+              message.selector[entry2.key] = entry2.value;
+            }
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.artifactDigest = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ArtifactQuery {
+    return {
+      application: isSet(object.application) ? globalThis.String(object.application) : "",
+      selector: isObject(object.selector)
+        ? (globalThis.Object.entries(object.selector) as [string, any][]).reduce(
+          (acc: { [key: string]: string }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.String(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      artifactDigest: isSet(object.artifactDigest)
+        ? globalThis.String(object.artifactDigest)
+        : isSet(object.artifact_digest)
+        ? globalThis.String(object.artifact_digest)
+        : "",
+    };
+  },
+
+  toJSON(message: ArtifactQuery): unknown {
+    const obj: any = {};
+    if (message.application !== "") {
+      obj.application = message.application;
+    }
+    if (message.selector) {
+      const entries = globalThis.Object.entries(message.selector) as [string, string][];
+      if (entries.length > 0) {
+        obj.selector = {};
+        entries.forEach(([k, v]) => {
+          obj.selector[k] = v;
+        });
+      }
+    }
+    if (message.artifactDigest !== "") {
+      obj.artifactDigest = message.artifactDigest;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ArtifactQuery>): ArtifactQuery {
+    return ArtifactQuery.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ArtifactQuery>): ArtifactQuery {
+    const message = createBaseArtifactQuery();
+    message.application = object.application ?? "";
+    message.selector = (globalThis.Object.entries(object.selector ?? {}) as [string, string][]).reduce(
+      (acc: { [key: string]: string }, [key, value]: [string, string]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.String(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.artifactDigest = object.artifactDigest ?? "";
+    return message;
+  },
+};
+
+function createBaseArtifactQuery_SelectorEntry(): ArtifactQuery_SelectorEntry {
+  return { key: "", value: "" };
+}
+
+export const ArtifactQuery_SelectorEntry: MessageFns<ArtifactQuery_SelectorEntry> = {
+  encode(message: ArtifactQuery_SelectorEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== "") {
+      writer.uint32(18).string(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ArtifactQuery_SelectorEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseArtifactQuery_SelectorEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ArtifactQuery_SelectorEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.String(object.value) : "",
+    };
+  },
+
+  toJSON(message: ArtifactQuery_SelectorEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== "") {
+      obj.value = message.value;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ArtifactQuery_SelectorEntry>): ArtifactQuery_SelectorEntry {
+    return ArtifactQuery_SelectorEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ArtifactQuery_SelectorEntry>): ArtifactQuery_SelectorEntry {
+    const message = createBaseArtifactQuery_SelectorEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? "";
+    return message;
+  },
+};
+
+function createBaseArtifactQueryReply(): ArtifactQueryReply {
+  return { hostCount: 0, holdingCount: 0, missingHosts: [] };
+}
+
+export const ArtifactQueryReply: MessageFns<ArtifactQueryReply> = {
+  encode(message: ArtifactQueryReply, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.hostCount !== 0) {
+      writer.uint32(8).uint32(message.hostCount);
+    }
+    if (message.holdingCount !== 0) {
+      writer.uint32(16).uint32(message.holdingCount);
+    }
+    for (const v of message.missingHosts) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ArtifactQueryReply {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseArtifactQueryReply();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.hostCount = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.holdingCount = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.missingHosts.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ArtifactQueryReply {
+    return {
+      hostCount: isSet(object.hostCount)
+        ? globalThis.Number(object.hostCount)
+        : isSet(object.host_count)
+        ? globalThis.Number(object.host_count)
+        : 0,
+      holdingCount: isSet(object.holdingCount)
+        ? globalThis.Number(object.holdingCount)
+        : isSet(object.holding_count)
+        ? globalThis.Number(object.holding_count)
+        : 0,
+      missingHosts: globalThis.Array.isArray(object?.missingHosts)
+        ? object.missingHosts.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.missing_hosts)
+        ? object.missing_hosts.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: ArtifactQueryReply): unknown {
+    const obj: any = {};
+    if (message.hostCount !== 0) {
+      obj.hostCount = Math.round(message.hostCount);
+    }
+    if (message.holdingCount !== 0) {
+      obj.holdingCount = Math.round(message.holdingCount);
+    }
+    if (message.missingHosts?.length) {
+      obj.missingHosts = message.missingHosts;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ArtifactQueryReply>): ArtifactQueryReply {
+    return ArtifactQueryReply.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ArtifactQueryReply>): ArtifactQueryReply {
+    const message = createBaseArtifactQueryReply();
+    message.hostCount = object.hostCount ?? 0;
+    message.holdingCount = object.holdingCount ?? 0;
+    message.missingHosts = object.missingHosts?.map((e) => e) || [];
+    return message;
+  },
+};
+
 function createBaseHostQuery(): HostQuery {
   return { hostIds: [] };
 }
@@ -1452,6 +2218,34 @@ export const FleetServiceService = {
       Buffer.from(ListEnrolledHostsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListEnrolledHostsResponse => ListEnrolledHostsResponse.decode(value),
   },
+  /**
+   * Takes a host out of the fleet for good: it counts no more, and its certificate is revoked. It
+   * cannot enrol again under its id. NOT_FOUND if it is not enrolled.
+   */
+  decommissionHost: {
+    path: "/slipway.v1.FleetService/DecommissionHost" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: DecommissionHostRequest): Buffer =>
+      Buffer.from(DecommissionHostRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): DecommissionHostRequest => DecommissionHostRequest.decode(value),
+    responseSerialize: (value: DecommissionHostResponse): Buffer =>
+      Buffer.from(DecommissionHostResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): DecommissionHostResponse => DecommissionHostResponse.decode(value),
+  },
+  /**
+   * What an application prints on a host, newest part first asked for. UNAVAILABLE if the host or
+   * its region does not answer.
+   */
+  readHostLog: {
+    path: "/slipway.v1.FleetService/ReadHostLog" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: ReadHostLogRequest): Buffer => Buffer.from(ReadHostLogRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): ReadHostLogRequest => ReadHostLogRequest.decode(value),
+    responseSerialize: (value: ReadHostLogResponse): Buffer => Buffer.from(ReadHostLogResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): ReadHostLogResponse => ReadHostLogResponse.decode(value),
+  },
 } as const;
 
 export interface FleetServiceServer extends UntypedServiceImplementation {
@@ -1462,6 +2256,16 @@ export interface FleetServiceServer extends UntypedServiceImplementation {
   enrolHosts: handleUnaryCall<EnrolHostsRequest, EnrolHostsResponse>;
   /** For region agents at start: every host that the region has enrolled. */
   listEnrolledHosts: handleUnaryCall<ListEnrolledHostsRequest, ListEnrolledHostsResponse>;
+  /**
+   * Takes a host out of the fleet for good: it counts no more, and its certificate is revoked. It
+   * cannot enrol again under its id. NOT_FOUND if it is not enrolled.
+   */
+  decommissionHost: handleUnaryCall<DecommissionHostRequest, DecommissionHostResponse>;
+  /**
+   * What an application prints on a host, newest part first asked for. UNAVAILABLE if the host or
+   * its region does not answer.
+   */
+  readHostLog: handleUnaryCall<ReadHostLogRequest, ReadHostLogResponse>;
 }
 
 export interface FleetServiceClient extends Client {
@@ -1528,6 +2332,44 @@ export interface FleetServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListEnrolledHostsResponse) => void,
   ): ClientUnaryCall;
+  /**
+   * Takes a host out of the fleet for good: it counts no more, and its certificate is revoked. It
+   * cannot enrol again under its id. NOT_FOUND if it is not enrolled.
+   */
+  decommissionHost(
+    request: DecommissionHostRequest,
+    callback: (error: ServiceError | null, response: DecommissionHostResponse) => void,
+  ): ClientUnaryCall;
+  decommissionHost(
+    request: DecommissionHostRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: DecommissionHostResponse) => void,
+  ): ClientUnaryCall;
+  decommissionHost(
+    request: DecommissionHostRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: DecommissionHostResponse) => void,
+  ): ClientUnaryCall;
+  /**
+   * What an application prints on a host, newest part first asked for. UNAVAILABLE if the host or
+   * its region does not answer.
+   */
+  readHostLog(
+    request: ReadHostLogRequest,
+    callback: (error: ServiceError | null, response: ReadHostLogResponse) => void,
+  ): ClientUnaryCall;
+  readHostLog(
+    request: ReadHostLogRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: ReadHostLogResponse) => void,
+  ): ClientUnaryCall;
+  readHostLog(
+    request: ReadHostLogRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: ReadHostLogResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const FleetServiceClient = makeGenericClientConstructor(
@@ -1538,6 +2380,14 @@ export const FleetServiceClient = makeGenericClientConstructor(
   service: typeof FleetServiceService;
   serviceName: string;
 };
+
+function bytesFromBase64(b64: string): Uint8Array {
+  return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));
+}
+
+function base64FromBytes(arr: Uint8Array): string {
+  return globalThis.Buffer.from(arr).toString("base64");
+}
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | undefined;
 

@@ -50,13 +50,17 @@ export interface Goal {
   previous:
     | Release
     | undefined;
-  /**
-   * Hosts that switch: those whose bucket (hash of host and deployment, 0 to 9,999) is below
-   * percent × 100. 1 to 100.
-   */
-  percent: number;
   /** After this time a host still obeys, and reports that the goal is stale. */
-  expireTime: Date | undefined;
+  expireTime:
+    | Date
+    | undefined;
+  /**
+   * Hosts that switch: those whose bucket (hash of host and deployment, 0 to 9,999) is below it. 0
+   * to 10,000; it only rises within a generation. The other hosts stage what is to run.
+   */
+  bucketLimit: number;
+  /** The application was removed: hosts stop it and forget it. Then there is no run and no previous. */
+  removed: boolean;
 }
 
 export interface Goal_SelectorEntry {
@@ -84,6 +88,7 @@ export interface GoalVersion {
   generation: number;
   issueTime: Date | undefined;
   selector: { [key: string]: string };
+  removed: boolean;
 }
 
 export interface GoalVersion_SelectorEntry {
@@ -444,8 +449,9 @@ function createBaseGoal(): Goal {
     selector: {},
     run: undefined,
     previous: undefined,
-    percent: 0,
     expireTime: undefined,
+    bucketLimit: 0,
+    removed: false,
   };
 }
 
@@ -475,11 +481,14 @@ export const Goal: MessageFns<Goal> = {
     if (message.previous !== undefined) {
       Release.encode(message.previous, writer.uint32(66).fork()).join();
     }
-    if (message.percent !== 0) {
-      writer.uint32(72).uint32(message.percent);
-    }
     if (message.expireTime !== undefined) {
       Timestamp.encode(toTimestamp(message.expireTime), writer.uint32(82).fork()).join();
+    }
+    if (message.bucketLimit !== 0) {
+      writer.uint32(88).uint32(message.bucketLimit);
+    }
+    if (message.removed !== false) {
+      writer.uint32(96).bool(message.removed);
     }
     return writer;
   },
@@ -564,20 +573,28 @@ export const Goal: MessageFns<Goal> = {
             message.previous = Release.decode(reader, reader.uint32());
             continue;
           }
-          case 9: {
-            if (tag !== 72) {
-              break;
-            }
-
-            message.percent = reader.uint32();
-            continue;
-          }
           case 10: {
             if (tag !== 82) {
               break;
             }
 
             message.expireTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.bucketLimit = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.removed = reader.bool();
             continue;
           }
         }
@@ -623,12 +640,17 @@ export const Goal: MessageFns<Goal> = {
         : {},
       run: isSet(object.run) ? Release.fromJSON(object.run) : undefined,
       previous: isSet(object.previous) ? Release.fromJSON(object.previous) : undefined,
-      percent: isSet(object.percent) ? globalThis.Number(object.percent) : 0,
       expireTime: isSet(object.expireTime)
         ? fromJsonTimestamp(object.expireTime)
         : isSet(object.expire_time)
         ? fromJsonTimestamp(object.expire_time)
         : undefined,
+      bucketLimit: isSet(object.bucketLimit)
+        ? globalThis.Number(object.bucketLimit)
+        : isSet(object.bucket_limit)
+        ? globalThis.Number(object.bucket_limit)
+        : 0,
+      removed: isSet(object.removed) ? globalThis.Boolean(object.removed) : false,
     };
   },
 
@@ -664,11 +686,14 @@ export const Goal: MessageFns<Goal> = {
     if (message.previous !== undefined) {
       obj.previous = Release.toJSON(message.previous);
     }
-    if (message.percent !== 0) {
-      obj.percent = Math.round(message.percent);
-    }
     if (message.expireTime !== undefined) {
       obj.expireTime = message.expireTime.toISOString();
+    }
+    if (message.bucketLimit !== 0) {
+      obj.bucketLimit = Math.round(message.bucketLimit);
+    }
+    if (message.removed !== false) {
+      obj.removed = message.removed;
     }
     return obj;
   },
@@ -696,8 +721,9 @@ export const Goal: MessageFns<Goal> = {
     message.previous = (object.previous !== undefined && object.previous !== null)
       ? Release.fromPartial(object.previous)
       : undefined;
-    message.percent = object.percent ?? 0;
     message.expireTime = object.expireTime ?? undefined;
+    message.bucketLimit = object.bucketLimit ?? 0;
+    message.removed = object.removed ?? false;
     return message;
   },
 };
@@ -1033,7 +1059,7 @@ export const GoalDigest: MessageFns<GoalDigest> = {
 };
 
 function createBaseGoalVersion(): GoalVersion {
-  return { application: "", generation: 0, issueTime: undefined, selector: {} };
+  return { application: "", generation: 0, issueTime: undefined, selector: {}, removed: false };
 }
 
 export const GoalVersion: MessageFns<GoalVersion> = {
@@ -1050,6 +1076,9 @@ export const GoalVersion: MessageFns<GoalVersion> = {
     globalThis.Object.entries(message.selector).forEach(([key, value]: [string, string]) => {
       GoalVersion_SelectorEntry.encode({ key: key as any, value }, writer.uint32(34).fork()).join();
     });
+    if (message.removed !== false) {
+      writer.uint32(40).bool(message.removed);
+    }
     return writer;
   },
 
@@ -1101,6 +1130,14 @@ export const GoalVersion: MessageFns<GoalVersion> = {
             }
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.removed = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1136,6 +1173,7 @@ export const GoalVersion: MessageFns<GoalVersion> = {
           {},
         )
         : {},
+      removed: isSet(object.removed) ? globalThis.Boolean(object.removed) : false,
     };
   },
 
@@ -1159,6 +1197,9 @@ export const GoalVersion: MessageFns<GoalVersion> = {
         });
       }
     }
+    if (message.removed !== false) {
+      obj.removed = message.removed;
+    }
     return obj;
   },
 
@@ -1179,6 +1220,7 @@ export const GoalVersion: MessageFns<GoalVersion> = {
       },
       {},
     );
+    message.removed = object.removed ?? false;
     return message;
   },
 };

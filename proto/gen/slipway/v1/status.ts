@@ -22,7 +22,7 @@ export enum HostPhase {
   RUNNING = 5,
   /** FAILED - The release failed at this generation and the previous one runs again, if there was one. */
   FAILED = 6,
-  /** HELD - Outside the percentage: keeps what it runs. */
+  /** HELD - Has the bytes, and is not to switch yet: keeps what it runs. */
   HELD = 7,
   UNRECOGNIZED = -1,
 }
@@ -97,6 +97,10 @@ export enum HostFailureReason {
   UNHEALTHY = 6,
   /** GOAL_REFUSED - The goal's signature, key, application or region does not fit; it was not obeyed. */
   GOAL_REFUSED = 7,
+  /** HOOK_FAILED - The pre-activate or post-activate command failed or took too long. */
+  HOOK_FAILED = 8,
+  /** SECRET_UNAVAILABLE - A secret that the release refers to could not be had. */
+  SECRET_UNAVAILABLE = 9,
   UNRECOGNIZED = -1,
 }
 
@@ -126,6 +130,12 @@ export function hostFailureReasonFromJSON(object: any): HostFailureReason {
     case 7:
     case "HOST_FAILURE_REASON_GOAL_REFUSED":
       return HostFailureReason.GOAL_REFUSED;
+    case 8:
+    case "HOST_FAILURE_REASON_HOOK_FAILED":
+      return HostFailureReason.HOOK_FAILED;
+    case 9:
+    case "HOST_FAILURE_REASON_SECRET_UNAVAILABLE":
+      return HostFailureReason.SECRET_UNAVAILABLE;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -151,6 +161,10 @@ export function hostFailureReasonToJSON(object: HostFailureReason): string {
       return "HOST_FAILURE_REASON_UNHEALTHY";
     case HostFailureReason.GOAL_REFUSED:
       return "HOST_FAILURE_REASON_GOAL_REFUSED";
+    case HostFailureReason.HOOK_FAILED:
+      return "HOST_FAILURE_REASON_HOOK_FAILED";
+    case HostFailureReason.SECRET_UNAVAILABLE:
+      return "HOST_FAILURE_REASON_SECRET_UNAVAILABLE";
     case HostFailureReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -190,6 +204,10 @@ export interface HostApplicationStatus {
   activateDurationMs: number;
   /** Copied from other artifacts in the host's store. */
   bytesFromReuse: number;
+  /** Artifacts of the application that are whole on the host, so that going to them moves no bytes. */
+  heldArtifactDigests: string[];
+  /** Among the hosts that the goal takes to switch. */
+  chosen: boolean;
 }
 
 /**
@@ -244,6 +262,19 @@ export interface RegionApplicationStatus {
   /** Hosts that run each build now; most first, at most 10. */
   running: RunningCount[];
   bytesFromReuse: number;
+  /** Of the goal that was counted by: counts of an earlier limit say nothing of the present one. */
+  bucketLimit: number;
+  /** Enrolled hosts below the limit, and what they are at. */
+  chosenCount: number;
+  chosenPhases: PhaseCount[];
+  /** Of chosen_count, not heard of for 30 s, whatever their last phase. */
+  chosenSilentCount: number;
+  /** Of chosen_count, running and yet not well: they keep exiting, for instance. */
+  chosenUnsteadyCount: number;
+  /** The lowest bucket of an enrolled host at or above the limit; 10,000 if there is none. */
+  nextBucket: number;
+  /** Of host_count, those that have the bytes: held, staged, activating or running. */
+  stagedCount: number;
 }
 
 export interface PhaseCount {
@@ -254,6 +285,12 @@ export interface PhaseCount {
 export interface HostFailureSample {
   hostId: string;
   failure: HostFailure | undefined;
+}
+
+/** How many of a region's hosts have an artifact whole. */
+export interface ArtifactCount {
+  artifactDigest: string;
+  hostCount: number;
 }
 
 export interface RunningCount {
@@ -385,6 +422,8 @@ function createBaseHostApplicationStatus(): HostApplicationStatus {
     stageDurationMs: 0,
     activateDurationMs: 0,
     bytesFromReuse: 0,
+    heldArtifactDigests: [],
+    chosen: false,
   };
 }
 
@@ -437,6 +476,12 @@ export const HostApplicationStatus: MessageFns<HostApplicationStatus> = {
     }
     if (message.bytesFromReuse !== 0) {
       writer.uint32(128).uint64(message.bytesFromReuse);
+    }
+    for (const v of message.heldArtifactDigests) {
+      writer.uint32(138).string(v!);
+    }
+    if (message.chosen !== false) {
+      writer.uint32(144).bool(message.chosen);
     }
     return writer;
   },
@@ -582,6 +627,22 @@ export const HostApplicationStatus: MessageFns<HostApplicationStatus> = {
             message.bytesFromReuse = longToNumber(reader.uint64());
             continue;
           }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.heldArtifactDigests.push(reader.string());
+            continue;
+          }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.chosen = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -660,6 +721,12 @@ export const HostApplicationStatus: MessageFns<HostApplicationStatus> = {
         : isSet(object.bytes_from_reuse)
         ? globalThis.Number(object.bytes_from_reuse)
         : 0,
+      heldArtifactDigests: globalThis.Array.isArray(object?.heldArtifactDigests)
+        ? object.heldArtifactDigests.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.held_artifact_digests)
+        ? object.held_artifact_digests.map((e: any) => globalThis.String(e))
+        : [],
+      chosen: isSet(object.chosen) ? globalThis.Boolean(object.chosen) : false,
     };
   },
 
@@ -713,6 +780,12 @@ export const HostApplicationStatus: MessageFns<HostApplicationStatus> = {
     if (message.bytesFromReuse !== 0) {
       obj.bytesFromReuse = Math.round(message.bytesFromReuse);
     }
+    if (message.heldArtifactDigests?.length) {
+      obj.heldArtifactDigests = message.heldArtifactDigests;
+    }
+    if (message.chosen !== false) {
+      obj.chosen = message.chosen;
+    }
     return obj;
   },
 
@@ -739,6 +812,8 @@ export const HostApplicationStatus: MessageFns<HostApplicationStatus> = {
     message.stageDurationMs = object.stageDurationMs ?? 0;
     message.activateDurationMs = object.activateDurationMs ?? 0;
     message.bytesFromReuse = object.bytesFromReuse ?? 0;
+    message.heldArtifactDigests = object.heldArtifactDigests?.map((e) => e) || [];
+    message.chosen = object.chosen ?? false;
     return message;
   },
 };
@@ -1103,6 +1178,13 @@ function createBaseRegionApplicationStatus(): RegionApplicationStatus {
     slowestHosts: [],
     running: [],
     bytesFromReuse: 0,
+    bucketLimit: 0,
+    chosenCount: 0,
+    chosenPhases: [],
+    chosenSilentCount: 0,
+    chosenUnsteadyCount: 0,
+    nextBucket: 0,
+    stagedCount: 0,
   };
 }
 
@@ -1161,6 +1243,27 @@ export const RegionApplicationStatus: MessageFns<RegionApplicationStatus> = {
     }
     if (message.bytesFromReuse !== 0) {
       writer.uint32(144).uint64(message.bytesFromReuse);
+    }
+    if (message.bucketLimit !== 0) {
+      writer.uint32(152).uint32(message.bucketLimit);
+    }
+    if (message.chosenCount !== 0) {
+      writer.uint32(160).uint32(message.chosenCount);
+    }
+    for (const v of message.chosenPhases) {
+      PhaseCount.encode(v!, writer.uint32(170).fork()).join();
+    }
+    if (message.chosenSilentCount !== 0) {
+      writer.uint32(176).uint32(message.chosenSilentCount);
+    }
+    if (message.chosenUnsteadyCount !== 0) {
+      writer.uint32(184).uint32(message.chosenUnsteadyCount);
+    }
+    if (message.nextBucket !== 0) {
+      writer.uint32(192).uint32(message.nextBucket);
+    }
+    if (message.stagedCount !== 0) {
+      writer.uint32(200).uint32(message.stagedCount);
     }
     return writer;
   },
@@ -1322,6 +1425,62 @@ export const RegionApplicationStatus: MessageFns<RegionApplicationStatus> = {
             message.bytesFromReuse = longToNumber(reader.uint64());
             continue;
           }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.bucketLimit = reader.uint32();
+            continue;
+          }
+          case 20: {
+            if (tag !== 160) {
+              break;
+            }
+
+            message.chosenCount = reader.uint32();
+            continue;
+          }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.chosenPhases.push(PhaseCount.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 22: {
+            if (tag !== 176) {
+              break;
+            }
+
+            message.chosenSilentCount = reader.uint32();
+            continue;
+          }
+          case 23: {
+            if (tag !== 184) {
+              break;
+            }
+
+            message.chosenUnsteadyCount = reader.uint32();
+            continue;
+          }
+          case 24: {
+            if (tag !== 192) {
+              break;
+            }
+
+            message.nextBucket = reader.uint32();
+            continue;
+          }
+          case 25: {
+            if (tag !== 200) {
+              break;
+            }
+
+            message.stagedCount = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1404,6 +1563,41 @@ export const RegionApplicationStatus: MessageFns<RegionApplicationStatus> = {
         : isSet(object.bytes_from_reuse)
         ? globalThis.Number(object.bytes_from_reuse)
         : 0,
+      bucketLimit: isSet(object.bucketLimit)
+        ? globalThis.Number(object.bucketLimit)
+        : isSet(object.bucket_limit)
+        ? globalThis.Number(object.bucket_limit)
+        : 0,
+      chosenCount: isSet(object.chosenCount)
+        ? globalThis.Number(object.chosenCount)
+        : isSet(object.chosen_count)
+        ? globalThis.Number(object.chosen_count)
+        : 0,
+      chosenPhases: globalThis.Array.isArray(object?.chosenPhases)
+        ? object.chosenPhases.map((e: any) => PhaseCount.fromJSON(e))
+        : globalThis.Array.isArray(object?.chosen_phases)
+        ? object.chosen_phases.map((e: any) => PhaseCount.fromJSON(e))
+        : [],
+      chosenSilentCount: isSet(object.chosenSilentCount)
+        ? globalThis.Number(object.chosenSilentCount)
+        : isSet(object.chosen_silent_count)
+        ? globalThis.Number(object.chosen_silent_count)
+        : 0,
+      chosenUnsteadyCount: isSet(object.chosenUnsteadyCount)
+        ? globalThis.Number(object.chosenUnsteadyCount)
+        : isSet(object.chosen_unsteady_count)
+        ? globalThis.Number(object.chosen_unsteady_count)
+        : 0,
+      nextBucket: isSet(object.nextBucket)
+        ? globalThis.Number(object.nextBucket)
+        : isSet(object.next_bucket)
+        ? globalThis.Number(object.next_bucket)
+        : 0,
+      stagedCount: isSet(object.stagedCount)
+        ? globalThis.Number(object.stagedCount)
+        : isSet(object.staged_count)
+        ? globalThis.Number(object.staged_count)
+        : 0,
     };
   },
 
@@ -1463,6 +1657,27 @@ export const RegionApplicationStatus: MessageFns<RegionApplicationStatus> = {
     if (message.bytesFromReuse !== 0) {
       obj.bytesFromReuse = Math.round(message.bytesFromReuse);
     }
+    if (message.bucketLimit !== 0) {
+      obj.bucketLimit = Math.round(message.bucketLimit);
+    }
+    if (message.chosenCount !== 0) {
+      obj.chosenCount = Math.round(message.chosenCount);
+    }
+    if (message.chosenPhases?.length) {
+      obj.chosenPhases = message.chosenPhases.map((e) => PhaseCount.toJSON(e));
+    }
+    if (message.chosenSilentCount !== 0) {
+      obj.chosenSilentCount = Math.round(message.chosenSilentCount);
+    }
+    if (message.chosenUnsteadyCount !== 0) {
+      obj.chosenUnsteadyCount = Math.round(message.chosenUnsteadyCount);
+    }
+    if (message.nextBucket !== 0) {
+      obj.nextBucket = Math.round(message.nextBucket);
+    }
+    if (message.stagedCount !== 0) {
+      obj.stagedCount = Math.round(message.stagedCount);
+    }
     return obj;
   },
 
@@ -1489,6 +1704,13 @@ export const RegionApplicationStatus: MessageFns<RegionApplicationStatus> = {
     message.slowestHosts = object.slowestHosts?.map((e) => e) || [];
     message.running = object.running?.map((e) => RunningCount.fromPartial(e)) || [];
     message.bytesFromReuse = object.bytesFromReuse ?? 0;
+    message.bucketLimit = object.bucketLimit ?? 0;
+    message.chosenCount = object.chosenCount ?? 0;
+    message.chosenPhases = object.chosenPhases?.map((e) => PhaseCount.fromPartial(e)) || [];
+    message.chosenSilentCount = object.chosenSilentCount ?? 0;
+    message.chosenUnsteadyCount = object.chosenUnsteadyCount ?? 0;
+    message.nextBucket = object.nextBucket ?? 0;
+    message.stagedCount = object.stagedCount ?? 0;
     return message;
   },
 };
@@ -1665,6 +1887,99 @@ export const HostFailureSample: MessageFns<HostFailureSample> = {
     message.failure = (object.failure !== undefined && object.failure !== null)
       ? HostFailure.fromPartial(object.failure)
       : undefined;
+    return message;
+  },
+};
+
+function createBaseArtifactCount(): ArtifactCount {
+  return { artifactDigest: "", hostCount: 0 };
+}
+
+export const ArtifactCount: MessageFns<ArtifactCount> = {
+  encode(message: ArtifactCount, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.artifactDigest !== "") {
+      writer.uint32(10).string(message.artifactDigest);
+    }
+    if (message.hostCount !== 0) {
+      writer.uint32(16).uint32(message.hostCount);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ArtifactCount {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseArtifactCount();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.artifactDigest = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.hostCount = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ArtifactCount {
+    return {
+      artifactDigest: isSet(object.artifactDigest)
+        ? globalThis.String(object.artifactDigest)
+        : isSet(object.artifact_digest)
+        ? globalThis.String(object.artifact_digest)
+        : "",
+      hostCount: isSet(object.hostCount)
+        ? globalThis.Number(object.hostCount)
+        : isSet(object.host_count)
+        ? globalThis.Number(object.host_count)
+        : 0,
+    };
+  },
+
+  toJSON(message: ArtifactCount): unknown {
+    const obj: any = {};
+    if (message.artifactDigest !== "") {
+      obj.artifactDigest = message.artifactDigest;
+    }
+    if (message.hostCount !== 0) {
+      obj.hostCount = Math.round(message.hostCount);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ArtifactCount>): ArtifactCount {
+    return ArtifactCount.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ArtifactCount>): ArtifactCount {
+    const message = createBaseArtifactCount();
+    message.artifactDigest = object.artifactDigest ?? "";
+    message.hostCount = object.hostCount ?? 0;
     return message;
   },
 };
