@@ -1,10 +1,18 @@
-import { ArtifactFormat, ApplicationSpec, durationToMs } from "@slipway/proto";
+import {
+  Application,
+  ApplicationSpec,
+  ArtifactFormat,
+  OnFailure,
+  Promotion,
+  durationToMs,
+} from "@slipway/proto";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { APPLICATION_EXAMPLE } from "../src/cli/application-example.js";
-import { filePath, readApplicationFile } from "../src/cli/application-file.js";
+import { readApplicationFile } from "../src/cli/application-file.js";
 import { applicationText } from "../src/cli/application-text.js";
 import { UsageError } from "../src/cli/exit-code.js";
+import { readStrategyFile } from "../src/cli/strategy-file.js";
 
 const whole = `name: web
 repository: /srv/web.git
@@ -66,12 +74,68 @@ test("the example is a file, and says everything that one can", () => {
   assert.is(full.build?.environment["CGO_ENABLED"], "0");
   assert.is(full.run?.command[2], "${PORT}");
   assert.is(durationToMs(full.run?.healthCheck?.deadline, 0), 30_000);
+  assert.equal(full.run?.secrets["DB_PASSWORD"]?.source, {
+    $case: "file",
+    value: "/run/secrets/web-db",
+  });
+  assert.equal(full.run?.secrets["API_TOKEN"]?.source, {
+    $case: "command",
+    value: { command: ["/usr/local/bin/vault-read", "web/token"] },
+  });
+  assert.equal(full.run?.preActivate?.command, ["./web", "migrate"]);
+  assert.is(durationToMs(full.run?.preActivate?.timeout, 0), 30_000);
+  assert.equal(full.run?.postActivate?.command, ["./web", "warm-up"]);
+  assert.equal(full.run?.drain?.command, ["./web", "drain"]);
+  assert.is(durationToMs(full.run?.drainTime, 0), 5_000);
+  assert.is(full.run?.workingDirectory, ".");
+  assert.equal(full.notificationHooks, [{ url: "https://chat.example.com/hooks/deployments" }]);
+  const { strategy } = full;
+  assert.equal(
+    strategy?.waves.map(({ regions, percents }) => [regions, percents]),
+    [
+      [["eu"], [10, 100]],
+      [["*"], []],
+    ],
+  );
+  assert.is(durationToMs(strategy?.waves[0]?.bakeTime, 0), 30_000);
+  assert.is(strategy?.waves[1]?.requiresApproval, true);
+  assert.equal(strategy?.failureBudget, { failedPercent: 2, silentPercent: 5 });
+  assert.is(strategy?.promotion, Promotion.AUTOMATIC);
+  assert.is(strategy?.onFailure, OnFailure.ROLL_BACK);
+});
+
+test("a strategy file holds what stands below strategy", () => {
+  const text = "waves:\n  - regions: ['*']\n    bakeTime: 0s\nonFailure: stop\n";
+  const { strategy, lineOf, pathOf } = readStrategyFile(text, "s");
+  assert.equal(strategy, {
+    waves: [{ regions: ["*"], bakeTime: { seconds: 0, nanos: 0 } }],
+    onFailure: OnFailure.STOP,
+  });
+  assert.is(pathOf("strategy.waves[0].bake_time"), "waves[0].bakeTime");
+  assert.is(lineOf("strategy.waves[0].bake_time"), 3);
+  assert.is(lineOf("strategy.on_failure"), 4);
+  assert.throws(
+    () => readStrategyFile("waves: [{percents: [ten]}]\n", "s"),
+    /s is not a strategy:\n {2}s:1: waves\[0\]\.regions is missing\n {2}s:1: waves\[0\]\.percents\[0\] must be a whole number, not "ten"/,
+  );
+});
+
+test("a zero that means something stays when it is printed", () => {
+  const strategy = {
+    waves: [{ regions: ["*"], bakeTime: { seconds: 0, nanos: 0 } }],
+    failureBudget: { failedPercent: 0, silentPercent: 0 },
+    onFailure: OnFailure.STOP,
+  };
+  const { spec } = readApplicationFile(whole, "f");
+  const before = Application.fromPartial({ name: "web", spec: { ...spec, strategy } });
+  const after = readApplicationFile(applicationText(before), "f").spec.strategy;
+  assert.equal(after, strategy);
 });
 
 test("what get prints is read back as the same", () => {
   const { name, spec } = readApplicationFile(APPLICATION_EXAMPLE, "example");
   const before = ApplicationSpec.fromPartial(spec);
-  const text = applicationText({ name, revision: 1, spec: before, updateTime: undefined });
+  const text = applicationText(Application.fromPartial({ name, revision: 1, spec: before }));
   const after = readApplicationFile(text, "f");
   assert.is(after.name, name);
   // It is the artifact's own name, which is what leaving it out means.
@@ -163,6 +227,35 @@ for (const [what, text, expected] of [
     whole.replace("run:\n", "run:\n  health: {http: a, tcp: b}\n"),
     [/^7: run\.health must have only one of/],
   ],
+  [
+    "a secret from two places",
+    whole.replace("run:\n", "run:\n  secrets: {A: {file: /a, command: [b]}, B: {}, C: x}\n"),
+    [
+      /^7: run\.secrets\.A must have one of file and command$/,
+      /^7: run\.secrets\.B must have one of file and command$/,
+      /^7: run\.secrets\.C must be a map with the keys file, command, not "x"$/,
+      /^7: run\.secrets\.C must have one of/,
+    ],
+  ],
+  [
+    "a hook without a command",
+    whole.replace("run:\n", "run:\n  drain:\n    timeout: 3\n"),
+    [/^7: run\.drain\.command is missing$/, /^8: run\.drain\.timeout must be a duration/],
+  ],
+  [
+    "a strategy's unknown key and word",
+    `${whole}strategy:\n  promotion: never\n  waves: eu\n  wave: []\n`,
+    [
+      /^10: strategy\.promotion must be automatic or manual, not "never"$/,
+      /^11: strategy\.waves must be a list of waves, not "eu"$/,
+      /^12: strategy\.wave is not known; known here: waves, /,
+    ],
+  ],
+  [
+    "a hook that is no map",
+    `${whole}notificationHooks:\n  - https://x\n`,
+    [/^10: notificationHooks\[0\] must be a map with the keys url, not "https:\/\/x"$/],
+  ],
   ["key twice", `${whole}name: api\n`, [/^9: Map keys must be unique/]],
   ["broken YAML", "name: [a\n", [/^\d+: .*flow/i]],
   ["two documents", `${whole}---\n${whole}`, [/^\d+: must hold one document/]],
@@ -192,11 +285,16 @@ for (const [field, path, line] of [
   ["spec.regions[0]", "regions[0]", 8],
   ["spec.regions[7]", "regions[7]", 8],
   ["spec.selector", "selector", undefined],
-  ["idempotency_key", "idempotency_key", undefined],
+  ["spec.source.allow_unmerged", "allowUnmerged", undefined],
+  ["spec.strategy.waves[0].bake_time", "strategy.waves[0].bakeTime", undefined],
+  ['spec.run.secrets["DB_URL"].command.command', "run.secrets.DB_URL.command", 6],
+  ['spec.run.environment["A_b"]', "run.environment.A_b", 6],
+  ["spec.notification_hooks[0].url", "notificationHooks[0].url", undefined],
 ] as const) {
   test(`finds ${field} in the file`, () => {
-    assert.is(filePath(field), path);
-    assert.is(readApplicationFile(whole, "f").lineOf(field), line);
+    const file = readApplicationFile(whole, "f");
+    assert.is(file.pathOf(field), path);
+    assert.is(file.lineOf(field), line);
   });
 }
 

@@ -1,9 +1,9 @@
 import { Application } from "@slipway/proto";
 import { InvalidArgumentError } from "commander";
-import { SlipwayError } from "../errors.js";
 import { APPLICATION_EXAMPLE } from "./application-example.js";
-import { filePath, readApplicationFile, type ApplicationFile } from "./application-file.js";
+import { readApplicationFile } from "./application-file.js";
 import { UsageError } from "./exit-code.js";
+import { inFile } from "./file-text.js";
 import { messageJson } from "./json.js";
 import type { AddCommand } from "./run.js";
 import { print } from "./session.js";
@@ -52,7 +52,7 @@ export const addAppApply: AddCommand = (group, run) => {
         const applied = await session.client.applications
           .apply({ name: file.name, spec: file.spec, expectedRevision }, { signal })
           .catch((error: unknown) => {
-            throw inFile(error, file, name);
+            throw inFile(error, file);
           });
         const { application, changed } = applied;
         await print(
@@ -66,21 +66,6 @@ export const addAppApply: AddCommand = (group, run) => {
       }),
     );
 };
-
-/** The coordinator's violations, by the lines and keys of the file. */
-function inFile(error: unknown, file: ApplicationFile, fileName: string): unknown {
-  if (!(error instanceof SlipwayError) || error.violations.length === 0) return error;
-  const violations = error.violations
-    .map(({ field, description }) => ({ field, description, line: file.lineOf(field) }))
-    .sort((one, other) => (one.line ?? 0) - (other.line ?? 0))
-    .map(({ field, description, line }) => {
-      const at = line === undefined ? fileName : `${fileName}:${line}`;
-      return { field: `${at} ${filePath(field)}`, description };
-    });
-  const { code, reason, retryable } = error;
-  const message = `the coordinator refused ${fileName}`;
-  return new SlipwayError({ code, message, reason, retryable, violations, cause: error });
-}
 
 export function parseRevision(text: string): number {
   const revision = Number(text);

@@ -1,49 +1,18 @@
-import {
-  ArtifactFormat,
-  durationFromMs,
-  type ApplicationSpec,
-  type HealthCheck,
-} from "@slipway/proto";
+import { ArtifactFormat, durationFromMs, type ApplicationSpec } from "@slipway/proto";
 import type { Input } from "../input.js";
-import { UsageError } from "./exit-code.js";
 import { readDocument, type FileNode } from "./file-node.js";
+import { fileFaults, type FileText } from "./file-text.js";
+import { readRun } from "./run-file.js";
+import { readStrategy } from "./strategy-file.js";
 
 /** What an application file says. */
-export interface ApplicationFile {
+export interface ApplicationFile extends FileText {
   name: string;
   spec: Input<ApplicationSpec>;
-  /** The line of what a path from the request names, or of the nearest that holds it. */
-  lineOf(requestField: string): number | undefined;
 }
 
 /** Largest file that is read, in bytes: a coordinator takes specs of 256 KiB. */
 export const APPLICATION_FILE_MAX_BYTES = 1024 * 1024;
-
-/** Paths in the request of what has another one in the file. */
-const FILE_PATHS: readonly (readonly [RegExp, string])[] = [
-  [/^spec\.source\.repository/, "repository"],
-  [/^spec\.source\.trunk/, "trunk"],
-  [/^spec\.source\.allow_unmerged/, "allowUnmerged"],
-  [/^spec\.source/, "repository"],
-  [/^spec\.build\.artifact_path/, "build.artifact"],
-  [/^spec\.build\.artifact_format/, "build.format"],
-  [/^spec\.build\.max_attempts/, "build.maxAttempts"],
-  [/^spec\.run\.health_check\.http_url/, "run.health.http"],
-  [/^spec\.run\.health_check\.tcp_address/, "run.health.tcp"],
-  [/^spec\.run\.health_check\.command(\.command)?/, "run.health.command"],
-  [/^spec\.run\.health_check/, "run.health"],
-  [/^spec\.run\.stop_timeout/, "run.stopTimeout"],
-  [/^spec\.run\.executable_name/, "run.executableName"],
-  [/^spec\./, ""],
-];
-
-/** Where the file says what the request calls so: "build.artifact" for "spec.build.artifact_path". */
-export function filePath(requestField: string): string {
-  for (const [pattern, replacement] of FILE_PATHS) {
-    if (pattern.test(requestField)) return requestField.replace(pattern, replacement);
-  }
-  return requestField;
-}
 
 /**
  * Reads an application file: YAML, of which JSON is a part.
@@ -51,8 +20,8 @@ export function filePath(requestField: string): string {
  *   the coordinator's to say.
  */
 export function readApplicationFile(text: string, fileName: string): ApplicationFile {
-  const { root, problems, lineAt } = readDocument(text);
-  const fields = root.fields([
+  const document = readDocument(text);
+  const fields = document.root.fields([
     "name",
     "repository",
     "trunk",
@@ -61,6 +30,8 @@ export function readApplicationFile(text: string, fileName: string): Application
     "run",
     "regions",
     "selector",
+    "strategy",
+    "notificationHooks",
   ]);
   const name = fields.required("name").string();
   const source = {
@@ -74,17 +45,14 @@ export function readApplicationFile(text: string, fileName: string): Application
     run: readRun(fields.required("run")),
     regions: fields.required("regions").strings(),
     ...fields.optional("selector", (node) => ({ selector: node.stringMap() })),
+    ...fields.optional("strategy", (node) => ({ strategy: readStrategy(node) })),
+    ...fields.optional("notificationHooks", (node) => ({
+      notificationHooks: node
+        .items("a list of hooks, such as [{url: https://…}]")
+        .map((hook) => ({ url: hook.fields(["url"]).required("url").string() })),
+    })),
   };
-  if (problems.length > 0) {
-    const list = [...problems]
-      .sort((one, other) => one.line - other.line)
-      .map(({ line, path, message }) => {
-        return `  ${fileName}:${line}: ${path === "" ? "" : `${path} `}${message}`;
-      });
-    const hint = "See the format with: slipway app apply --example";
-    throw new UsageError(`${fileName} is not an application:\n${list.join("\n")}\n${hint}`);
-  }
-  return { name, spec, lineOf: (field) => lineAt(filePath(field)) };
+  return { name, spec, ...fileFaults(document, fileName, "an application", /^spec\.?/) };
 }
 
 function readBuild(node: FileNode): Input<ApplicationSpec["build"]> {
@@ -106,37 +74,5 @@ function readBuild(node: FileNode): Input<ApplicationSpec["build"]> {
     ...fields.optional("environment", (map) => ({ environment: map.stringMap() })),
     ...fields.optional("timeout", (time) => ({ timeout: durationFromMs(time.durationMs()) })),
     ...fields.optional("maxAttempts", (count) => ({ maxAttempts: count.wholeNumber() })),
-  };
-}
-
-function readRun(node: FileNode): Input<ApplicationSpec["run"]> {
-  const fields = node.fields(["command", "environment", "health", "stopTimeout", "executableName"]);
-  return {
-    command: fields.required("command").strings(),
-    ...fields.optional("environment", (map) => ({ environment: map.stringMap() })),
-    ...fields.optional("health", (health) => ({ healthCheck: readHealth(health) })),
-    ...fields.optional("stopTimeout", (time) => ({
-      stopTimeout: durationFromMs(time.durationMs()),
-    })),
-    ...fields.optional("executableName", (name) => ({ executableName: name.string() })),
-  };
-}
-
-function readHealth(node: FileNode): Input<HealthCheck> {
-  const fields = node.fields(["http", "tcp", "command", "interval", "timeout", "deadline"]);
-  const checks: HealthCheck["check"][] = [];
-  fields.optional("http", (url) => checks.push({ $case: "httpUrl", value: url.string() }));
-  fields.optional("tcp", (address) =>
-    checks.push({ $case: "tcpAddress", value: address.string() }),
-  );
-  fields.optional("command", (command) =>
-    checks.push({ $case: "command", value: { command: command.strings() } }),
-  );
-  if (checks.length > 1) node.problem("must have only one of http, tcp and command");
-  return {
-    ...(checks[0] === undefined ? {} : { check: checks[0] }),
-    ...fields.optional("interval", (time) => ({ interval: durationFromMs(time.durationMs()) })),
-    ...fields.optional("timeout", (time) => ({ timeout: durationFromMs(time.durationMs()) })),
-    ...fields.optional("deadline", (time) => ({ deadline: durationFromMs(time.durationMs()) })),
   };
 }

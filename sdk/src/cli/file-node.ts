@@ -38,6 +38,10 @@ export interface FileNode {
   wholeNumber(): number;
   durationMs(): number;
   strings(): string[];
+  /** The places in a list; `wanted` says in a complaint what it should be. */
+  items(wanted: string): FileNode[];
+  /** The keys and places in a map, whatever its keys are. */
+  entries(wanted: string): [key: string, node: FileNode][];
   /** Values are taken as they are written, so that 1.10 stays "1.10". */
   stringMap(): Record<string, string>;
   oneOf<T>(choices: Readonly<Record<string, T>>): T | undefined;
@@ -74,7 +78,7 @@ export function readDocument(text: string): FileDocument {
     };
     const wrong = (wanted: string): void => problem(`must be ${wanted}, not ${describe(node)}`);
     const value = isScalar(node) ? node.value : undefined;
-    const entries = (wanted: string): { key: string; node: Node | null; line: number }[] => {
+    const found = (wanted: string): { key: string; node: Node | null; line: number }[] => {
       if (!isMap(node)) {
         wrong(wanted);
         return [];
@@ -86,6 +90,15 @@ export function readDocument(text: string): FileDocument {
       }));
     };
     const below = (key: string): string => (path === "" ? key : `${path}.${key}`);
+    const items = (wanted: string): FileNode[] => {
+      if (!isSeq(node)) {
+        wrong(wanted);
+        return [];
+      }
+      return (node.items as (Node | null)[]).map((item, index) =>
+        nodeAt(item, `${path}[${index}]`, lineOf(item?.range?.[0] ?? 0)),
+      );
+    };
 
     return {
       problem,
@@ -111,17 +124,13 @@ export function readDocument(text: string): FileDocument {
         if (ms === undefined) wrong('a duration such as "500ms", "30s", "15m" or "1h30m"');
         return ms ?? 0;
       },
-      strings: () => {
-        if (!isSeq(node)) {
-          wrong('a list of strings, such as ["make", "all"]');
-          return [];
-        }
-        return (node.items as (Node | null)[]).map((item, index) =>
-          nodeAt(item, `${path}[${index}]`, lineOf(item?.range?.[0] ?? 0)).string(),
-        );
-      },
+      strings: () =>
+        items('a list of strings, such as ["make", "all"]').map((item) => item.string()),
+      items,
+      entries: (wanted) =>
+        found(wanted).map(({ key, node: child, line: at }) => [key, nodeAt(child, below(key), at)]),
       stringMap: () => {
-        const pairs = entries("a map of strings").map(({ key, node: child, line: at }) => {
+        const pairs = found("a map of strings").map(({ key, node: child, line: at }) => {
           const written = isScalar(child) && child.value !== null ? writtenText(child) : undefined;
           if (written === undefined) nodeAt(child, below(key), at).string();
           else lines.set(below(key), at);
@@ -136,14 +145,14 @@ export function readDocument(text: string): FileDocument {
         return undefined;
       },
       fields: (keys) => {
-        const found = entries(`a map with the keys ${keys.join(", ")}`);
-        for (const { key, node: child, line: at } of found) {
+        const pairs = found(`a map with the keys ${keys.join(", ")}`);
+        for (const { key, node: child, line: at } of pairs) {
           if (keys.includes(key)) continue;
           const known = `is not known; known here: ${keys.join(", ")}`;
           nodeAt(child, below(key), at).problem(known);
         }
         const find = (name: string): FileNode | undefined => {
-          const entry = found.find(({ key }) => key === name);
+          const entry = pairs.find(({ key }) => key === name);
           return entry && nodeAt(entry.node, below(name), entry.line);
         };
         return {
@@ -184,6 +193,8 @@ const SILENT: FileNode = {
   wholeNumber: () => 0,
   durationMs: () => 0,
   strings: () => [],
+  items: () => [],
+  entries: () => [],
   stringMap: () => ({}),
   oneOf: () => undefined,
   fields: () => ({ required: () => SILENT, optional: () => undefined }),

@@ -12,6 +12,11 @@ const DURATION_FIELDS: ReadonlySet<string> = new Set([
   "stopTimeout",
   "interval",
   "deadline",
+  "drainTime",
+  "bakeTime",
+  "stageTimeout",
+  "activateTimeout",
+  "eta",
 ]);
 
 /**
