@@ -2,19 +2,16 @@ import path from "node:path";
 import {
   ApplicationSpec,
   ArtifactFormat,
-  durationFromMs,
-  durationToMs,
   type BuildSpec,
-  type Duration,
   type HealthCheck,
   type RunSpec,
   type SourceSpec,
+  type Strategy,
 } from "@slipway/proto";
 import { hasControlCharacters, type Violations } from "../validate.js";
+import { byKey, checkCommand, checkDuration, checkScript, HOUR, MINUTE, SECOND } from "./checks.js";
+import { checkStrategy } from "./strategy.js";
 
-const SECOND = 1_000;
-const MINUTE = 60 * SECOND;
-const HOUR = 60 * MINUTE;
 const MAX_SPEC_BYTES = 256 * 1024;
 
 /** A spec that was checked and has its defaults filled in. */
@@ -22,6 +19,7 @@ export type CheckedSpec = ApplicationSpec & {
   source: SourceSpec;
   build: BuildSpec;
   run: RunSpec;
+  strategy: Strategy;
 };
 
 /**
@@ -31,13 +29,16 @@ export type CheckedSpec = ApplicationSpec & {
  */
 export function checkSpec(spec: ApplicationSpec | undefined, found: Violations): CheckedSpec {
   const build = checkBuild(spec?.build, found);
+  const source = checkSource(spec?.source, found);
+  const run = checkRun(spec?.run, build, found);
+  const regions = checkRegions(spec?.regions ?? [], found);
   const checked = {
-    source: checkSource(spec?.source, found),
+    source,
     build,
-    run: checkRun(spec?.run, build, found),
-    regions: checkRegions(spec?.regions ?? [], found),
+    run,
+    regions,
     selector: checkSelector(spec?.selector ?? {}, found),
-    strategy: spec?.strategy,
+    strategy: checkStrategy(spec?.strategy, { regions, run }, "spec.strategy", found),
     notificationHooks: spec?.notificationHooks ?? [],
   };
   const size = ApplicationSpec.encode(checked).finish().length;
@@ -158,19 +159,6 @@ function checkHealth(health: HealthCheck | undefined, found: Violations): Health
   };
 }
 
-function checkCommand(command: readonly string[], field: string, found: Violations): void {
-  if (!found.check(command.length > 0 && command[0] !== "", field, "is missing")) return;
-  found.check(command.length <= 256, field, "must have at most 256 arguments");
-  for (const [index, argument] of command.slice(0, 256).entries()) {
-    found.check(
-      argument.length <= 65_536,
-      `${field}[${index}]`,
-      "must be at most 64 Ki characters",
-    );
-    checkScript(argument, `${field}[${index}]`, found);
-  }
-}
-
 function checkEnvironment(
   environment: { readonly [name: string]: string },
   field: string,
@@ -186,12 +174,6 @@ function checkEnvironment(
     checkScript(value, at, found);
   }
   return Object.fromEntries(entries);
-}
-
-/** Arguments and values may be scripts of several lines, nothing else that steers a terminal. */
-function checkScript(text: string, field: string, found: Violations): void {
-  const clean = !hasControlCharacters(text.replaceAll(/[\n\r\t]/g, ""));
-  found.check(clean, field, "must not contain control characters other than tabs and line ends");
 }
 
 function checkArtifactPath(given: string, field: string, found: Violations): string {
@@ -245,17 +227,3 @@ function checkFormat(
   found.check(known, field, "is not a format that this coordinator knows");
   return format;
 }
-
-function checkDuration(
-  duration: Duration | undefined,
-  field: string,
-  found: Violations,
-  { byDefault, least, most }: { byDefault: number; least: number; most: number },
-): Duration {
-  const ms = durationToMs(duration, byDefault);
-  const within = ms >= least && ms <= most;
-  found.check(within, field, `must be between ${least / SECOND} and ${most / SECOND} seconds`);
-  return within ? durationFromMs(ms) : durationFromMs(byDefault);
-}
-
-const byKey = ([a]: [string, string], [b]: [string, string]): number => (a < b ? -1 : 1);

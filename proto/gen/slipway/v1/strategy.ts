@@ -100,7 +100,8 @@ export function onFailureToJSON(object: OnFailure): string {
 export interface Strategy {
   /**
    * One after the other. Default: 10 percent of the first region, then 100 percent of all. In the
-   * end each of the application's regions must be at 100 percent.
+   * end each of the application's regions must be at 100 percent. At most 50, with at most 100
+   * percentages in all.
    */
   waves: Wave[];
   /**
@@ -111,20 +112,21 @@ export interface Strategy {
   failureBudget:
     | FailureBudget
     | undefined;
-  /** How long the hosts of a step's regions have to get the bytes. Default 30 min. */
+  /** How long the hosts of a step's regions have to get the bytes. Default 30 min, at most 7 days. */
   stageTimeout:
     | Duration
     | undefined;
   /**
    * How long a step's hosts, all together, have to switch and become healthy once they have the
-   * bytes. Default 10 min. Must exceed the health check's deadline.
+   * bytes. Must exceed the health check's deadline and the drain time together. Default 10 min, or
+   * twice those if that is more; at most 24 h.
    */
   activateTimeout:
     | Duration
     | undefined;
   /**
-   * From the start to the end, pauses and waits for a person not counted. Default 6 h. Must exceed
-   * all bake times and one activation.
+   * From the start to the end, pauses and waits for a person not counted. Must exceed all bake times
+   * and one activation. Default 6 h, or twice those if that is more; at most 365 days.
    */
   timeout: Duration | undefined;
   promotion: Promotion;
@@ -134,7 +136,7 @@ export interface Strategy {
 export interface Wave {
   /**
    * Of the application's; a single "*" stands for all of them. At least one. A region may come
-   * again in a later wave, with higher percentages.
+   * again in a later wave, with higher percentages; "*" may include some that are there already.
    */
   regions: string[];
   /** Of each region's hosts, rising, 1 to 100: one step each. Default: one step of 100. */
