@@ -10,17 +10,22 @@ const BATCH = 1_000;
 const PAGE = 10_000;
 /** Between looks for hosts to enrol, in ms. */
 const FLUSH_MS = 500;
-/** The other agents of the region enrol hosts too. */
-const REFRESH_MS = 300_000;
+/** Between looks for hosts that were enrolled elsewhere, or are no more. */
+const REFRESH_MS = 60_000;
 
 interface EnrollerOptions {
   client: FleetServiceClient;
   region: string;
   table: HostTable;
   log: Logger;
+  /** Between two readings of the persisted hosts, in ms. Default: 60 s. */
+  refreshMs?: number | undefined;
 }
 
-/** Reads the region's persisted hosts into the table, and persists those that are new in it. */
+/**
+ * Reads the region's persisted hosts into the table, again every minute, and persists those that are
+ * new in it.
+ */
 export class Enroller {
   readonly #options: EnrollerOptions;
   readonly #controller = new AbortController();
@@ -47,12 +52,13 @@ export class Enroller {
 
   async #run(): Promise<void> {
     const { signal } = this.#controller;
+    const { refreshMs = REFRESH_MS } = this.#options;
     let readAt = Number.NEGATIVE_INFINITY;
     let attempt = 0;
     while (!signal.aborted) {
       let waitMs = FLUSH_MS;
       try {
-        if (performance.now() - readAt >= REFRESH_MS) {
+        if (performance.now() - readAt >= refreshMs) {
           await this.#read();
           readAt = performance.now();
           this.#known = true;
@@ -71,7 +77,7 @@ export class Enroller {
   }
 
   async #read(): Promise<void> {
-    const { client, region, table } = this.#options;
+    const { client, region, table, log } = this.#options;
     const options = { timeoutMs: CALL_TIMEOUT_MS, signal: this.#controller.signal };
     const hosts: EnrolledHost[] = [];
     let pageToken = "";
@@ -82,6 +88,8 @@ export class Enroller {
       pageToken = page.nextPageToken;
     } while (pageToken !== "");
     table.enrol(hosts);
+    const gone = table.retain(new Set(hosts.map(({ hostId }) => hostId)));
+    if (gone > 0) log.warn({ hosts: gone }, "hosts are enrolled no more: not counted");
   }
 
   async #enrol(): Promise<void> {
@@ -90,9 +98,15 @@ export class Enroller {
     for (;;) {
       const hosts = table.toEnrol(BATCH);
       if (hosts.length === 0) return;
-      await unary(client, "enrolHosts", { hosts }, options);
-      table.enrol(hosts);
-      log.info({ hosts: hosts.length }, "hosts enrolled");
+      const answer = await unary(client, "enrolHosts", { hosts }, options);
+      const { decommissionedHostIds: refused } = answer;
+      table.enrol(hosts.filter(({ hostId }) => !refused.includes(hostId)));
+      table.decommission(refused);
+      log.info({ hosts: hosts.length - refused.length }, "hosts enrolled");
+      if (refused.length > 0) {
+        const [example] = refused;
+        log.error({ hosts: refused.length, example }, "decommissioned hosts still speak: ignored");
+      }
     }
   }
 }

@@ -4,7 +4,7 @@ import {
   type EnrolledHost,
   type HostApplicationStatus,
 } from "@slipway/proto";
-import { isSilent, type KnownHost } from "./aggregate.js";
+import { SILENT_MS, type KnownHost } from "./known-host.js";
 
 /** Hosts that a region may have: beyond it, new ones are dropped and counted. */
 const MAX_HOSTS = 200_000;
@@ -12,25 +12,38 @@ const MAX_MESSAGE_BYTES = 1024 * 1024;
 const MAX_LABELS = 100;
 
 interface Row extends KnownHost {
+  enrolment: EnrolledHost;
   enrolled: boolean;
+  silent: boolean;
+  /** Milliseconds on the clock that `now` is of; undefined if never heard. */
+  heardAt: number | undefined;
   status: HostStatus | undefined;
+  applications: ReadonlyMap<string, HostApplicationStatus>;
 }
+
+/** A host changed in all that counts, or in what it says of these applications alone. */
+type HostListener = (host: KnownHost, applications: readonly string[] | undefined) => void;
 
 /**
  * What the region's hosts said last, in memory. Only enrolled hosts are counted; ones that were
  * just heard for the first time wait to be enrolled.
  */
 export class HostTable {
-  readonly stats = { messages: 0, dropped: 0 };
+  readonly stats = { messages: 0, dropped: 0, decommissioned: 0 };
   readonly #region: string;
   readonly #rows = new Map<string, Row>();
   readonly #unenrolled = new Map<string, EnrolledHost>();
+  readonly #decommissioned = new Set<string>();
   readonly #cells = new Map<string, number>();
-  /** Applications whose counts may have changed; undefined means all. */
-  #dirty: Set<string> | undefined;
+  readonly #listeners: HostListener[] = [];
 
   constructor(region: string) {
     this.#region = region;
+  }
+
+  /** Calls the listener after every change that counts may depend on. */
+  onChange(listener: HostListener): void {
+    this.#listeners.push(listener);
   }
 
   /**
@@ -46,23 +59,36 @@ export class HostTable {
 
   /** Hosts that are persisted as the region's. */
   enrol(hosts: readonly EnrolledHost[]): void {
-    if (hosts.length > 0) this.#dirty = undefined;
     for (const enrolment of hosts) {
-      const row = this.#rows.get(enrolment.hostId);
-      if (row === undefined) {
-        const applications = new Map<string, HostApplicationStatus>();
-        const status = undefined;
-        this.#put({ enrolment, enrolled: true, heardAt: undefined, applications, status });
-        continue;
-      }
+      const { hostId } = enrolment;
+      this.#decommissioned.delete(hostId);
+      const row = this.#rows.get(hostId) ?? this.#add(enrolment);
+      const same = sameEnrolment(row.enrolment, enrolment);
+      // What the host itself says is newer than what is persisted.
+      if (row.status !== undefined && !same) this.#unenrolled.set(hostId, row.enrolment);
+      else this.#unenrolled.delete(hostId);
+      if (row.enrolled && (same || row.status !== undefined)) continue;
       row.enrolled = true;
-      if (row.status === undefined || sameEnrolment(row.enrolment, enrolment)) {
-        this.#put({ ...row, enrolment });
-        this.#unenrolled.delete(enrolment.hostId);
-      } else {
-        // What the host itself says is newer than what is persisted.
-        this.#unenrolled.set(enrolment.hostId, row.enrolment);
-      }
+      if (row.status === undefined) this.#move(row, enrolment);
+      this.#changed(row, undefined);
+    }
+  }
+
+  /** Forgets the enrolled hosts that are not among these any more: all that are persisted. */
+  retain(hostIds: ReadonlySet<string>): number {
+    const gone = [...this.#rows.values()].filter(
+      ({ enrolled, enrolment }) => enrolled && !hostIds.has(enrolment.hostId),
+    );
+    for (const row of gone) this.#drop(row);
+    return gone.length;
+  }
+
+  /** Taken out of the fleet for good: not enrolled again, whatever they say. */
+  decommission(hostIds: readonly string[]): void {
+    for (const hostId of hostIds) {
+      this.#decommissioned.add(hostId);
+      const row = this.#rows.get(hostId);
+      if (row !== undefined) this.#drop(row);
     }
   }
 
@@ -81,21 +107,24 @@ export class HostTable {
     for (const row of this.#rows.values()) if (row.enrolled) yield row;
   }
 
-  counts(now: number): { hosts: number; silent: number; unheard: number } {
-    const counts = { hosts: 0, silent: 0, unheard: 0 };
-    for (const host of this.enrolled()) {
-      counts.hosts += 1;
-      if (isSilent(host, now)) counts.silent += 1;
-      if (host.heardAt === undefined) counts.unheard += 1;
+  /** Notices hosts that have become silent. */
+  sweep(now: number): void {
+    for (const row of this.#rows.values()) {
+      if (row.silent || !isSilent(row, now)) continue;
+      row.silent = true;
+      this.#changed(row, undefined);
     }
-    return counts;
   }
 
-  /** Applications whose counts may have changed since it was last asked; undefined means all. */
-  takeDirty(): ReadonlySet<string> | undefined {
-    const dirty = this.#dirty;
-    this.#dirty = new Set();
-    return dirty;
+  counts(now: number): { hosts: number; silent: number; unheard: number } {
+    const counts = { hosts: 0, silent: 0, unheard: 0 };
+    for (const row of this.#rows.values()) {
+      if (!row.enrolled) continue;
+      counts.hosts += 1;
+      if (isSilent(row, now)) counts.silent += 1;
+      if (row.heardAt === undefined) counts.unheard += 1;
+    }
+    return counts;
   }
 
   /** Known hosts of each cell. */
@@ -110,6 +139,10 @@ export class HostTable {
   #take(subjectHost: string, bytes: Uint8Array, now: number): string | undefined {
     if (bytes.length > MAX_MESSAGE_BYTES) return "too large";
     if (!NAME_PATTERN.test(subjectHost)) return "the subject has no host's name";
+    if (this.#decommissioned.has(subjectHost)) {
+      this.stats.decommissioned += 1;
+      return "the host was taken out of the fleet";
+    }
     let status: HostStatus;
     try {
       status = HostStatus.decode(bytes);
@@ -119,36 +152,77 @@ export class HostTable {
     if (status.hostId !== subjectHost) return "the host is not the subject's";
     if (status.region !== this.#region) return "the region is another one";
     if (Object.keys(status.labels).length > MAX_LABELS) return "too many labels";
-    const before = this.#rows.get(subjectHost);
-    if (before === undefined && this.#rows.size >= MAX_HOSTS) return "too many hosts";
-    if (isOlder(status, before?.status)) return "older than what is known";
+    const known = this.#rows.get(subjectHost);
+    if (known === undefined && this.#rows.size >= MAX_HOSTS) return "too many hosts";
+    if (isOlder(status, known?.status)) return "older than what is known";
     const { hostId, region, cell, labels } = status;
     const enrolment: EnrolledHost = { hostId, region, cell, labels };
-    const enrolled = before?.enrolled ?? false;
-    if (!enrolled || before === undefined || !sameEnrolment(before.enrolment, enrolment)) {
-      this.#unenrolled.set(hostId, enrolment);
-    }
+    const row = known ?? this.#add(enrolment);
+    const same = sameEnrolment(row.enrolment, enrolment);
+    if (!row.enrolled || !same) this.#unenrolled.set(hostId, enrolment);
+    if (!same) this.#move(row, enrolment);
     const applications = new Map(status.applications.map((said) => [said.application, said]));
-    if (before?.heardAt === undefined) this.#dirty = undefined;
-    for (const said of status.applications) {
-      const known = before?.applications.get(said.application);
-      if (known === undefined || !sameCounts(known, said)) this.#dirty?.add(said.application);
-    }
-    this.#put({ enrolment, enrolled, heardAt: now, applications, status });
+    const changed = row.silent || !same ? undefined : changes(row.applications, applications);
+    Object.assign(row, { status, applications, heardAt: now, silent: false });
+    if (changed === undefined || changed.length > 0) this.#changed(row, changed);
     return undefined;
   }
 
-  #put(row: Row): void {
-    const { hostId, cell } = row.enrolment;
-    const before = this.#rows.get(hostId)?.enrolment.cell;
-    this.#rows.set(hostId, row);
-    if (before === cell) return;
-    this.#cells.set(cell, (this.#cells.get(cell) ?? 0) + 1);
-    if (before === undefined) return;
-    const left = (this.#cells.get(before) ?? 0) - 1;
-    if (left > 0) this.#cells.set(before, left);
-    else this.#cells.delete(before);
+  #add(enrolment: EnrolledHost): Row {
+    const row: Row = {
+      enrolment,
+      enrolled: false,
+      silent: true,
+      heardAt: undefined,
+      status: undefined,
+      applications: new Map(),
+    };
+    this.#rows.set(enrolment.hostId, row);
+    this.#countCell(enrolment.cell, 1);
+    return row;
   }
+
+  #move(row: Row, enrolment: EnrolledHost): void {
+    this.#countCell(row.enrolment.cell, -1);
+    this.#countCell(enrolment.cell, 1);
+    row.enrolment = enrolment;
+  }
+
+  #drop(row: Row): void {
+    const { hostId, cell } = row.enrolment;
+    this.#rows.delete(hostId);
+    this.#unenrolled.delete(hostId);
+    this.#countCell(cell, -1);
+    row.enrolled = false;
+    this.#changed(row, undefined);
+  }
+
+  #countCell(cell: string, by: 1 | -1): void {
+    const hosts = (this.#cells.get(cell) ?? 0) + by;
+    if (hosts > 0) this.#cells.set(cell, hosts);
+    else this.#cells.delete(cell);
+  }
+
+  #changed(row: Row, applications: readonly string[] | undefined): void {
+    for (const listener of this.#listeners) listener(row, applications);
+  }
+}
+
+function isSilent({ heardAt }: Row, now: number): boolean {
+  return heardAt === undefined || now - heardAt > SILENT_MS;
+}
+
+/** The applications of which something else is said now. */
+function changes(
+  before: ReadonlyMap<string, HostApplicationStatus>,
+  now: ReadonlyMap<string, HostApplicationStatus>,
+): string[] {
+  const changed = [...before.keys()].filter((application) => !now.has(application));
+  for (const [application, said] of now) {
+    const known = before.get(application);
+    if (known === undefined || !sameCounts(known, said)) changed.push(application);
+  }
+  return changed;
 }
 
 function sameCounts(a: HostApplicationStatus, b: HostApplicationStatus): boolean {
@@ -158,7 +232,10 @@ function sameCounts(a: HostApplicationStatus, b: HostApplicationStatus): boolean
     a.bytesDone === b.bytesDone &&
     a.bytesTotal === b.bytesTotal &&
     a.runningBuildId === b.runningBuildId &&
-    a.failure?.message === b.failure?.message
+    a.failure?.reason === b.failure?.reason &&
+    a.failure?.message === b.failure?.message &&
+    a.heldArtifactDigests.length === b.heldArtifactDigests.length &&
+    a.heldArtifactDigests.every((digest, index) => b.heldArtifactDigests[index] === digest)
   );
 }
 

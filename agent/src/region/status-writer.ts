@@ -10,18 +10,22 @@ import {
 import type { KV } from "nats";
 import type { Logger } from "../log.js";
 import type { NatsLink } from "../nats/link.js";
-import { aggregateApplication, generationsAhead } from "./aggregate.js";
+import type { ApplicationCount } from "./application-count.js";
 import type { HostTable } from "./host-table.js";
+import { generationsAhead } from "./known-host.js";
 import { Rate } from "./rate.js";
+import { RegionCounts } from "./region-counts.js";
 
 /** Counts are written at most twice a second. */
 const TICK_MS = 500;
 const AGENT_EVERY_MS = 2_000;
-/** Counts are taken and written at least this often. */
+/** Counts are written at least this often. */
 const REPEAT_MS = 10_000;
 /** Hosts report their whole state every 10 s, so after two of these the counts mean something. */
 const WARMING_MS = 20_000;
 const REQUEST_TIMEOUT_MS = 3_000;
+/** The global NATS may be far away: so many writes are on their way at a time. */
+const WRITES = 16;
 
 interface StatusWriterOptions {
   link: NatsLink;
@@ -35,8 +39,7 @@ interface StatusWriterOptions {
 }
 
 interface Written {
-  generation: number;
-  countedAt: number;
+  count: ApplicationCount;
   writtenAt: number;
   content: Buffer;
   rate: Rate;
@@ -49,12 +52,14 @@ export class StatusWriter {
   readonly #startTime = new Date();
   readonly #startedAt = performance.now();
   readonly #written = new Map<string, Written>();
+  readonly #counts: RegionCounts;
   #agentAt = Number.NEGATIVE_INFINITY;
   #warm = false;
   #loop: Promise<void> | undefined;
 
   constructor(options: StatusWriterOptions) {
     this.#options = options;
+    this.#counts = new RegionCounts(options.table);
   }
 
   /** Whether this agent has not listened for long enough for its counts to be judged by. */
@@ -105,29 +110,26 @@ export class StatusWriter {
       await this.#writeAgent(kv, goals, now);
       this.#agentAt = now;
     }
-    const dirty = this.#options.table.takeDirty();
-    for (const goal of goals.values()) {
-      const before = this.#written.get(goal.application);
-      const due =
-        before === undefined ||
-        before.generation !== goal.generation ||
-        before.rate.perSecond > 0 ||
-        now - before.countedAt >= REPEAT_MS ||
-        dirty === undefined ||
-        dirty.has(goal.application);
-      if (due) await this.#writeApplication(kv, goal, before, now);
-    }
+    this.#options.table.sweep(now);
+    this.#counts.keep(goals);
+    const queue = goals.values();
+    const work = async (): Promise<void> => {
+      for (const goal of queue) await this.#writeApplication(kv, goal, now);
+    };
+    const writes = await Promise.allSettled(Array.from({ length: WRITES }, work));
+    const failed = writes.find((result) => result.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
   }
 
-  async #writeApplication(
-    kv: KV,
-    goal: Goal,
-    before: Written | undefined,
-    now: number,
-  ): Promise<void> {
-    const { region, agentId, table } = this.#options;
-    const { application, generation } = goal;
-    const counts = aggregateApplication(goal, table.enrolled(), now);
+  async #writeApplication(kv: KV, goal: Goal, now: number): Promise<void> {
+    const { region, agentId } = this.#options;
+    const { application } = goal;
+    const count = this.#counts.of(goal);
+    const before = this.#written.get(application);
+    const changed = count.takeChanged() || before?.count !== count;
+    const late = before === undefined || now - before.writtenAt >= REPEAT_MS;
+    if (!changed && !late && before.rate.perSecond === 0) return;
+    const counts = count.aggregate();
     const rate = before?.rate ?? new Rate();
     const bytesPerSecond = rate.update(counts.bytesFromPeers + counts.bytesFromSeeders, now);
     const status = RegionApplicationStatus.fromPartial({
@@ -137,9 +139,8 @@ export class StatusWriter {
       bytesPerSecond,
     });
     const content = Buffer.from(RegionApplicationStatus.encode(status).finish());
-    const same = before?.content.equals(content) ?? false;
-    if (same && before !== undefined && now - before.writtenAt < REPEAT_MS) {
-      before.countedAt = now;
+    if (!late && before.content.equals(content)) {
+      before.count = count;
       return;
     }
     // Counted as written only once it is, so that what failed is written at the next tick.
@@ -147,7 +148,7 @@ export class StatusWriter {
     status.time = new Date();
     const key = regionApplicationKey(region, agentId, application);
     await kv.put(key, RegionApplicationStatus.encode(status).finish());
-    this.#written.set(application, { generation, countedAt: now, writtenAt: now, content, rate });
+    this.#written.set(application, { count, writtenAt: now, content, rate });
   }
 
   async #writeAgent(kv: KV, goals: ReadonlyMap<string, Goal>, now: number): Promise<void> {

@@ -65,9 +65,11 @@ class FakeCoordinator {
     const fleet: FleetServiceServer = {
       listRegions: refuse,
       listHosts: refuse,
+      decommissionHost: refuse,
+      readHostLog: refuse,
       enrolHosts: (call, answer) => {
         for (const host of call.request.hosts) this.enrolled.set(host.hostId, host);
-        answer(null, {});
+        answer(null, { decommissionedHostIds: [] });
       },
       listEnrolledHosts: (_call, answer) =>
         answer(null, { hosts: [...this.enrolled.values()], nextPageToken: "" }),

@@ -2,9 +2,6 @@ import {
   ApplicationGoal,
   Goal,
   GoalDigest,
-  HostApplicationStatus,
-  HostFailureReason,
-  HostPhase,
   HostStatus,
   SignedGoal,
   type EnrolledHost,
@@ -12,12 +9,8 @@ import {
 import { pino } from "pino";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import {
-  aggregateApplication,
-  generationsAhead,
-  type KnownHost,
-} from "../../src/region/aggregate.js";
 import { CellWatch } from "../../src/region/cell-watch.js";
+import { SILENT_MS, type KnownHost } from "../../src/region/known-host.js";
 import { HostTable } from "../../src/region/host-table.js";
 import {
   encodeDigest,
@@ -25,163 +18,6 @@ import {
   readGlobalGoal,
   readRegionalGoal,
 } from "../../src/region/plan-goals.js";
-import { Rate } from "../../src/region/rate.js";
-
-const counting = suite("counting hosts");
-
-type Said = Parameters<typeof HostApplicationStatus.fromPartial>[0];
-
-function known(hostId: string, heardAt: number | undefined, said?: Said, labels = {}): KnownHost {
-  const status =
-    said && HostApplicationStatus.fromPartial({ application: "web", generation: 2, ...said });
-  return {
-    enrolment: { hostId, region: "eu", cell: "c", labels },
-    heardAt,
-    applications: new Map(status && [[status.application, status]]),
-  };
-}
-
-const goal = Goal.fromPartial({
-  application: "web",
-  region: "eu",
-  generation: 2,
-  selector: { tier: "web" },
-  run: { artifactSizeBytes: 100 },
-});
-const web = { tier: "web" };
-
-counting("adds up the hosts that the selector takes", () => {
-  const failure = { reason: HostFailureReason.EXITED, message: "m" };
-  const result = aggregateApplication(
-    goal,
-    [
-      known(
-        "a",
-        99_000,
-        {
-          phase: HostPhase.RUNNING,
-          bytesDone: 100,
-          bytesTotal: 100,
-          bytesFromPeers: 60,
-          bytesFromSeeders: 40,
-          runningBuildId: "b2",
-        },
-        web,
-      ),
-      known(
-        "b",
-        99_000,
-        {
-          phase: HostPhase.STAGING,
-          bytesDone: 25,
-          bytesTotal: 100,
-          bytesFromLocal: 20,
-          bytesFromReuse: 5,
-          runningBuildId: "b1",
-        },
-        web,
-      ),
-      known(
-        "c",
-        99_000,
-        {
-          phase: HostPhase.RUNNING,
-          generation: 1,
-          bytesDone: 9,
-          bytesTotal: 9,
-          runningBuildId: "b1",
-        },
-        web,
-      ),
-      known("d", 60_000, { phase: HostPhase.FAILED, failure, runningBuildId: "b1" }, web),
-      known("e", undefined, undefined, web),
-      known("f", 99_000, { phase: HostPhase.HELD }, web),
-      known("g", 99_000, { phase: HostPhase.RUNNING }, { tier: "db" }),
-    ],
-    100_000,
-  );
-  assert.equal(result, {
-    application: "web",
-    generation: 2,
-    hostCount: 6,
-    phases: [
-      { phase: HostPhase.PENDING, count: 2 },
-      { phase: HostPhase.STAGING, count: 1 },
-      { phase: HostPhase.RUNNING, count: 1 },
-      { phase: HostPhase.FAILED, count: 1 },
-      { phase: HostPhase.HELD, count: 1 },
-    ],
-    silentCount: 2,
-    bytesDone: 125,
-    bytesTotal: 500,
-    bytesFromPeers: 60,
-    bytesFromSeeders: 40,
-    bytesFromLocal: 20,
-    bytesFromReuse: 5,
-    failures: [{ hostId: "d", failure }],
-    slowestHosts: ["c", "e", "b"],
-    running: [
-      { buildId: "b1", count: 3 },
-      { buildId: "b2", count: 1 },
-    ],
-  });
-});
-
-counting("keeps samples bounded", () => {
-  const failure = { reason: HostFailureReason.EXITED, message: "m" };
-  const hosts = Array.from({ length: 100 }, (_, index) =>
-    known(`h${index}`, 0, { phase: HostPhase.STAGING, failure, runningBuildId: `b${index}` }, web),
-  );
-  const result = aggregateApplication(goal, hosts, 0);
-  assert.equal(
-    [result.failures.length, result.slowestHosts.length, result.running.length],
-    [10, 5, 10],
-  );
-});
-
-const failing = (reason: HostFailureReason, generation: number) =>
-  ({ generation, phase: HostPhase.FAILED, failure: { reason, message: "m" } }) as const;
-
-counting("samples failures of the present goal, and refusals of it", () => {
-  const hosts = [
-    known("before", 0, failing(HostFailureReason.EXITED, 1), web),
-    known("now", 0, failing(HostFailureReason.UNHEALTHY, 2), web),
-    known("refuses", 0, failing(HostFailureReason.GOAL_REFUSED, 1), web),
-  ];
-  const { failures } = aggregateApplication(goal, hosts, 0);
-  assert.equal(
-    failures.map(({ hostId }) => hostId),
-    ["now", "refuses"],
-  );
-});
-
-counting("sees generations ahead of the goals", () => {
-  const hosts = [
-    known("a", 0, { generation: 5 }),
-    known("b", 0, { generation: 7 }),
-    known("c", 0, { generation: 1, application: "api" }),
-    known("d", 0, { generation: 3, application: "lost" }),
-  ];
-  const goals = new Map([
-    ["web", goal],
-    ["api", { ...goal, application: "api" }],
-  ]);
-  assert.equal(generationsAhead(goals, hosts), [
-    { application: "web", generation: 7 },
-    { application: "lost", generation: 3 },
-  ]);
-});
-
-counting("rates", () => {
-  const rate = new Rate();
-  assert.is(rate.update(1_000, 0), 0);
-  assert.is(rate.update(2_000, 500), 0);
-  assert.is(rate.update(5_000, 2_000), 2_000);
-  assert.is(rate.update(5_000, 3_000), 0);
-  assert.is(rate.update(10, 4_000), 0);
-});
-
-counting.run();
 
 const table = suite("the host table");
 
@@ -274,31 +110,77 @@ table("counts the hosts of each cell; further cells are joined, and large ones w
   assert.is((warned[1] as { hosts: number }).hosts, 2_001);
 });
 
-table("knows which counts may have changed", () => {
+table("says what changed, and what not", () => {
   const hosts = new HostTable("eu");
-  assert.is(hosts.takeDirty(), undefined);
+  const heard: [string, readonly string[] | undefined, Partial<KnownHost>][] = [];
+  hosts.onChange(({ enrolment, enrolled, silent }, applications) => {
+    heard.push([enrolment.hostId, applications, { enrolled, silent }]);
+  });
+  const hear = (more: Parameters<typeof status>[0], now = 0): typeof heard => {
+    assert.is(hosts.hear("h1", status(more), now), undefined);
+    return heard.splice(0);
+  };
   hosts.enrol([{ hostId: "h1", region: "eu", cell: "c", labels: {} }]);
-  assert.is(hosts.takeDirty(), undefined);
-  const applications = [
-    { application: "web", generation: 1, bytesDone: 1 },
-    { application: "api" },
-  ];
-  hosts.hear("h1", status({ applications }), 0);
-  hosts.takeDirty();
-  hosts.hear("h1", status({ applications }), 0);
-  assert.equal(hosts.takeDirty(), new Set());
-  hosts.hear(
-    "h1",
-    status({ applications: [{ ...applications[0], bytesDone: 2 }, { application: "api" }] }),
-    0,
+  assert.equal(heard.splice(0), [["h1", undefined, { enrolled: true, silent: true }]]);
+  const heardAll = [["h1", undefined, { enrolled: true, silent: false }]];
+  const web = { application: "web", generation: 1, bytesDone: 1 };
+  const api = { application: "api" };
+  assert.equal(hear({ applications: [web, api] }), heardAll);
+  assert.equal(hear({ applications: [web, api] }), []);
+  const [[, , live] = []] = heardAll;
+  assert.equal(hear({ applications: [{ ...web, bytesDone: 2 }, api] }), [["h1", ["web"], live]]);
+  const heldArtifactDigests = ["sha256:1"];
+  assert.equal(hear({ applications: [{ ...api, heldArtifactDigests }] }), [
+    ["h1", ["web", "api"], live],
+  ]);
+  assert.equal(hear({ applications: [{ ...api, heldArtifactDigests }] }), []);
+  assert.equal(hear({ labels: { a: "1" } }), heardAll);
+  hosts.sweep(SILENT_MS);
+  assert.equal(heard.splice(0), []);
+  hosts.sweep(SILENT_MS + 1);
+  hosts.sweep(SILENT_MS + 2);
+  assert.equal(heard.splice(0), [["h1", undefined, { enrolled: true, silent: true }]]);
+  assert.equal(hear({ labels: { a: "1" } }, SILENT_MS + 3), heardAll);
+});
+
+table("forgets hosts that are not persisted any more, for good only if told so", () => {
+  const hosts = new HostTable("eu");
+  const h2: EnrolledHost = { hostId: "h2", region: "eu", cell: "c", labels: {} };
+  hosts.enrol([{ ...h2, hostId: "h1" }, h2]);
+  hosts.hear("h1", status(), 0);
+  const changes: [string, boolean][] = [];
+  hosts.onChange(({ enrolment, enrolled }) => changes.push([enrolment.hostId, enrolled]));
+  assert.is(hosts.retain(new Set(["h2"])), 1);
+  assert.equal(changes, [["h1", false]]);
+  assert.equal(hosts.counts(0), { hosts: 1, silent: 1, unheard: 1 });
+  assert.equal([...hosts.cells], [["c", 1]]);
+  assert.is(hosts.status("h1"), undefined);
+  // It may be new: the coordinator is asked.
+  hosts.hear("h1", status(), 0);
+  assert.equal(
+    hosts.toEnrol(10).map(({ hostId }) => hostId),
+    ["h1"],
   );
-  assert.equal(hosts.takeDirty(), new Set(["web"]));
+  hosts.decommission(["h1"]);
+  assert.equal(hosts.toEnrol(10), []);
+  assert.match(hosts.hear("h1", status(), 0) ?? "taken", /taken out/);
+  assert.is(hosts.stats.decommissioned, 1);
+  assert.equal(hosts.toEnrol(10), []);
+  // Put back into the database by hand.
+  hosts.enrol([{ ...h2, hostId: "h1" }]);
+  assert.is(hosts.hear("h1", status(), 0), undefined);
 });
 
 table.run();
 
 const goals = suite("goals of a region");
 
+const goal = Goal.fromPartial({
+  application: "web",
+  region: "eu",
+  generation: 2,
+  selector: { tier: "web" },
+});
 const signed = (value: Goal): SignedGoal => ({
   payload: Buffer.from(Goal.encode(value).finish()),
   signature: Buffer.alloc(64),

@@ -34,5 +34,5 @@ export async function enrolHosts(
   }
   found.throwIfAny();
   await enrolment.enrolHosts(db, hosts);
-  return {};
+  return { decommissionedHostIds: [] };
 }

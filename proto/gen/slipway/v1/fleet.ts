@@ -84,6 +84,8 @@ export interface EnrolHostsRequest {
 }
 
 export interface EnrolHostsResponse {
+  /** Of those asked for: taken out of the fleet for good, and not enrolled. */
+  decommissionedHostIds: string[];
 }
 
 export interface ListEnrolledHostsRequest {
@@ -1067,11 +1069,14 @@ export const EnrolHostsRequest: MessageFns<EnrolHostsRequest> = {
 };
 
 function createBaseEnrolHostsResponse(): EnrolHostsResponse {
-  return {};
+  return { decommissionedHostIds: [] };
 }
 
 export const EnrolHostsResponse: MessageFns<EnrolHostsResponse> = {
-  encode(_: EnrolHostsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: EnrolHostsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.decommissionedHostIds) {
+      writer.uint32(10).string(v!);
+    }
     return writer;
   },
 
@@ -1088,6 +1093,14 @@ export const EnrolHostsResponse: MessageFns<EnrolHostsResponse> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.decommissionedHostIds.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1100,20 +1113,30 @@ export const EnrolHostsResponse: MessageFns<EnrolHostsResponse> = {
     }
   },
 
-  fromJSON(_: any): EnrolHostsResponse {
-    return {};
+  fromJSON(object: any): EnrolHostsResponse {
+    return {
+      decommissionedHostIds: globalThis.Array.isArray(object?.decommissionedHostIds)
+        ? object.decommissionedHostIds.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.decommissioned_host_ids)
+        ? object.decommissioned_host_ids.map((e: any) => globalThis.String(e))
+        : [],
+    };
   },
 
-  toJSON(_: EnrolHostsResponse): unknown {
+  toJSON(message: EnrolHostsResponse): unknown {
     const obj: any = {};
+    if (message.decommissionedHostIds?.length) {
+      obj.decommissionedHostIds = message.decommissionedHostIds;
+    }
     return obj;
   },
 
   create(base?: DeepPartial<EnrolHostsResponse>): EnrolHostsResponse {
     return EnrolHostsResponse.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<EnrolHostsResponse>): EnrolHostsResponse {
+  fromPartial(object: DeepPartial<EnrolHostsResponse>): EnrolHostsResponse {
     const message = createBaseEnrolHostsResponse();
+    message.decommissionedHostIds = object.decommissionedHostIds?.map((e) => e) || [];
     return message;
   },
 };

@@ -273,8 +273,15 @@ export interface RegionApplicationStatus {
   chosenUnsteadyCount: number;
   /** The lowest bucket of an enrolled host at or above the limit; 10,000 if there is none. */
   nextBucket: number;
-  /** Of host_count, those that have the bytes: held, staged, activating or running. */
+  /**
+   * Of host_count, those that have the bytes: held, staged, activating or running, or so they list
+   * what they hold.
+   */
   stagedCount: number;
+  /** Of chosen_count, neither silent nor settled (running or failed): on their way. */
+  chosenUnsettledCount: number;
+  /** Of host_count, neither silent nor with the bytes. */
+  unstagedCount: number;
 }
 
 export interface PhaseCount {
@@ -1185,6 +1192,8 @@ function createBaseRegionApplicationStatus(): RegionApplicationStatus {
     chosenUnsteadyCount: 0,
     nextBucket: 0,
     stagedCount: 0,
+    chosenUnsettledCount: 0,
+    unstagedCount: 0,
   };
 }
 
@@ -1264,6 +1273,12 @@ export const RegionApplicationStatus: MessageFns<RegionApplicationStatus> = {
     }
     if (message.stagedCount !== 0) {
       writer.uint32(200).uint32(message.stagedCount);
+    }
+    if (message.chosenUnsettledCount !== 0) {
+      writer.uint32(208).uint32(message.chosenUnsettledCount);
+    }
+    if (message.unstagedCount !== 0) {
+      writer.uint32(216).uint32(message.unstagedCount);
     }
     return writer;
   },
@@ -1481,6 +1496,22 @@ export const RegionApplicationStatus: MessageFns<RegionApplicationStatus> = {
             message.stagedCount = reader.uint32();
             continue;
           }
+          case 26: {
+            if (tag !== 208) {
+              break;
+            }
+
+            message.chosenUnsettledCount = reader.uint32();
+            continue;
+          }
+          case 27: {
+            if (tag !== 216) {
+              break;
+            }
+
+            message.unstagedCount = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1598,6 +1629,16 @@ export const RegionApplicationStatus: MessageFns<RegionApplicationStatus> = {
         : isSet(object.staged_count)
         ? globalThis.Number(object.staged_count)
         : 0,
+      chosenUnsettledCount: isSet(object.chosenUnsettledCount)
+        ? globalThis.Number(object.chosenUnsettledCount)
+        : isSet(object.chosen_unsettled_count)
+        ? globalThis.Number(object.chosen_unsettled_count)
+        : 0,
+      unstagedCount: isSet(object.unstagedCount)
+        ? globalThis.Number(object.unstagedCount)
+        : isSet(object.unstaged_count)
+        ? globalThis.Number(object.unstaged_count)
+        : 0,
     };
   },
 
@@ -1678,6 +1719,12 @@ export const RegionApplicationStatus: MessageFns<RegionApplicationStatus> = {
     if (message.stagedCount !== 0) {
       obj.stagedCount = Math.round(message.stagedCount);
     }
+    if (message.chosenUnsettledCount !== 0) {
+      obj.chosenUnsettledCount = Math.round(message.chosenUnsettledCount);
+    }
+    if (message.unstagedCount !== 0) {
+      obj.unstagedCount = Math.round(message.unstagedCount);
+    }
     return obj;
   },
 
@@ -1711,6 +1758,8 @@ export const RegionApplicationStatus: MessageFns<RegionApplicationStatus> = {
     message.chosenUnsteadyCount = object.chosenUnsteadyCount ?? 0;
     message.nextBucket = object.nextBucket ?? 0;
     message.stagedCount = object.stagedCount ?? 0;
+    message.chosenUnsettledCount = object.chosenUnsettledCount ?? 0;
+    message.unstagedCount = object.unstagedCount ?? 0;
     return message;
   },
 };
