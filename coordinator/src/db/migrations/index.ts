@@ -1,11 +1,13 @@
 import type { Migration } from "../migrate.js";
 import { applicationsAndBuilds } from "./0001-applications-and-builds.js";
 import { deploymentsAndHosts } from "./0002-deployments-and-hosts.js";
+import { stagedDeployments } from "./0003-staged-deployments.js";
 import { operations } from "./0004-operations.js";
 
 /** The main database's schema, in order. */
 export const migrations: readonly Migration[] = [
   applicationsAndBuilds,
   deploymentsAndHosts,
+  stagedDeployments,
   operations,
 ];
