@@ -9,7 +9,7 @@ import { StartError } from "./release-process.js";
 import type { Supervisor } from "./supervisor.js";
 import { waitUntilHealthy, type ReleaseFailure } from "./wait-healthy.js";
 
-interface ActivatorOptions {
+export interface ActivatorOptions {
   application: string;
   host: HostEnvironment;
   folders: ReleaseFolders;

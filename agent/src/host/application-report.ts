@@ -17,28 +17,45 @@ export class ProgressReport {
   #phase = HostPhase.PENDING;
   #phaseTime = new Date();
   #learnedAt = 0;
+  #chosenAt = 0;
   #failure: HostFailure | undefined;
   #refusal: HostFailure | undefined;
-  /** The host is outside the goal's percentage: whatever it does, it is held. */
-  held = false;
+  #chosen = false;
 
   constructor(onPhase: (phase: string, generation: number) => void) {
     this.#onPhase = onPhase;
   }
 
-  /** A goal of this generation is what is spoken of from now on. */
-  learn(generation: number): void {
-    if (this.#learnedAt !== 0 && this.#generation === generation) return;
-    this.#learnedAt = performance.now();
+  /** A goal of this generation is what is spoken of from now on; it takes the host to switch, or not. */
+  learn(generation: number, chosen: boolean): void {
+    const known = this.#learnedAt !== 0 && this.#generation === generation;
+    if (known && this.#chosen === chosen) return;
+    const now = performance.now();
+    this.#chosen = chosen;
+    this.#chosenAt = now;
+    if (known) {
+      this.#onPhase(HostPhase[this.#phase], this.#generation);
+      return;
+    }
+    this.#learnedAt = now;
     this.#failure = undefined;
     this.#generation = generation;
-    this.held = false;
     this.#set(HostPhase.PENDING);
+  }
+
+  /** Whether the goal takes the host to switch. */
+  get chosen(): boolean {
+    return this.#chosen;
   }
 
   /** Milliseconds since the generation was learnt of. */
   get elapsedMs(): number {
     return performance.now() - this.#learnedAt;
+  }
+
+  /** Milliseconds since the generation was learnt to take the host to switch. */
+  get chosenMs(): number {
+    return performance.now() - this.#chosenAt;
   }
 
   /** Whether the last step was reached with a failure. */
@@ -48,10 +65,9 @@ export class ProgressReport {
 
   /** A step was reached; with a failure, if that is what it was reached with. */
   step(phase: HostPhase, failure?: HostFailure): void {
-    const shown = this.held ? HostPhase.HELD : phase;
-    if (shown === this.#phase && failure?.message === this.#failure?.message) return;
+    if (phase === this.#phase && failure?.message === this.#failure?.message) return;
     this.#failure = failure;
-    this.#set(shown);
+    this.#set(phase);
   }
 
   /** A goal was refused, or with nothing, a good one has come. */
@@ -61,20 +77,17 @@ export class ProgressReport {
     this.#onPhase(HostPhase[this.#phase], this.#generation);
   }
 
-  /** The whole, with what runs and how its bytes came. */
-  status(
-    application: string,
-    running: ReleaseRecord | undefined,
-    transfer: TransferRecord | undefined,
-    trouble: HostFailure | undefined,
-  ): HostApplicationStatus {
+  /** The whole, with what is on the host. */
+  status(application: string, { running, transfer, trouble, held }: OnHost): HostApplicationStatus {
     return applicationStatus(application, {
       generation: this.#generation,
       phase: this.#phase,
       phaseTime: this.#phaseTime,
+      chosen: this.#chosen,
       failure: this.#failure ?? this.#refusal ?? trouble,
       running,
       transfer,
+      held,
     });
   }
 
@@ -85,13 +98,23 @@ export class ProgressReport {
   }
 }
 
-interface Report {
+/** What a host has of an application, beside its goal. */
+interface OnHost {
+  running: ReleaseRecord | undefined;
+  /** How the bytes of the goal's release came. */
+  transfer: TransferRecord | undefined;
+  /** What is wrong with what runs. */
+  trouble: HostFailure | undefined;
+  /** Digests of the artifacts that are whole here. */
+  held: string[];
+}
+
+interface Report extends Omit<OnHost, "trouble"> {
   generation: number;
   phase: HostPhase;
   phaseTime: Date;
+  chosen: boolean;
   failure: HostFailure | undefined;
-  running: ReleaseRecord | undefined;
-  transfer: TransferRecord | undefined;
 }
 
 /** One application's part of a host's status. */
@@ -115,6 +138,8 @@ function applicationStatus(application: string, report: Report): HostApplication
     phaseTime: report.phaseTime,
     stageDurationMs: clampUint32(current?.stageDurationMs ?? 0),
     activateDurationMs: clampUint32(current?.activateDurationMs ?? 0),
+    heldArtifactDigests: report.held,
+    chosen: report.chosen,
   });
 }
 

@@ -1,6 +1,6 @@
 import { rename } from "node:fs/promises";
 import path from "node:path";
-import { HostFailureReason, RunSpec, type Release } from "@slipway/proto";
+import { ARTIFACT_DIGEST_PATTERN, HostFailureReason, RunSpec, type Release } from "@slipway/proto";
 import type { Logger } from "../log.js";
 import { writeAtomically } from "../atomic-file.js";
 import { readIfThere } from "../store/files.js";
@@ -48,6 +48,8 @@ export interface ApplicationState {
   activating?: ReleaseRecord | undefined;
   failed?: FailureRecord | undefined;
   transfer?: TransferRecord | undefined;
+  /** Digests of artifacts that were staged here, the last one first; the store may have dropped some. */
+  artifacts?: readonly string[] | undefined;
 }
 
 const STATE_FILE = "state.json";
@@ -139,12 +141,18 @@ function parseState(value: unknown): ApplicationState {
       };
     }),
     transfer: optional(json["transfer"], transfer),
+    artifacts: optional(json["artifacts"], artifacts),
   };
 }
 
 function order(value: unknown): GoalOrder {
   const fields = object(value, "order");
   return { generation: number(fields, "generation"), issueTimeMs: number(fields, "issueTimeMs") };
+}
+
+function artifacts(value: unknown): string[] {
+  if (!Array.isArray(value)) throw new StateError("artifacts");
+  return value.filter((digest) => ARTIFACT_DIGEST_PATTERN.test(String(digest))).map(String);
 }
 
 function transfer(value: unknown): TransferRecord {

@@ -4,7 +4,9 @@ import { backOffMs } from "../back-off.js";
 import { hostFailure, ProgressReport } from "./application-report.js";
 import { Converger, type ConvergerOptions } from "./converge.js";
 import { compareGoalOrder, goalOrder, type GoalOrder } from "./goal-order.js";
-import { isFull, StageError } from "./stage.js";
+import { isChosen } from "./choose.js";
+import { stageFailure } from "./stage.js";
+import { asksTheSame } from "./target.js";
 import type { VerifiedGoal } from "./verify-goal.js";
 
 const RETRY = { baseMs: 2_000, maxMs: 60_000 };
@@ -73,8 +75,10 @@ export class Application {
     const place = this.#compare(goalOrder(goal.goal));
     if (place !== "older") this.#report.refuse(undefined);
     if (place !== "newer") return place;
+    const { hostId } = this.#options.host;
+    const disturbs = this.#goal === undefined || !asksTheSame(hostId, this.#goal, goal);
     this.#learn(goal);
-    this.#controller.abort(new SupersededError("a newer goal has come"));
+    if (disturbs) this.#controller.abort(new SupersededError("a newer goal has come"));
     this.#wake();
     return place;
   }
@@ -85,8 +89,19 @@ export class Application {
   }
 
   status(): HostApplicationStatus {
-    const { running, state, trouble } = this.#converger;
-    return this.#report.status(this.#options.name, running, state.transfer, trouble);
+    const { running, state, trouble, held } = this.#converger;
+    const { transfer } = state;
+    return this.#report.status(this.#options.application, {
+      running,
+      transfer,
+      trouble,
+      held: held.digests,
+    });
+  }
+
+  /** The store may have dropped artifacts. */
+  refreshHeld(): Promise<void> {
+    return this.#converger.held.refresh();
   }
 
   /** Digests of the artifacts that must stay. */
@@ -123,11 +138,12 @@ export class Application {
 
   #learn(goal: VerifiedGoal): void {
     this.#goal = goal;
-    const { generation, expireTime } = goal.goal;
+    const { generation, expireTime, deploymentId, bucketLimit } = goal.goal;
     if (expireTime !== undefined && expireTime.getTime() < Date.now()) {
       this.#options.log.warn({ generation, expireTime }, "goal is stale; obeyed all the same");
     }
-    this.#report.learn(generation);
+    const chosen = isChosen(this.#options.host.hostId, deploymentId, bucketLimit);
+    this.#report.learn(generation, chosen);
   }
 
   async #run(): Promise<void> {
@@ -168,14 +184,10 @@ export class Application {
   #noteTrouble(error: unknown, waitMs: number): void {
     const retryInMs = Math.round(waitMs);
     this.#options.log.warn({ err: error, retryInMs }, "goal cannot be reached yet");
-    if (error instanceof StageError) {
-      // A full disk needs somebody's hand; a download that fails is still on its way.
-      const full = error.reason === HostFailureReason.DISK_FULL;
-      const phase = full ? HostPhase.FAILED : HostPhase.STAGING;
-      this.#report.step(phase, hostFailure(error.reason, error.message));
-    } else if (isFull(error)) {
-      const message = (error as Error).message;
-      this.#report.step(HostPhase.FAILED, hostFailure(HostFailureReason.DISK_FULL, message));
-    }
+    const failure = stageFailure(error);
+    if (failure === undefined) return;
+    // A full disk needs somebody's hand; a download that fails is still on its way.
+    const full = failure.reason === HostFailureReason.DISK_FULL && this.#report.chosen;
+    this.#report.step(full ? HostPhase.FAILED : HostPhase.STAGING, failure);
   }
 }

@@ -1,44 +1,24 @@
-import { setTimeout as delay } from "node:timers/promises";
-import { HostFailureReason, HostPhase, type HostFailure } from "@slipway/proto";
-import { backOffMs } from "../back-off.js";
-import type { Logger } from "../log.js";
-import { Activator } from "./activation.js";
-import {
-  hostFailure,
-  localTransfer,
-  transferSoFar,
-  type ProgressReport,
-} from "./application-report.js";
-import {
-  readState,
-  writeState,
-  type ApplicationState,
-  type ReleaseRecord,
-  type TransferRecord,
-} from "./application-state.js";
+import { HostPhase, type HostFailure, type Release } from "@slipway/proto";
+import { hostFailure, type ProgressReport } from "./application-report.js";
+import type { ApplicationState, ReleaseRecord } from "./application-state.js";
 import { goalOrder } from "./goal-order.js";
-import type { LogFile } from "./log-file.js";
-import type { HostEnvironment } from "./release-environment.js";
-import { releaseFolderName, releaseKey } from "./release-key.js";
-import { stage, type StageOptions } from "./stage.js";
-import type { Supervisor } from "./supervisor.js";
-import { chooseTarget } from "./target.js";
+import type { HeldArtifacts } from "./held-artifacts.js";
+import { KeptState } from "./kept-state.js";
+import { persist } from "./persist.js";
+import { releaseFolderName } from "./release-key.js";
+import { stageFailure, type StageOptions } from "./stage.js";
+import { Staging } from "./staging.js";
+import { Switching, type SwitchingOptions } from "./switching.js";
+import { chooseTarget, type Target } from "./target.js";
 import type { VerifiedGoal } from "./verify-goal.js";
-import { describeExit, type ReleaseFailure } from "./wait-healthy.js";
-
-const RETRY = { baseMs: 2_000, maxMs: 60_000 };
-/** How long a process of no known release may take to stop. */
-const LEFT_OVER_STOP_MS = 10_000;
 
 /** What bringing an application to its goal needs. */
-export interface ConvergerOptions extends StageOptions {
-  name: string;
+export interface ConvergerOptions
+  extends
+    StageOptions,
+    Pick<SwitchingOptions, "application" | "host" | "supervisor" | "logFile" | "log"> {
   /** Of this application: state, release folders and log. */
   folder: string;
-  host: HostEnvironment;
-  supervisor: Supervisor;
-  logFile: LogFile;
-  log: Logger;
   report: ProgressReport;
   onProgress: () => void;
 }
@@ -49,72 +29,57 @@ export interface ConvergerOptions extends StageOptions {
  */
 export class Converger {
   readonly #options: ConvergerOptions;
-  readonly #activator: Activator;
-  #state: ApplicationState = {};
-  /** The active release was healthy since this agent started or adopted it. */
-  #healthy = false;
-  /** How often it had exited when it was healthy. */
-  #exitsWhenHealthy = 0;
+  readonly #state: KeptState;
+  readonly #staging: Staging;
+  readonly #switching: Switching;
+  #wantedFolder: string | undefined;
+  /** That a release which was to run until the goal's may has failed: it is not tried again. */
+  #interimFailure: { generation: number; failure: HostFailure } | undefined;
 
   constructor(options: ConvergerOptions) {
     this.#options = options;
-    this.#activator = new Activator({ ...options, application: options.name });
+    this.#state = new KeptState(options.folder);
+    this.#staging = new Staging({ ...options, state: this.#state });
+    this.#switching = new Switching({
+      ...options,
+      state: this.#state,
+      staging: this.#staging,
+      wantedFolder: () => this.#wantedFolder,
+    });
   }
 
   /** What is kept over restarts. */
   get state(): Readonly<ApplicationState> {
-    return this.#state;
+    return this.#state.value;
+  }
+
+  /** The artifacts that are whole here. */
+  get held(): HeldArtifacts {
+    return this.#staging.held;
   }
 
   /** The release that is kept running, if any. */
   get running(): ReleaseRecord | undefined {
-    const { active, activating } = this.#state;
-    const { release } = this.#options.supervisor;
-    return [active, activating].find((record) => record !== undefined && record.folder === release);
+    return this.#switching.running;
   }
 
-  /** What is wrong with a release that was healthy: it exits, and is started again and again. */
+  /** What is wrong with a release that was healthy. */
   get trouble(): HostFailure | undefined {
-    const { supervisor } = this.#options;
-    if (!this.#healthy || !supervisor.isUnsteady(this.#exitsWhenHealthy)) return undefined;
-    const times = supervisor.exits - this.#exitsWhenHealthy;
-    const last = describeExit(supervisor.lastExit);
-    const message = `exited ${times === 1 ? "once" : `${times} times`} since it was healthy, last with ${last}; it is started again`;
-    return hostFailure(HostFailureReason.EXITED, message);
+    return this.#switching.trouble;
   }
 
   /** Reads what an earlier agent wrote down. */
   async load(): Promise<void> {
-    const { folder, folders, logFile, log } = this.#options;
+    const { folders, logFile, log } = this.#options;
     await folders.prepare();
     await logFile.prepare();
-    this.#state = await readState(folder, log);
+    await this.#state.load(log);
+    await this.held.refresh();
   }
 
   /** Finds again, or starts again, what ran when the last agent ended. */
-  async resume(): Promise<void> {
-    const { active, activating } = this.#state;
-    const { folders, supervisor } = this.#options;
-    for (const record of [activating, active]) {
-      if (record === undefined || !(await folders.has(record.folder))) continue;
-      if (await this.#activator.adopt(record)) {
-        this.#options.log.info({ release: record.folder }, "running release adopted");
-        return;
-      }
-    }
-    await supervisor.stopLeftOver(LEFT_OVER_STOP_MS);
-    if (active === undefined) return;
-    if (!(await folders.has(active.folder))) {
-      this.#options.log.error({ release: active.folder }, "active release folder is gone");
-      return;
-    }
-    const failure = await this.#activator.switchTo(active);
-    if (failure !== undefined) {
-      this.#options.log.error(
-        { release: active.folder, failure },
-        "active release cannot be started",
-      );
-    }
+  resume(): Promise<void> {
+    return this.#switching.resume();
   }
 
   /**
@@ -123,26 +88,27 @@ export class Converger {
    */
   async converge(goal: VerifiedGoal, signal: AbortSignal): Promise<void> {
     const { host, report } = this.#options;
+    const { generation } = goal.goal;
     await this.#obey(goal);
     const target = chooseTarget(host.hostId, goal, {
-      hasActive: this.#state.active !== undefined,
-      failed: this.#state.failed,
+      hasActive: this.state.active !== undefined,
+      failed: this.state.failed,
     });
-    report.held = target.kind === "keep" || (target.kind === "run" && target.held);
-    if (target.kind === "run") {
-      const folder = releaseFolderName(target.release);
-      await this.#bring({ folder, release: target.release }, goal.goal.generation, signal);
+    if (target.kind === "failed") {
+      await this.#switching.restore();
+      report.step(HostPhase.FAILED, hostFailure(target.failure.reason, target.failure.message));
       return;
     }
-    await this.#restore();
-    if (target.kind === "keep") report.step(HostPhase.HELD);
-    else report.step(HostPhase.FAILED, hostFailure(target.failure.reason, target.failure.message));
+    const record = recordOf(target.release);
+    this.#wantedFolder = record.folder;
+    if (target.kind === "hold") await this.#hold(target, generation, signal);
+    else await this.#switching.bring(record, { generation, priority: "urgent", report }, signal);
   }
 
   /** Writes the goal down before anything is done about it. */
   async #obey({ goal, signed }: VerifiedGoal): Promise<void> {
-    const { failed, transfer } = this.#state;
-    await this.#save({
+    const { failed, transfer } = this.state;
+    await this.#state.save({
       obeyed: goalOrder(goal),
       signedGoal: signed.toString("base64"),
       failed: failed?.generation === goal.generation ? failed : undefined,
@@ -150,149 +116,68 @@ export class Converger {
     });
   }
 
-  async #bring(record: ReleaseRecord, generation: number, signal: AbortSignal): Promise<void> {
-    const { supervisor, report } = this.#options;
-    const { active, activating } = this.#state;
-    if (
-      active !== undefined &&
-      releaseKey(active.release) === releaseKey(record.release) &&
-      supervisor.release === active.folder
-    ) {
-      await this.#keepActive({ ...active, release: record.release }, generation, signal);
-      return;
-    }
-    let failure: ReleaseFailure | undefined;
-    if (supervisor.release !== record.folder || activating?.folder !== record.folder) {
-      failure = await this.#stage(record, generation, signal);
-      if (failure === undefined) {
-        this.#healthy = false;
-        await this.#save({ activating: record });
-        report.step(HostPhase.ACTIVATING);
-        failure = await this.#activator.switchTo(record);
-      }
-    }
-    if (failure === undefined) {
-      report.step(HostPhase.ACTIVATING);
-      failure = await this.#activator.waitHealthy(record, signal);
-    }
-    if (failure === undefined) await this.#succeed(record, generation);
-    else await this.#fail(record, generation, failure);
-  }
-
-  /** The goal's release runs already: no restart, but it must be known to be healthy. */
-  async #keepActive(record: ReleaseRecord, generation: number, signal: AbortSignal): Promise<void> {
+  /** Gets the goal's release, while what runs goes on, or comes to run. Neither waits for the other. */
+  async #hold(
+    { release, meanwhile }: Extract<Target, { kind: "hold" }>,
+    generation: number,
+    signal: AbortSignal,
+  ): Promise<void> {
     const { report } = this.#options;
-    const size = record.release.artifactSizeBytes;
-    const transfer = this.#state.transfer ?? localTransfer(generation, size);
-    await this.#save({ active: record, activating: undefined, transfer });
-    for (let attempt = 0; !this.#healthy; attempt += 1) {
-      if (attempt === 0) report.step(HostPhase.ACTIVATING);
-      const failure = await this.#activator.waitHealthy(record, signal);
-      if (failure === undefined) this.#noteHealthy();
-      if (failure === undefined) break;
-      // It was healthy once, so what fails now is around it: it is kept, and watched.
-      report.step(HostPhase.ACTIVATING, hostFailure(failure.reason, failure.message));
-      await delay(backOffMs(attempt, RETRY), undefined, { signal });
+    const record = recordOf(release);
+    const interim = meanwhile === undefined ? undefined : recordOf(meanwhile);
+    const keeping = this.#keepRunning(interim, generation, signal);
+    // Two that are the same are made once.
+    const before = interim?.folder === record.folder ? keeping : Promise.resolve();
+    const staging = before.then(() => this.#stageToHold(record, generation, signal));
+    const results = await Promise.allSettled([staging, keeping]);
+    for (const result of results) if (result.status === "rejected") throw result.reason;
+    const failed = this.#interimFailure;
+    if (!report.failing && failed?.generation === generation) {
+      report.step(HostPhase.HELD, failed.failure);
     }
-    report.step(HostPhase.RUNNING);
   }
 
-  async #stage(
-    record: ReleaseRecord,
+  async #stageToHold(record: ReleaseRecord, generation: number, signal: AbortSignal) {
+    const { report, log } = this.#options;
+    const course = { generation, priority: "background" as const, report };
+    const failure = await persist(
+      () => this.#staging.stage(record, course, signal),
+      signal,
+      (error, retryInMs) => {
+        log.warn({ err: error, retryInMs }, "release cannot be staged yet");
+        const told = stageFailure(error);
+        if (told !== undefined) report.step(HostPhase.STAGING, told);
+      },
+    );
+    if (failure === undefined) report.step(HostPhase.HELD);
+    // Chosen, it would fail here: whoever raises the limit sees it before.
+    else report.step(HostPhase.STAGING, hostFailure(failure.reason, failure.message));
+  }
+
+  async #keepRunning(
+    interim: ReleaseRecord | undefined,
     generation: number,
     signal: AbortSignal,
-  ): Promise<ReleaseFailure | undefined> {
-    const { collect, report } = this.#options;
-    if (!(await this.#options.folders.has(record.folder))) {
-      // What went wrong the last time is shown until bytes flow again.
-      if (!report.failing) report.step(HostPhase.STAGING);
-      const failure = await this.#makeFolder(record, generation, signal);
-      if (failure !== undefined) return failure;
-      await collect();
+  ): Promise<void> {
+    const { log } = this.#options;
+    const failure = await persist(
+      async () => {
+        if (interim === undefined) return this.#switching.restore();
+        if (this.#interimFailure?.generation === generation) return undefined;
+        return this.#switching.bring(interim, { generation, priority: "normal" }, signal);
+      },
+      signal,
+      (error, retryInMs) => log.warn({ err: error, retryInMs }, "nothing can be run yet"),
+    );
+    if (failure !== undefined) {
+      this.#interimFailure = {
+        generation,
+        failure: hostFailure(failure.reason, failure.message),
+      };
     }
-    this.#noteTransfer(record, generation, { stageDurationMs: report.elapsedMs });
-    await this.#save({});
-    report.step(HostPhase.STAGED);
-    signal.throwIfAborted();
-    return undefined;
   }
+}
 
-  async #makeFolder(
-    record: ReleaseRecord,
-    generation: number,
-    signal: AbortSignal,
-  ): Promise<ReleaseFailure | undefined> {
-    const { onProgress, report } = this.#options;
-    let fetched = false;
-    const failure = await stage(this.#options, record, signal, (progress) => {
-      if (!fetched) report.step(HostPhase.STAGING);
-      fetched = true;
-      this.#noteTransfer(record, generation, transferSoFar(progress));
-      onProgress();
-    });
-    if (failure === undefined && !fetched) this.#noteTransfer(record, generation, {});
-    return failure;
-  }
-
-  #noteTransfer(
-    { release }: ReleaseRecord,
-    generation: number,
-    transfer: Partial<TransferRecord>,
-  ): void {
-    const before = this.#state.transfer ?? localTransfer(generation, release.artifactSizeBytes);
-    this.#state.transfer = { ...before, ...transfer };
-  }
-
-  async #succeed(record: ReleaseRecord, generation: number): Promise<void> {
-    const { folders, log, collect, report } = this.#options;
-    const { active, previous, transfer } = this.#state;
-    const before = active === undefined || active.folder === record.folder ? previous : active;
-    const done = transfer ?? localTransfer(generation, record.release.artifactSizeBytes);
-    this.#noteHealthy();
-    await this.#save({
-      active: record,
-      previous: before?.folder === record.folder ? undefined : before,
-      activating: undefined,
-      failed: undefined,
-      transfer: { ...done, activateDurationMs: report.elapsedMs },
-    });
-    report.step(HostPhase.RUNNING);
-    log.info({ release: record.folder, generation }, "release is healthy");
-    const keep = [this.#state.active, this.#state.previous].flatMap((kept) => kept?.folder ?? []);
-    await folders.prune(new Set(keep));
-    await collect();
-  }
-
-  async #fail(record: ReleaseRecord, generation: number, failure: ReleaseFailure): Promise<void> {
-    const { log, report } = this.#options;
-    log.error({ release: record.folder, generation, failure }, "release failed");
-    const bounded = hostFailure(failure.reason, failure.message);
-    // Outside the percentage it was not the goal's release that failed.
-    const failed = report.held ? undefined : { generation, ...bounded };
-    const saved = this.#save({ activating: undefined, failed });
-    // On a full disk too, what failed must not stay in its place.
-    await Promise.allSettled([saved]);
-    await this.#restore();
-    await saved;
-    report.step(HostPhase.FAILED, bounded);
-  }
-
-  /** Back to the active release, if anything else was begun. */
-  async #restore(): Promise<void> {
-    const { active } = this.#state;
-    if (active !== undefined && this.#options.supervisor.release === active.folder) return;
-    this.#healthy = false;
-    await this.#activator.putBack(active);
-    await this.#save({ activating: undefined });
-  }
-
-  #noteHealthy(): void {
-    this.#healthy = true;
-    this.#exitsWhenHealthy = this.#options.supervisor.exits;
-  }
-
-  async #save(change: Partial<ApplicationState>): Promise<void> {
-    this.#state = { ...this.#state, ...change };
-    await writeState(this.#options.folder, this.#state);
-  }
+function recordOf(release: Release): ReleaseRecord {
+  return { folder: releaseFolderName(release), release };
 }

@@ -142,7 +142,7 @@ export class HostApplications {
     const folders = new ReleaseFolders(folder);
     const recordFile = path.join(folder, "process.json");
     const application = new Application({
-      name,
+      application: name,
       folder,
       host,
       stager,
@@ -167,7 +167,9 @@ export class HostApplications {
     this.#collecting = this.#collecting.then(async () => {
       try {
         const { removed, freedBytes } = await stager.store.collect({ has }, { maxBytes });
-        if (removed.length > 0) log.info({ removed, freedBytes }, "artifacts removed");
+        if (removed.length === 0) return;
+        log.info({ removed, freedBytes }, "artifacts removed");
+        for (const application of this.#applications.values()) await application.refreshHeld();
       } catch (error) {
         log.error({ err: error }, "artifacts cannot be collected");
       }

@@ -1,7 +1,8 @@
-import { HostFailureReason } from "@slipway/proto";
+import { HostFailureReason, type HostFailure } from "@slipway/proto";
 import { StoreFullError, errorCode } from "../store/errors.js";
 import type { ArtifactStore } from "../store/types.js";
-import type { FetchProgress, Swarm } from "../swarm/index.js";
+import type { FetchProgress, Priority, Swarm } from "../swarm/index.js";
+import { hostFailure } from "./application-report.js";
 import type { ReleaseRecord } from "./application-state.js";
 import type { ReleaseFolders } from "./release-folders.js";
 import { UnpackError } from "./unpack.js";
@@ -21,7 +22,7 @@ export interface StageOptions {
 }
 
 /** Staging that did not come to its end, with the reason that the host reports. */
-export class StageError extends Error {
+class StageError extends Error {
   override readonly name = "StageError";
   readonly reason: HostFailureReason;
   /** Whether the same may go well later. */
@@ -41,12 +42,12 @@ export class StageError extends Error {
 export async function stage(
   { stager, folders, collect }: StageOptions,
   record: ReleaseRecord,
-  signal: AbortSignal,
+  how: { priority: Priority; signal: AbortSignal },
   onProgress: (progress: FetchProgress) => void,
 ): Promise<ReleaseFailure | undefined> {
   try {
-    const file = await fetchArtifact(stager, record.release.artifactDigest, signal, onProgress);
-    await createFolder(folders, record, file, signal);
+    const file = await fetchArtifact(stager, record.release.artifactDigest, how, onProgress);
+    await createFolder(folders, record, file, how.signal);
     return undefined;
   } catch (error) {
     if (!(error instanceof StageError)) throw error;
@@ -64,14 +65,15 @@ export async function stage(
 async function fetchArtifact(
   { store, swarm }: Stager,
   digest: string,
-  signal: AbortSignal,
+  { priority, signal }: { priority: Priority; signal: AbortSignal },
   onProgress: (progress: FetchProgress) => void,
 ): Promise<string> {
   try {
     // What lay here may have been damaged since it came; what comes now is verified as it does.
     const there = (await store.verify(digest)) ? await store.path(digest) : undefined;
     if (there !== undefined) return there;
-    for await (const progress of swarm.fetch(digest, { store, signal })) onProgress(progress);
+    const fetching = swarm.fetch(digest, { store, signal, priority });
+    for await (const progress of fetching) onProgress(progress);
     const file = await store.path(digest);
     if (file === undefined) throw new Error("the artifact is not there after its download");
     swarm.announce(digest);
@@ -106,7 +108,14 @@ async function createFolder(
   }
 }
 
+/** What is to be told of an error that ended staging; undefined if it has no reason of its own. */
+export function stageFailure(error: unknown): HostFailure | undefined {
+  if (error instanceof StageError) return hostFailure(error.reason, error.message);
+  if (!isFull(error)) return undefined;
+  return hostFailure(HostFailureReason.DISK_FULL, (error as Error).message);
+}
+
 /** Whether the disk, or a quota, is full. */
-export function isFull(error: unknown): boolean {
+function isFull(error: unknown): boolean {
   return error instanceof StoreFullError || ["ENOSPC", "EDQUOT"].includes(errorCode(error) ?? "");
 }

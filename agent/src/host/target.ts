@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from "node:util";
 import type { Release } from "@slipway/proto";
 import type { FailureRecord } from "./application-state.js";
 import { isChosen } from "./choose.js";
@@ -5,10 +6,10 @@ import type { VerifiedGoal } from "./verify-goal.js";
 
 /** What a goal asks of this host. */
 export type Target =
-  /** Run this release; `held` if it is only to have something while outside the percentage. */
-  | { kind: "run"; release: Release; held: boolean }
-  /** Outside the percentage: keep what runs. */
-  | { kind: "keep" }
+  /** Run this release. */
+  | { kind: "run"; release: Release }
+  /** Have this release staged, and keep what runs, or run `meanwhile` where nothing does. */
+  | { kind: "hold"; release: Release; meanwhile: Release | undefined }
   /** The goal's release failed here at this generation: do not try again. */
   | { kind: "failed"; failure: FailureRecord };
 
@@ -18,13 +19,26 @@ export function chooseTarget(
   { goal, run }: VerifiedGoal,
   state: { hasActive: boolean; failed: FailureRecord | undefined },
 ): Target {
-  if (isChosen(hostId, goal.deploymentId, goal.bucketLimit)) {
-    return state.failed?.generation === goal.generation
-      ? { kind: "failed", failure: state.failed }
-      : { kind: "run", release: run, held: false };
+  if (!isChosen(hostId, goal.deploymentId, goal.bucketLimit)) {
+    // A new host that runs nothing yet must not wait for the end of a canary.
+    return { kind: "hold", release: run, meanwhile: state.hasActive ? undefined : goal.previous };
   }
-  // A new host that runs nothing yet must not wait for the end of a canary.
-  return state.hasActive || goal.previous === undefined
-    ? { kind: "keep" }
-    : { kind: "run", release: goal.previous, held: true };
+  return state.failed?.generation === goal.generation
+    ? { kind: "failed", failure: state.failed }
+    : { kind: "run", release: run };
+}
+
+/**
+ * Whether two goals ask the same of this host, as they do when a limit rises above others: then
+ * nothing that is under way for the one needs to end for the other.
+ */
+export function asksTheSame(hostId: string, one: VerifiedGoal, other: VerifiedGoal): boolean {
+  const ask = ({ goal, run }: VerifiedGoal): unknown => [
+    goal.generation,
+    isChosen(hostId, goal.deploymentId, goal.bucketLimit),
+    goal.deploymentId,
+    run,
+    goal.previous,
+  ];
+  return isDeepStrictEqual(ask(one), ask(other));
 }

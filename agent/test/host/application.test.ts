@@ -254,21 +254,6 @@ test("refuses what it must not obey, and what runs is not disturbed", async ({ h
   assert.is((await host.reaches(6, HostPhase.RUNNING)).failure, undefined);
 });
 
-test("outside the percentage it keeps what it runs; a new host gets the release before", async ({
-  host,
-  port,
-}) => {
-  const [one, two] = [host.stager.add(serviceScript("v1")), host.stager.add(serviceScript("v2"))];
-  const { run: previous } = makeGoal(1, one);
-  await host.obey(makeGoal(2, two, { bucketLimit: 0, previous }));
-  const held = await host.reaches(2, HostPhase.HELD);
-  assert.is(held.generation, 2);
-  await eventually("v1", async () => (await ask(port))?.version === "v1");
-  await host.obey(makeGoal(2, two, { bucketLimit: 10_000, previous, issueTime: new Date() }));
-  await host.reaches(2, HostPhase.RUNNING);
-  assert.is((await ask(port))?.version, "v2");
-});
-
 test("a release that crashes is started again", async ({ host, port }) => {
   await host.obey(makeGoal(1, host.stager.add(serviceScript("v1"))));
   await host.reaches(1, HostPhase.RUNNING);

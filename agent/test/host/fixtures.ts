@@ -18,7 +18,7 @@ import { pino } from "pino";
 import { HostApplications } from "../../src/host/host-applications.js";
 import type { Stager } from "../../src/host/stage.js";
 import { goalKeyId } from "../../src/host/verify-goal.js";
-import type { FetchProgress } from "../../src/swarm/index.js";
+import type { FetchOptions, FetchProgress, Priority } from "../../src/swarm/index.js";
 
 export const log = pino({ level: process.env["TEST_LOG_LEVEL"] ?? "silent" });
 
@@ -74,6 +74,8 @@ export class GoalSigner {
 /** Artifacts that are a fetch away, and those that are here. */
 export class FakeStager implements Stager {
   fetches: string[] = [];
+  /** Of each fetch in `fetches`. */
+  priorities: (Priority | undefined)[] = [];
   /** Digest → what its fetch does before it ends. */
   readonly hooks = new Map<string, (signal: AbortSignal) => Promise<void>>();
   readonly #folder: string;
@@ -105,11 +107,17 @@ export class FakeStager implements Stager {
 
   readonly swarm: Stager["swarm"] = {
     announce: () => {},
-    fetch: (digest, { signal }) => this.#fetch(digest, signal),
+    fetch: (digest, options) => this.#fetch(digest, options),
   };
 
-  async *#fetch(digest: string, signal: AbortSignal): AsyncGenerator<FetchProgress> {
+  /** As if it had been collected. */
+  drop(digest: string): void {
+    this.#here.delete(digest);
+  }
+
+  async *#fetch(digest: string, { signal, priority }: FetchOptions): AsyncGenerator<FetchProgress> {
     this.fetches.push(digest);
+    this.priorities.push(priority);
     const bytes = this.#remote.get(digest);
     await this.hooks.get(digest)?.(signal);
     if (bytes === undefined) throw new Error("nobody has it");
@@ -126,6 +134,30 @@ export class FakeStager implements Stager {
     this.#here.add(digest);
     const total = bytes.length;
     yield { bytesDone: total, total, fromPeers: 0, fromSeeders: total, fromLocal: 0, fromReuse: 0 };
+  }
+}
+
+/** A fetch that lasts until it is ended, or `go`. */
+export class Gate {
+  #go: () => void = () => {};
+  readonly #gone = new Promise<void>((resolve) => (this.#go = resolve));
+  /** How often a fetch waited here. */
+  waits = 0;
+  ends = 0;
+
+  readonly hook = async (signal: AbortSignal): Promise<void> => {
+    this.waits += 1;
+    const ended = new Promise<never>((_resolve, reject) => {
+      signal.addEventListener("abort", () => {
+        this.ends += 1;
+        reject(signal.reason as Error);
+      });
+    });
+    await Promise.race([this.#gone, ended]);
+  };
+
+  go(): void {
+    this.#go();
   }
 }
 

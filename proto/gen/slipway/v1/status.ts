@@ -199,7 +199,10 @@ export interface HostApplicationStatus {
   phaseTime:
     | Date
     | undefined;
-  /** Milliseconds from learning of the goal to the bytes being staged, and to being healthy. */
+  /**
+   * Milliseconds from learning of the goal to the bytes being staged, and from learning that it takes
+   * the host to switch to being healthy.
+   */
   stageDurationMs: number;
   activateDurationMs: number;
   /** Copied from other artifacts in the host's store. */

@@ -1,0 +1,187 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { HostFailureReason, HostPhase, type HostFailure } from "@slipway/proto";
+import { backOffMs } from "../back-off.js";
+import { Activator, type ActivatorOptions } from "./activation.js";
+import { hostFailure, localTransfer } from "./application-report.js";
+import type { ReleaseRecord } from "./application-state.js";
+import type { KeptState } from "./kept-state.js";
+import { releaseKey } from "./release-key.js";
+import type { Course, Staging } from "./staging.js";
+import { describeExit, type ReleaseFailure } from "./wait-healthy.js";
+
+const RETRY = { baseMs: 2_000, maxMs: 60_000 };
+/** How long a process of no known release may take to stop. */
+const LEFT_OVER_STOP_MS = 10_000;
+
+export interface SwitchingOptions extends ActivatorOptions {
+  state: KeptState;
+  staging: Staging;
+  /** Frees room in the artifact store, if it takes more than its bound. */
+  collect: () => Promise<void>;
+  /** Name of the folder that the goal's release has, or is going to have. */
+  wantedFolder: () => string | undefined;
+}
+
+/** Which release of an application runs, and the way from one to the next. One caller at a time. */
+export class Switching {
+  readonly #options: SwitchingOptions;
+  readonly #activator: Activator;
+  /** The active release was healthy since this agent started or adopted it. */
+  #healthy = false;
+  /** How often it had exited when it was healthy. */
+  #exitsWhenHealthy = 0;
+
+  constructor(options: SwitchingOptions) {
+    this.#options = options;
+    this.#activator = new Activator(options);
+  }
+
+  /** The release that is kept running, if any. */
+  get running(): ReleaseRecord | undefined {
+    const { active, activating } = this.#options.state.value;
+    const { release } = this.#options.supervisor;
+    return [active, activating].find((record) => record !== undefined && record.folder === release);
+  }
+
+  /** What is wrong with a release that was healthy: it exits, and is started again and again. */
+  get trouble(): HostFailure | undefined {
+    const { supervisor } = this.#options;
+    if (!this.#healthy || !supervisor.isUnsteady(this.#exitsWhenHealthy)) return undefined;
+    const times = supervisor.exits - this.#exitsWhenHealthy;
+    const last = describeExit(supervisor.lastExit);
+    const message = `exited ${times === 1 ? "once" : `${times} times`} since it was healthy, last with ${last}; it is started again`;
+    return hostFailure(HostFailureReason.EXITED, message);
+  }
+
+  /** Finds again, or starts again, what ran when the last agent ended. */
+  async resume(): Promise<void> {
+    const { folders, supervisor, state, log } = this.#options;
+    const { active, activating } = state.value;
+    for (const record of [activating, active]) {
+      if (record === undefined || !(await folders.has(record.folder))) continue;
+      if (await this.#activator.adopt(record)) {
+        log.info({ release: record.folder }, "running release adopted");
+        return;
+      }
+    }
+    await supervisor.stopLeftOver(LEFT_OVER_STOP_MS);
+    if (active === undefined) return;
+    if (!(await folders.has(active.folder))) {
+      log.error({ release: active.folder }, "active release folder is gone");
+      return;
+    }
+    const failure = await this.#activator.switchTo(active);
+    if (failure !== undefined) {
+      log.error({ release: active.folder, failure }, "active release cannot be started");
+    }
+  }
+
+  /**
+   * Has a release running and healthy, or goes back to what was healthy before and says why.
+   * @throws StageError and system errors, after which it may be tried again; the signal's reason.
+   */
+  async bring(
+    record: ReleaseRecord,
+    course: Course,
+    signal: AbortSignal,
+  ): Promise<ReleaseFailure | undefined> {
+    const { supervisor, state, staging } = this.#options;
+    const { active, activating } = state.value;
+    const { report } = course;
+    if (
+      active !== undefined &&
+      releaseKey(active.release) === releaseKey(record.release) &&
+      supervisor.release === active.folder
+    ) {
+      await this.#keepActive({ ...active, release: record.release }, course, signal);
+      return undefined;
+    }
+    let failure: ReleaseFailure | undefined;
+    if (supervisor.release !== record.folder || activating?.folder !== record.folder) {
+      failure = await staging.stage(record, course, signal);
+      if (failure === undefined) {
+        report?.step(HostPhase.STAGED);
+        this.#healthy = false;
+        await state.save({ activating: record });
+        report?.step(HostPhase.ACTIVATING);
+        failure = await this.#activator.switchTo(record);
+      }
+    }
+    if (failure === undefined) {
+      report?.step(HostPhase.ACTIVATING);
+      failure = await this.#activator.waitHealthy(record, signal);
+    }
+    if (failure === undefined) await this.#succeed(record, course);
+    else await this.#fail(record, course, failure);
+    return failure;
+  }
+
+  /** Back to the active release, if anything else was begun. */
+  async restore(): Promise<void> {
+    const { state, supervisor } = this.#options;
+    const { active } = state.value;
+    if (active !== undefined && supervisor.release === active.folder) return;
+    this.#healthy = false;
+    await this.#activator.putBack(active);
+    await state.save({ activating: undefined });
+  }
+
+  /** The release runs already: no restart, but it must be known to be healthy. */
+  async #keepActive(record: ReleaseRecord, course: Course, signal: AbortSignal): Promise<void> {
+    const { state } = this.#options;
+    const { generation, report } = course;
+    const size = record.release.artifactSizeBytes;
+    const transfer = state.value.transfer ?? localTransfer(generation, size);
+    await state.save({ active: record, activating: undefined, transfer });
+    for (let attempt = 0; !this.#healthy; attempt += 1) {
+      if (attempt === 0) report?.step(HostPhase.ACTIVATING);
+      const failure = await this.#activator.waitHealthy(record, signal);
+      if (failure === undefined) this.#noteHealthy();
+      if (failure === undefined) break;
+      // It was healthy once, so what fails now is around it: it is kept, and watched.
+      report?.step(HostPhase.ACTIVATING, hostFailure(failure.reason, failure.message));
+      await delay(backOffMs(attempt, RETRY), undefined, { signal });
+    }
+    report?.step(HostPhase.RUNNING);
+  }
+
+  async #succeed(record: ReleaseRecord, { generation, report }: Course): Promise<void> {
+    const { folders, log, collect, state, wantedFolder } = this.#options;
+    const { active, previous, transfer, failed } = state.value;
+    const before = active === undefined || active.folder === record.folder ? previous : active;
+    const done = transfer ?? localTransfer(generation, record.release.artifactSizeBytes);
+    this.#noteHealthy();
+    await state.save({
+      active: record,
+      previous: before?.folder === record.folder ? undefined : before,
+      activating: undefined,
+      failed: report === undefined ? failed : undefined,
+      transfer: report === undefined ? transfer : { ...done, activateDurationMs: report.chosenMs },
+    });
+    report?.step(HostPhase.RUNNING);
+    log.info({ release: record.folder, generation }, "release is healthy");
+    const kept = [record.folder, state.value.previous?.folder, wantedFolder()];
+    await folders.prune(new Set(kept.filter((folder) => folder !== undefined)));
+    await collect();
+  }
+
+  async #fail(record: ReleaseRecord, course: Course, failure: ReleaseFailure): Promise<void> {
+    const { log, state } = this.#options;
+    const { generation, report } = course;
+    log.error({ release: record.folder, generation, failure }, "release failed");
+    const bounded = hostFailure(failure.reason, failure.message);
+    // What only runs until the goal's release may says nothing about that one.
+    const failed = report === undefined ? state.value.failed : { generation, ...bounded };
+    const saved = state.save({ activating: undefined, failed });
+    // On a full disk too, what failed must not stay in its place.
+    await Promise.allSettled([saved]);
+    await this.restore();
+    await saved;
+    report?.step(HostPhase.FAILED, bounded);
+  }
+
+  #noteHealthy(): void {
+    this.#healthy = true;
+    this.#exitsWhenHealthy = this.#options.supervisor.exits;
+  }
+}
