@@ -2,6 +2,7 @@ import {
   ApplyApplicationRequest,
   GetApplicationRequest,
   ListApplicationsRequest,
+  RemoveApplicationRequest,
   type Application,
   type ApplicationSpec,
   ApplicationServiceService,
@@ -32,6 +33,21 @@ export interface Applied {
   changed: boolean;
 }
 
+/** Who takes an application away, and why. */
+export interface RemoveRequest {
+  name: string;
+  /** Who asks, for people to read. Default empty. */
+  actor?: string;
+  /** Why, for people to read. Default empty. */
+  reason?: string;
+}
+
+/** Which applications to list. */
+export interface ApplicationFilter {
+  /** Also those that were removed, whose `removeTime` is set. Default false. */
+  includeRemoved?: boolean;
+}
+
 /** What can be built and deployed. */
 export interface Applications {
   /** Creates it, or gives it a new revision if the spec differs from the present one. */
@@ -39,8 +55,17 @@ export interface Applications {
   /** @param revision the present one if left out. */
   get(name: string, options?: CallOptions & { revision?: number }): Promise<Application>;
   /** All of them, by name. */
-  list(options?: CallOptions): AsyncIterable<Application>;
-  listPage(page?: PageRequest, options?: CallOptions): Promise<Page<Application>>;
+  list(options?: CallOptions & ApplicationFilter): AsyncIterable<Application>;
+  listPage(
+    page?: PageRequest & ApplicationFilter,
+    options?: CallOptions,
+  ): Promise<Page<Application>>;
+  /**
+   * Its hosts stop it and delete it; its deployment under way ends as ABORTED. Removing what is
+   * removed changes nothing, applying it again brings it back. Answers it with its `removeTime`.
+   * @throws SlipwayError NOT_FOUND if there was never one of that name.
+   */
+  remove(request: RemoveRequest, options?: CallOptions): Promise<Application>;
 }
 
 export function createApplications(caller: Caller): Applications {
@@ -76,7 +101,19 @@ export function createApplications(caller: Caller): Applications {
       );
       return required(application, "GetApplication", "application");
     },
-    list: (options) => everyItem((pageToken) => listPage({ pageToken }, options)),
+    list: (options) =>
+      everyItem((pageToken) => {
+        return listPage({ pageToken, includeRemoved: options?.includeRemoved ?? false }, options);
+      }),
     listPage,
+    remove: async (fields, options) => {
+      const { application } = await caller.unary(
+        ApplicationServiceService.removeApplication,
+        "idempotent",
+        RemoveApplicationRequest.fromPartial(fields),
+        options,
+      );
+      return required(application, "RemoveApplication", "application");
+    },
   };
 }

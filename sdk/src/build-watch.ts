@@ -80,6 +80,7 @@ export function buildWatchPlan(
       }
       return events;
     },
+    mayBeSilent: () => false,
     isDone: () => final !== undefined && !logs,
     quietMs: () => (final === undefined || untilCaughtUp ? undefined : LAST_LINES_QUIET_MS),
     atEnd: () => (final !== undefined || untilCaughtUp ? held() : undefined),

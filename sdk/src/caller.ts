@@ -47,6 +47,8 @@ export interface Caller {
     error: SlipwayError,
     signal: AbortSignal | undefined,
   ): Promise<void>;
+  /** Waits; ends early, by throwing, when the signal aborts or the client is closed. */
+  sleep(ms: number, signal: AbortSignal | undefined): Promise<void>;
   close(): void;
 }
 
@@ -137,7 +139,7 @@ export function createCaller(options: ResolvedOptions): Caller {
     await sleep(delayMs, signal);
   };
 
-  const sleep = async (ms: number, signal: AbortSignal | undefined): Promise<void> => {
+  const sleep: Caller["sleep"] = async (ms, signal) => {
     const { controller, end } = begin(signal);
     try {
       await delay(ms, undefined, { signal: controller.signal });
@@ -194,6 +196,7 @@ export function createCaller(options: ResolvedOptions): Caller {
       return error;
     },
     pause,
+    sleep,
     close: () => {
       if (closed) return;
       closed = true;

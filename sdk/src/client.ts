@@ -1,8 +1,11 @@
 import { createApplications, type Applications } from "./applications.js";
+import { createAudit, type Audit } from "./audit.js";
 import { createBuilds, type Builds } from "./builds.js";
 import { createCaller } from "./caller.js";
-import { createDeployments, type Deployments } from "./deployments.js";
+import type { Deployments } from "./deployment-requests.js";
+import { createDeployments } from "./deployments.js";
 import { createFleet, type Fleet } from "./fleet.js";
+import { createFreezes, type Freezes } from "./freezes.js";
 import { resolveOptions, type ClientOptions } from "./options.js";
 import { createReplications, type Replications } from "./replication.js";
 
@@ -12,6 +15,8 @@ export interface Client {
   readonly builds: Builds;
   readonly deployments: Deployments;
   readonly fleet: Fleet;
+  readonly freezes: Freezes;
+  readonly audit: Audit;
   readonly replication: Replications;
   /**
    * Ends every call and watch with a SlipwayError (CANCELLED, CLIENT_CLOSED), and the connections.
@@ -31,6 +36,8 @@ export function createClient(options?: ClientOptions): Client {
     builds: createBuilds(caller),
     deployments: createDeployments(caller),
     fleet: createFleet(caller),
+    freezes: createFreezes(caller),
+    audit: createAudit(caller),
     replication: createReplications(caller),
     close: () => caller.close(),
   };

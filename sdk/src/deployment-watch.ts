@@ -4,14 +4,17 @@ import {
   WatchDeploymentRequest,
   WatchDeploymentResponse,
 } from "@slipway/proto";
-import type { Deployment, RegionProgress } from "@slipway/proto";
+import type { Deployment, DeploymentTotals, RegionProgress } from "@slipway/proto";
 import { required } from "./errors.js";
 import type { WatchPlan } from "./watch.js";
 
 /** A deployment and how far each of its regions is. */
 export interface DeploymentProgress {
   deployment: Deployment;
+  /** In the order of the deployment's own regions. */
   regions: RegionProgress[];
+  /** All regions taken together: hosts by phase, bytes, bytes a second. Absent until they are counted. */
+  totals: DeploymentTotals | undefined;
 }
 
 /** Whether it stays as it is for ever. */
@@ -19,13 +22,15 @@ export function isFinalDeployment({ state }: Deployment): boolean {
   return (
     state === DeploymentState.SUCCEEDED ||
     state === DeploymentState.FAILED ||
-    state === DeploymentState.SUPERSEDED
+    state === DeploymentState.SUPERSEDED ||
+    state === DeploymentState.ABORTED
   );
 }
 
 /**
- * The plan of a deployment's watch. A state older than one seen is dropped; counts have no order of
- * their own, so that of them the newest message stands. Repetitions say nothing.
+ * The plan of a deployment's watch. A new connection asks for what came after the newest revision
+ * seen. A state older than that is dropped; counts have no order of their own, so that of them the
+ * newest message stands. Repetitions say nothing.
  */
 export function deploymentWatchPlan(
   id: string,
@@ -33,10 +38,13 @@ export function deploymentWatchPlan(
   let revision = 0;
   let last: Uint8Array | undefined;
   let done = false;
+  let resumes = true;
   return {
     method: DeploymentServiceService.watchDeployment,
-    request: () => WatchDeploymentRequest.fromPartial({ id }),
+    request: () =>
+      WatchDeploymentRequest.fromPartial({ id, afterRevision: resumes ? revision : 0 }),
     take: (response) => {
+      resumes = true;
       const deployment = required(response.deployment, "WatchDeployment", "deployment");
       done = isFinalDeployment(deployment);
       if (deployment.revision < revision && !done) return [];
@@ -44,7 +52,13 @@ export function deploymentWatchPlan(
       if (!done && last !== undefined && Buffer.from(bytes).equals(last)) return [];
       revision = deployment.revision;
       last = bytes;
-      return [{ deployment, regions: response.regions }];
+      return [{ deployment, regions: response.regions, totals: response.totals }];
+    },
+    // Perhaps there is nothing new, perhaps nobody is there: the present state is always answered.
+    mayBeSilent: () => {
+      if (!resumes || revision === 0) return false;
+      resumes = false;
+      return true;
     },
     isDone: () => done,
     quietMs: () => undefined,

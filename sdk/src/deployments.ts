@@ -1,71 +1,31 @@
 import { randomUUID } from "node:crypto";
 import {
+  AbortDeploymentRequest,
   CreateDeploymentRequest,
+  DeploymentServiceService,
   GetDeploymentRequest,
   ListDeploymentsRequest,
+  PauseDeploymentRequest,
+  PlanDeploymentRequest,
+  PromoteDeploymentRequest,
+  ResumeDeploymentRequest,
   RollBackRequest,
-  type Deployment,
-  DeploymentServiceService,
+  type PlanDeploymentResponse,
 } from "@slipway/proto";
 import type { Caller } from "./caller.js";
+import type {
+  AbortRequest,
+  Deployments,
+  DeployRequest,
+  PromoteRequest,
+  RollBackTo,
+} from "./deployment-requests.js";
 import { deploymentWatchPlan, isFinalDeployment } from "./deployment-watch.js";
 import type { DeploymentProgress } from "./deployment-watch.js";
 import { required } from "./errors.js";
-import type { CallOptions, WatchOptions } from "./options.js";
-import { everyItem, type Page, type PageRequest } from "./pages.js";
+import type { CallOptions } from "./options.js";
+import { everyItem } from "./pages.js";
 import { watch } from "./watch.js";
-
-/** Who changes what runs, and why. */
-export interface ChangeRequest {
-  /** Who asks, for people to read. Default empty. */
-  creator?: string;
-  /** Why, for people to read. Default empty. */
-  reason?: string;
-  /**
-   * Names this change for ever: the same key answers the same deployment. Default: a new one for
-   * each call, so that a call whose answer was lost can be made again without a second deployment.
-   */
-  idempotencyKey?: string;
-}
-
-/** What should run. */
-export interface DeployRequest extends ChangeRequest {
-  buildId: string;
-  /** Start once the build is deployable, instead of refusing one that is not. Default false. */
-  waitForReplication?: boolean;
-}
-
-/** What should run again. */
-export interface RollBackTo extends ChangeRequest {
-  application: string;
-  /** Default: what ran before the present release. */
-  toBuildId?: string;
-}
-
-/** Changes of what should run. */
-export interface Deployments {
-  /** Makes a build the goal in all regions of its application. */
-  create(request: DeployRequest, options?: CallOptions): Promise<Deployment>;
-  get(id: string, options?: CallOptions): Promise<DeploymentProgress>;
-  /** All, or all of one application, newest first. */
-  list(filter?: { application?: string }, options?: CallOptions): AsyncIterable<Deployment>;
-  listPage(
-    filter?: { application?: string } & PageRequest,
-    options?: CallOptions,
-  ): Promise<Page<Deployment>>;
-  /**
-   * The present state, then changes; ends after the final state, which comes last and once, however
-   * often the connection breaks. A slow reader gets the newest state, not each one between.
-   */
-  watch(id: string, options?: WatchOptions): AsyncIterable<DeploymentProgress>;
-  /**
-   * Waits for the final state and answers it: SUCCEEDED, FAILED or SUPERSEDED. To bound the whole
-   * wait, give a signal, such as `AbortSignal.timeout(ms)`.
-   */
-  waitUntilFinished(id: string, options?: WatchOptions): Promise<DeploymentProgress>;
-  /** Deploys an earlier build again, with its application revision. */
-  rollBack(request: RollBackTo, options?: CallOptions): Promise<Deployment>;
-}
 
 export function createDeployments(caller: Caller): Deployments {
   const listPage: Deployments["listPage"] = async (filter = {}, options) => {
@@ -81,26 +41,36 @@ export function createDeployments(caller: Caller): Deployments {
   const watchOne: Deployments["watch"] = (id, options) =>
     watch(caller, deploymentWatchPlan(id), options);
 
+  const plan = (
+    change: PlanDeploymentRequest["change"],
+    options: CallOptions | undefined,
+  ): Promise<PlanDeploymentResponse> =>
+    caller.unary(
+      DeploymentServiceService.planDeployment,
+      "idempotent",
+      PlanDeploymentRequest.fromPartial(change === undefined ? {} : { change }),
+      options,
+    );
+
   return {
-    create: async ({ idempotencyKey = randomUUID(), ...fields }, options) => {
-      const request = CreateDeploymentRequest.fromPartial({ ...fields, idempotencyKey });
+    create: async (request, options) => {
       const { deployment } = await caller.unary(
         DeploymentServiceService.createDeployment,
         "idempotent",
-        request,
+        createRequest(request),
         options,
       );
       return required(deployment, "CreateDeployment", "deployment");
     },
     get: async (id, options) => {
       const request = GetDeploymentRequest.fromPartial({ id });
-      const { deployment, regions } = await caller.unary(
+      const { deployment, regions, totals } = await caller.unary(
         DeploymentServiceService.getDeployment,
         "idempotent",
         request,
         options,
       );
-      return { deployment: required(deployment, "GetDeployment", "deployment"), regions };
+      return { deployment: required(deployment, "GetDeployment", "deployment"), regions, totals };
     },
     list: (filter, options) =>
       everyItem((pageToken) => listPage({ ...filter, pageToken }, options)),
@@ -112,15 +82,61 @@ export function createDeployments(caller: Caller): Deployments {
       }
       return required<DeploymentProgress>(undefined, "WatchDeployment", "final state");
     },
-    rollBack: async ({ idempotencyKey = randomUUID(), ...fields }, options) => {
-      const request = RollBackRequest.fromPartial({ ...fields, idempotencyKey });
+    rollBack: async (request, options) => {
       const { deployment } = await caller.unary(
         DeploymentServiceService.rollBack,
         "idempotent",
-        request,
+        rollBackRequest(request),
         options,
       );
       return required(deployment, "RollBack", "deployment");
     },
+    plan: (request, options) => plan({ $case: "create", value: createRequest(request) }, options),
+    planRollBack: (request, options) =>
+      plan({ $case: "rollBack", value: rollBackRequest(request) }, options),
+    pause: async (id, request = {}, options) => {
+      const { deployment } = await caller.unary(
+        DeploymentServiceService.pauseDeployment,
+        "idempotent",
+        PauseDeploymentRequest.fromPartial({ ...request, id }),
+        options,
+      );
+      return required(deployment, "PauseDeployment", "deployment");
+    },
+    resume: async (id, request = {}, options) => {
+      const { deployment } = await caller.unary(
+        DeploymentServiceService.resumeDeployment,
+        "idempotent",
+        ResumeDeploymentRequest.fromPartial({ ...request, id }),
+        options,
+      );
+      return required(deployment, "ResumeDeployment", "deployment");
+    },
+    promote: async (id, request: PromoteRequest, options) => {
+      const { deployment } = await caller.unary(
+        DeploymentServiceService.promoteDeployment,
+        "once",
+        PromoteDeploymentRequest.fromPartial({ ...request, id }),
+        options,
+      );
+      return required(deployment, "PromoteDeployment", "deployment");
+    },
+    abort: async (id, request: AbortRequest = {}, options) => {
+      const { deployment, rollBack } = await caller.unary(
+        DeploymentServiceService.abortDeployment,
+        "idempotent",
+        AbortDeploymentRequest.fromPartial({ ...request, id }),
+        options,
+      );
+      return { deployment: required(deployment, "AbortDeployment", "deployment"), rollBack };
+    },
   };
+}
+
+function createRequest({ idempotencyKey = randomUUID(), ...fields }: DeployRequest) {
+  return CreateDeploymentRequest.fromPartial({ ...fields, idempotencyKey });
+}
+
+function rollBackRequest({ idempotencyKey = randomUUID(), ...fields }: RollBackTo) {
+  return RollBackRequest.fromPartial({ ...fields, idempotencyKey });
 }

@@ -1,4 +1,5 @@
 import {
+  DecommissionHostRequest,
   ListHostsRequest,
   ListRegionsRequest,
   type Host,
@@ -6,7 +7,8 @@ import {
   FleetServiceService,
 } from "@slipway/proto";
 import type { Caller } from "./caller.js";
-import type { CallOptions } from "./options.js";
+import { readHostLog, type HostLogPart, type HostLogRequest } from "./host-log.js";
+import type { CallOptions, WatchOptions } from "./options.js";
 import { everyItem, type Page, type PageRequest } from "./pages.js";
 
 /** Which hosts to list; everything left out takes all. */
@@ -22,12 +24,34 @@ export interface HostPage extends Page<Host> {
   unreachableRegions: string[];
 }
 
+/** Which host to take out of the fleet for good, and why. */
+export interface DecommissionRequest {
+  hostId: string;
+  /** Who asks, for people to read. Default empty. */
+  actor?: string;
+  /** Why, for people to read. Default empty. */
+  reason?: string;
+}
+
 /** Regions and hosts. */
 export interface Fleet {
   regions(options?: CallOptions): Promise<Region[]>;
   /** All that fit, by region and id. A host without status could not be asked about. */
   hosts(filter?: HostFilter, options?: CallOptions): AsyncIterable<Host>;
   hostsPage(filter?: HostFilter & PageRequest, options?: CallOptions): Promise<HostPage>;
+  /**
+   * Takes a host out of the fleet for good: it counts no more, its certificate is revoked, and it
+   * cannot enrol again under its id. Not made again when its answer is lost.
+   * @throws SlipwayError NOT_FOUND if it is not enrolled.
+   */
+  decommissionHost(request: DecommissionRequest, options?: CallOptions): Promise<void>;
+  /**
+   * What an application prints on a host, in parts: its end, or everything from a position; with
+   * `follow` then what comes, looked for once a second, through outages of up to
+   * `unavailableTimeoutMs`. Ends early by `break`, or by the signal, whose reason it throws.
+   * @throws SlipwayError UNAVAILABLE if the host or its region does not answer.
+   */
+  readHostLog(request: HostLogRequest, options?: WatchOptions): AsyncIterable<HostLogPart>;
 }
 
 export function createFleet(caller: Caller): Fleet {
@@ -55,5 +79,14 @@ export function createFleet(caller: Caller): Fleet {
     hosts: (filter, options) =>
       everyItem((pageToken) => hostsPage({ ...filter, pageToken }, options)),
     hostsPage,
+    decommissionHost: async (fields, options) => {
+      await caller.unary(
+        FleetServiceService.decommissionHost,
+        "once",
+        DecommissionHostRequest.fromPartial(fields),
+        options,
+      );
+    },
+    readHostLog: (request, options) => readHostLog(caller, request, options),
   };
 }

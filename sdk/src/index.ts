@@ -9,12 +9,30 @@ export type {
 } from "./options.js";
 export { SlipwayError, type ClientReason, type ErrorCode } from "./errors.js";
 
-export type { Applications, Applied, ApplyRequest } from "./applications.js";
+export type {
+  ApplicationFilter,
+  Applications,
+  Applied,
+  ApplyRequest,
+  RemoveRequest,
+} from "./applications.js";
+export type { Audit, AuditFilter } from "./audit.js";
 export type { BuildFilter, Builds, LogRequest, Submitted, SubmitRequest } from "./builds.js";
 export { isFinalBuild, type BuildEvent, type BuildWatchRequest } from "./build-watch.js";
-export type { ChangeRequest, DeployRequest, Deployments, RollBackTo } from "./deployments.js";
+export type {
+  Aborted,
+  AbortRequest,
+  ChangeRequest,
+  DeployRequest,
+  Deployments,
+  PromoteRequest,
+  RollBackTo,
+  SteerRequest,
+} from "./deployment-requests.js";
 export { isFinalDeployment, type DeploymentProgress } from "./deployment-watch.js";
-export type { Fleet, HostFilter, HostPage } from "./fleet.js";
+export type { DecommissionRequest, Fleet, HostFilter, HostPage } from "./fleet.js";
+export type { EndFreeze, FreezeRequest, Freezes } from "./freezes.js";
+export type { HostLogPart, HostLogRequest } from "./host-log.js";
 export type { Replications } from "./replication.js";
 export type { Page, PageRequest } from "./pages.js";
 export type { Input } from "./input.js";
@@ -29,7 +47,11 @@ export {
   HostFailureReason,
   HostPhase,
   LogSource,
+  OnFailure,
+  PauseReason,
+  Promotion,
   ReplicationState,
+  StepPhase,
   durationFromMs,
   durationToMs,
 } from "@slipway/proto";
@@ -37,29 +59,42 @@ export type {
   Application,
   ApplicationSpec,
   Artifact,
+  AuditEntry,
   Build,
   BuildFailure,
   BuildSpec,
   CommandCheck,
   Deployment,
   DeploymentFailure,
+  DeploymentPause,
+  DeploymentStep,
+  DeploymentTotals,
   EnrolledHost,
+  FailureBudget,
   FieldViolation,
+  Freeze,
   GenerationAhead,
   HealthCheck,
+  HookCommand,
   Host,
   HostApplicationStatus,
   HostFailure,
   HostFailureSample,
   HostStatus,
   LogLine,
+  NotificationHook,
   PhaseCount,
+  PlanDeploymentResponse,
   Region,
   RegionAgentStatus,
   RegionApplicationStatus,
+  RegionPlan,
   RegionProgress,
   Replication,
   RunningCount,
   RunSpec,
+  SecretReference,
   SourceSpec,
+  Strategy,
+  Wave,
 } from "@slipway/proto";

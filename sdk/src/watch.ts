@@ -10,6 +10,11 @@ export interface WatchPlan<Request, Response, Event> {
   request(): Request;
   /** What is new in a message; nothing if it was all seen before. */
   take(response: Response): readonly Event[];
+  /**
+   * Asked when a connection's first answer is late. True if there may have been nothing to say; the
+   * next request is then one that must be answered.
+   */
+  mayBeSilent(): boolean;
   /** True once nothing more is wanted, whatever the coordinator would still send. */
   isDone(): boolean;
   /** Milliseconds without a message that count as the stream's end; undefined: none do. */
@@ -64,6 +69,8 @@ export async function* watch<Request, Response, Event>(
             signal?.throwIfAborted();
           }
           if (plan.isDone()) return;
+        } else if (next.kind === "quiet" && !heard && plan.mayBeSilent()) {
+          break;
         } else if (next.kind === "quiet" && !heard) {
           const late = timedOut(connection.address, timeoutMs);
           error = caller.streamFailure(late, connection.address, timeoutMs);

@@ -54,6 +54,80 @@ test("sends requests and gives answers", async ({ closers }) => {
   assert.equal(server.requests[1]?.request, { id: "b1", submissionId: "s" });
 });
 
+test("deploys with a strategy, plans, steers, and aborts", async ({ closers }) => {
+  const steered = { deployment: { id: "d" } };
+  const { server, client } = await start(closers, {
+    unary: {
+      createDeployment: () => steered,
+      planDeployment: () => ({ regions: [{ region: "eu", downloadCount: 2 }] }),
+      pauseDeployment: () => steered,
+      resumeDeployment: () => steered,
+      promoteDeployment: () => steered,
+      abortDeployment: () => ({ ...steered, rollBack: { id: "back" } }),
+    },
+  });
+  const { deployments } = client;
+  const strategy = { waves: [{ regions: ["eu"], percents: [10, 100] }] };
+  await deployments.create({ buildId: "b", strategy, overrideFreeze: true, reason: "fix" });
+  assert.is((await deployments.plan({ buildId: "b" })).regions[0]?.downloadCount, 2);
+  await deployments.planRollBack({ application: "web", toBuildId: "a" });
+  await deployments.pause("d", { actor: "ada", reason: "look" });
+  await deployments.resume("d");
+  await deployments.promote("d", { actor: "bob", step: 2 });
+  const aborted = await deployments.abort("d", { keepSwitched: true });
+  assert.equal([aborted.deployment.id, aborted.rollBack?.id], ["d", "back"]);
+  const sent = server.requests.map(({ request }) => request as Record<string, never>);
+  assert.equal(sent[0]?.["strategy"]?.["waves"]?.[0], {
+    regions: ["eu"],
+    percents: [10, 100],
+    bakeTime: undefined,
+    requiresApproval: false,
+  });
+  assert.is(sent[0]?.["overrideFreeze"], true);
+  assert.is(sent[1]?.["change"]?.["$case"], "create");
+  assert.is(sent[2]?.["change"]?.["value"]?.["toBuildId"], "a");
+  assert.equal(sent[3], { id: "d", actor: "ada", reason: "look" });
+  assert.equal(sent[4], { id: "d", actor: "", reason: "" });
+  assert.equal(sent[5], { id: "d", actor: "bob", reason: "", step: 2 });
+  assert.equal(sent[6], { id: "d", actor: "", reason: "", keepSwitched: true });
+});
+
+test("freezes, reads the audit, removes applications and hosts", async ({ closers }) => {
+  const expireTime = new Date(3_600_000);
+  const { server, client } = await start(closers, {
+    unary: {
+      createFreeze: (request: object) => ({ freeze: { ...request, id: "f" } }),
+      listFreezes: () => ({ freezes: [{ id: "f" }] }),
+      endFreeze: () => ({}),
+      listAuditEntries: ({ pageToken }: { pageToken: string }) => ({
+        entries: [{ id: `e${pageToken}` }],
+        nextPageToken: pageToken === "" ? "2" : "",
+      }),
+      removeApplication: ({ name }: { name: string }) => ({
+        application: { name, removeTime: new Date(0) },
+      }),
+      listApplications: () => ({ applications: [{ name: "old" }] }),
+      decommissionHost: () => ({}),
+    },
+  });
+  const freeze = await client.freezes.create({ region: "eu", reason: "sale", expireTime });
+  assert.equal([freeze.id, freeze.expireTime], ["f", expireTime]);
+  assert.is((await client.freezes.list())[0]?.id, "f");
+  await client.freezes.end("f", { actor: "ada" });
+  const entries = await collect(client.audit.list({ action: "freeze", after: new Date(5) }));
+  assert.equal(
+    entries.map(({ id }) => id),
+    ["e", "e2"],
+  );
+  assert.equal(server.requests.at(-1)?.request["after"], new Date(5));
+  const removed = await client.applications.remove({ name: "old", reason: "gone" });
+  assert.equal(removed.removeTime, new Date(0));
+  await collect(client.applications.list({ includeRemoved: true }));
+  assert.is(server.requests.at(-1)?.request["includeRemoved"], true);
+  await client.fleet.decommissionHost({ hostId: "h1", actor: "ada", reason: "broken" });
+  assert.equal(server.requests.at(-1)?.request, { hostId: "h1", actor: "ada", reason: "broken" });
+});
+
 test("reads lists page by page, when they are wanted", async ({ closers }) => {
   const { server, client } = await start(closers, {
     unary: {

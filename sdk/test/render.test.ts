@@ -39,6 +39,7 @@ const now = Date.UTC(2026, 0, 1, 12);
 const look: Look = { colour: false, columns: Number.POSITIVE_INFINITY, now };
 const narrow: Look = { ...look, columns: 60 };
 const ago = (seconds: number): Date => new Date(now - seconds * 1000);
+const totals = undefined;
 const { RUNNING, STAGING, STAGED, ACTIVATING, FAILED, PENDING, HELD } = HostPhase;
 
 function region(name: string, counts: [HostPhase, number][], more: object = {}): RegionProgress {
@@ -179,7 +180,7 @@ test("a frame fits the terminal", () => {
     ),
     region("us-west", [[PENDING, 4]]),
   ];
-  const lines = deploymentFrame({ deployment: deployment(), regions }, narrow);
+  const lines = deploymentFrame({ deployment: deployment(), regions, totals }, narrow);
   assert.equal(lines, [
     "web 0123456789ab  RUNNING for 1 min 5 s",
     "eu       [############---] 3/4 running, 1 staging, 10 B of …",
@@ -189,7 +190,7 @@ test("a frame fits the terminal", () => {
   ]);
   for (const columns of [20, 33, 60, 200]) {
     const coloured = { ...look, colour: true, columns };
-    for (const line of deploymentFrame({ deployment: deployment(), regions }, coloured)) {
+    for (const line of deploymentFrame({ deployment: deployment(), regions, totals }, coloured)) {
       assert.ok(displayWidth(line) <= Math.max(columns, 30), `${columns}: ${line}`);
     }
   }
@@ -197,6 +198,7 @@ test("a frame fits the terminal", () => {
 
 test("changes: only what is new", () => {
   const first = {
+    totals,
     deployment: deployment(),
     regions: [region("eu", [[STAGING, 4]], { bytesDone: 0, bytesTotal: 100 })],
   };
@@ -223,7 +225,10 @@ test("changes: only what is new", () => {
 });
 
 const end = (more: object): string =>
-  deploymentEnd({ deployment: deployment({ finishTime: ago(5), ...more }), regions: [] }, look);
+  deploymentEnd(
+    { deployment: deployment({ finishTime: ago(5), ...more }), regions: [], totals },
+    look,
+  );
 
 test("how a deployment ends", () => {
   assert.is(
@@ -245,7 +250,10 @@ test("how a deployment ends", () => {
 test("deployments", () => {
   const one = deployment({ isRollback: true, reason: "errors", creator: "ada" });
   assert.match(deploymentTable([one], look), /^DEPLOYMENT .*\nd1 .*RUNNING .*roll-back: errors\n$/);
-  const facts = deploymentFacts({ deployment: one, regions: [region("eu", [[RUNNING, 4]])] }, look);
+  const facts = deploymentFacts(
+    { deployment: one, regions: [region("eu", [[RUNNING, 4]])], totals },
+    look,
+  );
   for (const line of ["created by   ada", "kind         roll-back", "in eu        4/4 running"]) {
     assert.ok(facts.includes(`${line}\n`), `${line} in\n${facts}`);
   }

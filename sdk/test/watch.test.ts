@@ -342,4 +342,34 @@ test("a deployment: counts are told, older states are not, the final one once", 
   assert.is(deployment.state, DeploymentState.SUCCEEDED);
 });
 
+test("a deployment: a new connection asks for what is new, and may have nothing to say", async ({
+  closers,
+}) => {
+  const asked: unknown[] = [];
+  const scripts: ((open: OpenCall) => void)[] = [
+    ({ send, call }) => {
+      send(progress(7, DeploymentState.PAUSED, 1));
+      call.end();
+    },
+    // Nothing is new, or nobody is there.
+    () => undefined,
+    // So the present state is asked for: it is known, and the watch goes on without a word.
+    ({ send, call }) => {
+      send(progress(7, DeploymentState.PAUSED, 1));
+      setTimeout(() => call.end(), 150);
+    },
+    ({ send }) => void send(progress(8, DeploymentState.ABORTED, 1)),
+  ];
+  const { client } = await start(closers, "watchDeployment", (open) => {
+    asked.push(open.request["afterRevision"]);
+    scripts[asked.length - 1]?.(open);
+  });
+  const told = await collect(client.deployments.watch("d", { timeoutMs: 60 }));
+  assert.equal(
+    told.map(({ deployment }) => deployment.revision),
+    [7, 8],
+  );
+  assert.equal(asked, [0, 7, 0, 7]);
+});
+
 test.run();

@@ -29,7 +29,7 @@ const FILE_PATHS: readonly (readonly [RegExp, string])[] = [
  * `run.secrets["A_B"]`.
  * @param field a path from the request, without what the file has no name for.
  */
-export function filePath(field: string): string {
+function filePath(field: string): string {
   const [pattern, replacement] = FILE_PATHS.find(([one]) => one.test(field)) ?? [/^/, ""];
   return field
     .replace(pattern, replacement)

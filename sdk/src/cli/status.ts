@@ -91,6 +91,6 @@ async function recent(
   const withProgress = async (deployment: Deployment): Promise<DeploymentProgress> =>
     deployment === items[0]
       ? client.deployments.get(deployment.id, { signal })
-      : { deployment, regions: [] };
+      : { deployment, regions: [], totals: undefined };
   return Promise.all(items.slice(0, count).map(withProgress));
 }

@@ -11,9 +11,11 @@ import {
 import * as proto from "@slipway/proto";
 import {
   ApplicationServiceService,
+  AuditServiceService,
   BuildServiceService,
   DeploymentServiceService,
   FleetServiceService,
+  FreezeServiceService,
   ReplicationServiceService,
   setErrorDetails,
   type FieldViolation,
@@ -76,9 +78,11 @@ export class ScriptedServer {
     const server = new Server();
     for (const service of [
       ApplicationServiceService,
+      AuditServiceService,
       BuildServiceService,
       DeploymentServiceService,
       FleetServiceService,
+      FreezeServiceService,
       ReplicationServiceService,
     ]) {
       const names = Object.entries(service).map(([name, { responseStream }]) => {
