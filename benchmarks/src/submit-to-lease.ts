@@ -50,7 +50,7 @@ async function measure(): Promise<number[]> {
   const leasedAt = new Map<string, number>();
   const builders = Array.from({ length: BUILDERS }, (_, i) => builder(plane.address, i, leasedAt));
   try {
-    const apply = { name: "bench", spec: spec(), expectedRevision: 0 };
+    const apply = { name: "bench", spec: spec(), expectedRevision: 0, actor: "", reason: "" };
     await unary(applications, "applyApplication", apply, { timeoutMs: 10_000 });
     const submitted: { id: string; at: number }[] = [];
     for (let i = 0; i < WARM_UP + BUILDS; i++) {

@@ -30,6 +30,10 @@ export interface CoordinatorConfig {
   logMaxBytes: number;
   /** How long build logs are kept. Default 14 days. */
   logMaxAgeMs: number;
+  /** How long audit entries are kept. Default 2 years. */
+  auditMaxAgeMs: number;
+  /** How often what is too old is deleted. Default 10 min. */
+  sweepIntervalMs: number;
   /** How long a deployment may take from its goal being set. Default 10 min. */
   deploymentDeadlineMs: number;
   /** How long a deployment may wait for replication, if it was asked to. Default 6 h. */
@@ -61,6 +65,8 @@ export function resolveConfig(options: CoordinatorOptions): CoordinatorConfig {
     watchIntervalMs: 5_000,
     logMaxBytes: 1024 ** 3,
     logMaxAgeMs: 14 * 24 * 3_600_000,
+    auditMaxAgeMs: 2 * 365 * 24 * 3_600_000,
+    sweepIntervalMs: 10 * 60_000,
     deploymentDeadlineMs: 10 * 60_000,
     replicationDeadlineMs: 6 * 3_600_000,
     reconcileIntervalMs: 5_000,

@@ -10,6 +10,7 @@ import { Notifications } from "./db/notifications.js";
 import { replicationMigrations } from "./db/replication-migrations/index.js";
 import { EventBus } from "./events.js";
 import { Lifetimes } from "./lifetimes.js";
+import { operationServices } from "./operations.js";
 import { retryUntil } from "./retry.js";
 import { createDeploymentParts, deploymentServices, readGoalSigner } from "./rollout/parts.js";
 import { startServer } from "./server.js";
@@ -87,7 +88,12 @@ async function createContext(
   const connected = { config, log, clock: systemClock, db, replicationDb, nats, events };
   const base = { ...connected, ...createBuildParts(connected) };
   const context: Context = { ...base, ...createDeploymentParts(base, signer) };
-  for (const [what, service] of [...buildServices(context), ...deploymentServices(context)]) {
+  const services = [
+    ...buildServices(context),
+    ...deploymentServices(context),
+    ...operationServices(context),
+  ];
+  for (const [what, service] of services) {
     await service.start();
     lifetimes.add(what, () => service.stop());
   }

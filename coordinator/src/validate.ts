@@ -39,6 +39,12 @@ export class Violations {
     this.check(!hasControlCharacters(value), field, "must not contain control characters");
   }
 
+  /** A time that every part of the system can hold: of the years 1970 to 9999. */
+  time(field: string, value: Date): void {
+    const ms = value.getTime();
+    this.check(ms >= 0 && ms < MAX_TIME, field, "must be a time of the years 1970 to 9999");
+  }
+
   get found(): readonly { field: string; description: string }[] {
     return this.#found;
   }
@@ -49,6 +55,7 @@ export class Violations {
   }
 }
 
+const MAX_TIME = Date.UTC(10_000);
 export const UUID_PATTERN = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 const COMMIT_SHA_PATTERN = /^([0-9a-f]{40}|[0-9a-f]{64})$/;
 

@@ -1,6 +1,8 @@
 import { ApplicationSpec, durationToMs, type Application } from "@slipway/proto";
 import type { Knex } from "knex";
+import { writeAudit, type Author } from "../audit/audit-log.js";
 import { aborted, notFound } from "../errors.js";
+import { describeChange } from "./describe-change.js";
 import type { CheckedSpec } from "./spec.js";
 
 interface Row {
@@ -13,11 +15,16 @@ interface Row {
   create_time: Date;
 }
 
+/** A revision, with whether its application was removed. */
+type RemovableRow = Row & { remove_time: Date | null };
+
 /** What an attempt may take beside its command: fetching the commit, uploading up to 10 GB. */
 const RUN_GRACE_MS = 30 * 60_000;
+const NOBODY: Author = { actor: "", reason: "" };
 
 /**
- * Creates the application or gives it a new revision, unless the spec is the present one.
+ * Creates the application or gives it a new revision, unless the spec is the present one. One that
+ * was removed is there again.
  * @param expected the revision to apply on top of; 0 for any.
  * @throws DomainError ABORTED if that is not the present one.
  */
@@ -26,9 +33,12 @@ export async function applyApplication(
   name: string,
   spec: CheckedSpec,
   expected: number,
+  by = NOBODY,
 ): Promise<{ application: Application; changed: boolean }> {
   const bytes = Buffer.from(ApplicationSpec.encode(spec).finish());
   return db.transaction(async (trx) => {
+    const audit = (message: string): Promise<void> =>
+      writeAudit(trx, { ...by, action: "application.apply", application: name, message });
     // An application is made with its first revision only if none can be expected to be there.
     const created: unknown[] =
       expected === 0
@@ -39,9 +49,12 @@ export async function applyApplication(
             .returning("name")
         : [];
     if (created.length > 0) {
+      await audit("revision 1: created");
       return { application: await addRevision(trx, name, 1, spec), changed: true };
     }
-    const head = await trx<{ name: string; revision: number }>("applications")
+    const head = await trx<{ name: string; revision: number; remove_time: Date | null }>(
+      "applications",
+    )
       .where({ name })
       .forUpdate()
       .first();
@@ -58,11 +71,17 @@ export async function applyApplication(
       .where({ application: name, revision: present })
       .first();
     if (row === undefined) throw new Error(`application ${name} has no revision ${present}`);
-    if (row.spec.equals(bytes)) return { application: fromRow(row), changed: false };
+    const isSame = row.spec.equals(bytes);
+    const isRemoved = head?.remove_time != null;
+    if (isSame && !isRemoved) return { application: fromRow(row), changed: false };
+    const revision = isSame ? present : present + 1;
     await trx("applications")
       .where({ name })
-      .update({ revision: present + 1, update_time: trx.fn.now() });
-    return { application: await addRevision(trx, name, present + 1, spec), changed: true };
+      .update({ revision, remove_time: null, update_time: trx.fn.now() });
+    const what = isSame ? "unchanged" : describeChange(ApplicationSpec.decode(row.spec), spec);
+    await audit(`revision ${revision}: ${what}${isRemoved ? "; it had been removed" : ""}`);
+    const application = isSame ? fromRow(row) : await addRevision(trx, name, revision, spec);
+    return { application, changed: true };
   });
 }
 
@@ -92,16 +111,13 @@ export async function getApplication(
   name: string,
   revision: number,
 ): Promise<Application> {
-  const query = db<Row>("application_revisions as r").where("r.application", name);
-  const row =
-    revision === 0
-      ? await query
-          .join("applications as a", (join) =>
-            join.on("a.name", "r.application").andOn("a.revision", "r.revision"),
-          )
-          .first("r.*")
-      : await query.where("r.revision", revision).first("r.*");
-  if (row !== undefined) return fromRow(row as Row);
+  const query = db<Row>("application_revisions as r")
+    .join("applications as a", "a.name", "r.application")
+    .where("r.application", name);
+  if (revision === 0) void query.whereRaw("a.revision = r.revision");
+  else void query.where("r.revision", revision);
+  const row = (await query.first("r.*", "a.remove_time")) as RemovableRow | undefined;
+  if (row !== undefined) return fromRow(row);
   if (revision !== 0) await getApplication(db, name, 0);
   throw revision === 0
     ? notFound("application", name)
@@ -111,7 +127,11 @@ export async function getApplication(
 /** Present revisions, ordered by name, those after a name. */
 export async function listApplications(
   db: Knex,
-  { after, limit }: { after: string | undefined; limit: number },
+  {
+    after,
+    limit,
+    includeRemoved,
+  }: { after: string | undefined; limit: number; includeRemoved: boolean },
 ): Promise<Application[]> {
   const query = db<Row>("application_revisions as r")
     .join("applications as a", (join) =>
@@ -120,16 +140,17 @@ export async function listApplications(
     .orderBy("a.name")
     .limit(limit);
   if (after !== undefined) void query.where("a.name", ">", after);
-  const rows = (await query.select("r.*")) as Row[];
+  if (!includeRemoved) void query.whereNull("a.remove_time");
+  const rows = (await query.select("r.*", "a.remove_time")) as RemovableRow[];
   return rows.map(fromRow);
 }
 
-function fromRow(row: Row): Application {
+function fromRow(row: Row & Partial<RemovableRow>): Application {
   return {
     name: row.application,
     revision: row.revision,
     spec: ApplicationSpec.decode(row.spec),
     updateTime: row.create_time,
-    removeTime: undefined,
+    removeTime: row.remove_time ?? undefined,
   };
 }

@@ -2,19 +2,25 @@ import type { Knex } from "knex";
 import type { Session, Statement } from "../db/connection.js";
 import { uuidv7 } from "../uuid.js";
 
+/** Who does something, and why. */
+export interface Author {
+  /** "slipway" for what the coordinator does by itself; empty if nobody said. */
+  actor: string;
+  reason: string;
+}
+
 /** Who did what to what, and why. */
 export interface AuditRecord {
-  /** "slipway" for what the coordinator did by itself. */
   actor: string;
   /** Such as "deployment.pause": what it was done to, a dot, what was done. */
   action: string;
   /** Why, as it was given. */
-  reason?: string;
-  application?: string;
-  deploymentId?: string;
-  buildId?: string;
-  region?: string;
-  hostId?: string;
+  reason?: string | undefined;
+  application?: string | undefined;
+  deploymentId?: string | undefined;
+  buildId?: string | undefined;
+  region?: string | undefined;
+  hostId?: string | undefined;
   /** What changed, for a person. */
   message: string;
 }

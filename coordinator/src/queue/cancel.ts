@@ -1,5 +1,6 @@
 import { BuildFailureReason } from "@slipway/proto";
 import type { Knex } from "knex";
+import { writeAudit, type Author } from "../audit/audit-log.js";
 import { failedPrecondition, notFound } from "../errors.js";
 
 /**
@@ -10,12 +11,15 @@ export function cancelBuild(
   db: Knex,
   id: string,
   submissionId: string | undefined,
+  by: Author,
 ): Promise<boolean> {
   return db.transaction(async (trx) => {
-    const build = await trx<{ id: string; status: string; builder_id: string | null }>("builds")
+    const build = await trx<{ id: string; status: string; builder_id: string | null } & Audited>(
+      "builds",
+    )
       .where({ id })
       .forUpdate()
-      .first("status", "builder_id");
+      .first("status", "builder_id", "application", "commit_sha");
     if (build === undefined) throw notFound("build", id);
     if (submissionId !== undefined) {
       const attached = await trx<{ id: string; build_id: string; detach_time: Date | null }>(
@@ -32,6 +36,7 @@ export function cancelBuild(
           .where({ id: submissionId })
           .update({ detach_time: trx.fn.now() });
         await trx("builds").where({ id }).increment("revision", 1);
+        await audit(trx, id, build, by, `submission ${submissionId} detached`);
         return true;
       }
     }
@@ -49,8 +54,26 @@ export function cancelBuild(
         finish_time: trx.fn.now(),
         revision: trx.raw("revision + 1"),
       });
+    await audit(trx, id, build, by, `cancelled while ${build.status}`);
     return true;
   });
+}
+
+/** Of a build, what its audit entries say. */
+interface Audited {
+  application: string;
+  commit_sha: string;
+}
+
+function audit(
+  trx: Knex.Transaction,
+  buildId: string,
+  { application, commit_sha: commitSha }: Audited,
+  by: Author,
+  what: string,
+): Promise<void> {
+  const message = `${what}; commit ${commitSha}`;
+  return writeAudit(trx, { ...by, action: "build.cancel", application, buildId, message });
 }
 
 function refuseIfEnded(id: string, status: string): void {

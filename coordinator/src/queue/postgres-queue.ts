@@ -1,5 +1,6 @@
 import { ApplicationSpec, type Artifact, type BuildFailure } from "@slipway/proto";
 import type { Knex } from "knex";
+import type { Author } from "../audit/audit-log.js";
 import { runStatement, type Statement } from "../db/connection.js";
 import type { EventBus } from "../events.js";
 import { cancelBuild } from "./cancel.js";
@@ -90,8 +91,8 @@ export class PostgresQueue implements BuildQueue {
     return this.#submissions.submit(submission);
   }
 
-  async cancel(buildId: string, submissionId: string | undefined): Promise<void> {
-    if (await cancelBuild(this.#db, buildId, submissionId)) this.#changed([buildId]);
+  async cancel(buildId: string, submissionId: string | undefined, by: Author): Promise<void> {
+    if (await cancelBuild(this.#db, buildId, submissionId, by)) this.#changed([buildId]);
   }
 
   async lease(builderIds: readonly string[]): Promise<LeasedBuild[]> {

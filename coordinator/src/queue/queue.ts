@@ -1,4 +1,5 @@
 import type { ApplicationSpec, Artifact, BuildFailure } from "@slipway/proto";
+import type { Author } from "../audit/audit-log.js";
 
 /** The build queue: first in, first out, by the time of submission. */
 export interface BuildQueue {
@@ -8,7 +9,7 @@ export interface BuildQueue {
    * Detaches a submission, and cancels the build with its last one; cancels it for all without one.
    * @throws DomainError NOT_FOUND, or FAILED_PRECONDITION if the build has ended.
    */
-  cancel(buildId: string, submissionId: string | undefined): Promise<void>;
+  cancel(buildId: string, submissionId: string | undefined, by: Author): Promise<void>;
   /** Leases at most one build for each mention of a builder. Fewer if fewer are queued. */
   lease(builderIds: readonly string[]): Promise<LeasedBuild[]>;
   /** Puts back builds that no builder was told of, as if they had not been leased. */

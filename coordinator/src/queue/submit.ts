@@ -1,4 +1,5 @@
 import type { Knex } from "knex";
+import { writeAudits, type AuditRecord } from "../audit/audit-log.js";
 import { inTransaction, type Session, type Statement } from "../db/connection.js";
 import { alreadyExists, notFound, unavailable } from "../errors.js";
 import { uuidv7 } from "../uuid.js";
@@ -63,6 +64,17 @@ interface KeyRow {
   commit_sha: string;
 }
 
+/** A submission to be stored. */
+interface SubmissionRow {
+  id: string;
+  buildId: string;
+  key: string | null;
+  submitter: string;
+  application: string;
+  commitSha: string;
+  merged: boolean;
+}
+
 /** Submissions that end in the same build. */
 interface Group {
   application: string;
@@ -96,7 +108,7 @@ export function submitBatch(
       [...names].sort().flatMap((name) => groups.get(name) ?? []),
     );
 
-    const rows: { id: string; buildId: string; key: string | null; submitter: string }[] = [];
+    const rows: SubmissionRow[] = [];
     const results = submissions.map((submission): Submitted | Error => {
       const { application, commitSha, idempotencyKey: key, submitter } = submission;
       const before = key === "" ? undefined : known.get(key);
@@ -107,7 +119,10 @@ export function submitBatch(
         return unavailable("BUILD_CONTENDED", "the build kept changing hands; try again");
       }
       const id = uuidv7();
-      rows.push({ id, buildId: group.buildId, key: key === "" ? null : key, submitter });
+      const merged = !group.created;
+      const { buildId } = group;
+      const row = { id, buildId, submitter, application, commitSha, merged };
+      rows.push({ ...row, key: key === "" ? null : key });
       if (key !== "") {
         known.set(key, {
           id,
@@ -117,9 +132,8 @@ export function submitBatch(
           commit_sha: commitSha,
         });
       }
-      const merged = !group.created;
       group.created = false;
-      return { buildId: group.buildId, submissionId: id, merged };
+      return { buildId, submissionId: id, merged };
     });
     if (rows.length > 0) {
       await session.run(INSERT_SUBMISSIONS, [
@@ -128,6 +142,7 @@ export function submitBatch(
         rows.map(({ key }) => key),
         rows.map(({ submitter }) => submitter),
       ]);
+      await writeAudits(session, rows.map(auditOf));
     }
     return results;
   });
@@ -185,6 +200,13 @@ async function findOrCreate(session: Session, groups: readonly Group[]): Promise
     }
     missing = missing.filter(({ buildId }) => buildId === "");
   }
+}
+
+function auditOf(row: SubmissionRow): AuditRecord {
+  const { submitter: actor, application, buildId, commitSha } = row;
+  const what = row.merged ? "joined a build of" : "submitted";
+  const message = `${what} commit ${commitSha}`;
+  return { actor, action: "build.submit", application, buildId, message };
 }
 
 function answerBefore(submission: Submission, before: KeyRow): Submitted | Error {

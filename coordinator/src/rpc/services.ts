@@ -1,9 +1,11 @@
 import type { ServiceDefinition } from "@grpc/grpc-js";
 import { applicationService } from "./application/service.js";
+import { auditService } from "./audit/service.js";
 import { buildService } from "./build/service.js";
 import { builderService } from "./builder/service.js";
 import { deploymentService } from "./deployment/service.js";
 import { fleetService } from "./fleet/service.js";
+import { freezeService } from "./freeze/service.js";
 import type { Handlers, ServiceEntry } from "./handler.js";
 import { replicationService } from "./replication/service.js";
 
@@ -16,6 +18,8 @@ export function createServices(handlers: Handlers): readonly ServiceEntry[] {
     deploymentService(handlers),
     replicationService(handlers),
     fleetService(handlers),
+    freezeService(handlers),
+    auditService(handlers),
   ];
 }
 

@@ -63,12 +63,20 @@ test("applied by many at once, each revision is made once", async () => {
 
 test("listed by name, page by page", async () => {
   for (const name of ["list-c", "list-a", "list-b"]) await apply(name, ["eu"]);
-  const page = await listApplications(database.db, { after: "crowd", limit: 2 });
+  const page = await listApplications(database.db, {
+    after: "crowd",
+    limit: 2,
+    includeRemoved: false,
+  });
   assert.equal(
     page.map(({ name }) => name),
     ["list-a", "list-b"],
   );
-  const next = await listApplications(database.db, { after: "list-b", limit: 1 });
+  const next = await listApplications(database.db, {
+    after: "list-b",
+    limit: 1,
+    includeRemoved: false,
+  });
   assert.equal(
     next.map(({ name }) => name),
     ["list-c"],

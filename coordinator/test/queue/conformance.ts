@@ -23,6 +23,7 @@ export interface QueueUnderTest {
   close(): Promise<void>;
 }
 
+const BY = { actor: "ann", reason: "" };
 const LEASE_MS = 60_000;
 const artifact = (fill: string): Artifact => ({
   digest: `sha256:${fill.repeat(64)}`,
@@ -266,29 +267,29 @@ export function queueConformance(name: string, open: () => Promise<QueueUnderTes
     const first = await submit(1);
     const second = await submit(1);
     const lease = await leaseOne("b1");
-    await queue.cancel(first.buildId, first.submissionId);
-    await queue.cancel(first.buildId, first.submissionId);
+    await queue.cancel(first.buildId, first.submissionId, BY);
+    await queue.cancel(first.buildId, first.submissionId, BY);
     assert.is(await queue.check(lease), "held");
-    await queue.cancel(first.buildId, second.submissionId);
+    await queue.cancel(first.buildId, second.submissionId, BY);
     assert.is(await queue.check(lease), "cancelled");
     assert.is(await queue.heartbeat(lease), "cancelled");
     assert.is(await queue.complete(lease, artifact("a")), "cancelled");
     const build = await under.read(first.buildId);
     assert.equal([build.status, build.failure], ["FAILED", BuildFailureReason.CANCELLED]);
-    assert.is(await code(queue.cancel(first.buildId, second.submissionId)), "BUILD_ENDED");
-    assert.is(await code(queue.cancel(first.buildId, undefined)), "BUILD_ENDED");
+    assert.is(await code(queue.cancel(first.buildId, second.submissionId, BY)), "BUILD_ENDED");
+    assert.is(await code(queue.cancel(first.buildId, undefined, BY)), "BUILD_ENDED");
   });
 
   test("cancelling for all, and of what is not there", async () => {
     const { buildId } = await submit(1);
     await submit(1);
     const other = await submit(2);
-    assert.is(await code(queue.cancel(buildId, other.submissionId)), "SUBMISSION_NOT_FOUND");
-    await queue.cancel(buildId, undefined);
+    assert.is(await code(queue.cancel(buildId, other.submissionId, BY)), "SUBMISSION_NOT_FOUND");
+    await queue.cancel(buildId, undefined, BY);
     assert.is((await under.read(buildId)).status, "FAILED");
     assert.is((await leaseOne("b1")).buildId, other.buildId);
     const nobody = "00000000-0000-7000-8000-000000000000";
-    assert.is(await code(queue.cancel(nobody, undefined)), "BUILD_NOT_FOUND");
+    assert.is(await code(queue.cancel(nobody, undefined, BY)), "BUILD_NOT_FOUND");
     // A cancelled build is not joined.
     assert.is.not((await submit(1)).buildId, buildId);
   });
@@ -297,7 +298,7 @@ export function queueConformance(name: string, open: () => Promise<QueueUnderTes
     for (let number = 1; number <= 20; number += 1) {
       const first = await submit(number);
       const [, joined] = await Promise.all([
-        queue.cancel(first.buildId, first.submissionId),
+        queue.cancel(first.buildId, first.submissionId, BY),
         submit(number),
       ]);
       assert.is((await under.read(joined.buildId)).status, "QUEUED");

@@ -209,7 +209,7 @@ export async function applyApplication(
     regions,
     selector,
   });
-  const request = { name, spec, expectedRevision: 0 };
+  const request = { name, spec, expectedRevision: 0, actor: "", reason: "" };
   const { application } = await call(applications, "applyApplication", request);
   if (application === undefined) throw new Error("no application");
   return application;

@@ -33,7 +33,7 @@ test.before(async () => {
   otherClients = connectTo(other);
   const { applications } = clients;
   for (const name of ["shop", "till"]) {
-    const request = { name, spec: goodSpec(), expectedRevision: 0 };
+    const request = { name, spec: goodSpec(), expectedRevision: 0, actor: "", reason: "" };
     await call(applications, "applyApplication", request);
   }
 });
@@ -197,11 +197,11 @@ test("joined, detached, and cancelled by the last: the builder is told at once",
   const lease = await leased(builder, id);
   const { builds } = clients;
   const watch = watched({ id });
-  const one = { id, submissionId: first.submissionId };
+  const one = { id, submissionId: first.submissionId, actor: "ann", reason: "" };
   const detached = await call(builds, "cancelBuild", one);
   assert.is(detached.build?.status, BuildStatus.RUNNING);
   assert.equal(detached.build?.submitters, ["bob"]);
-  const last = { id, submissionId: second.submissionId };
+  const last = { id, submissionId: second.submissionId, actor: "bob", reason: "not needed" };
   const cancelled = await call(builds, "cancelBuild", last);
   assert.is(cancelled.build?.failure?.reason, BuildFailureReason.CANCELLED);
   const lost = await builder.hear("lost", 3_000);
@@ -222,7 +222,12 @@ test("an idempotency key", async () => {
   assert.is(reused.code, status.ALREADY_EXISTS);
   assert.is(getErrorDetails(reused.metadata)?.reason, "IDEMPOTENCY_KEY_REUSED");
   const { builds } = clients;
-  await call(builds, "cancelBuild", { id: first.build?.id ?? "", submissionId: "" });
+  await call(builds, "cancelBuild", {
+    id: first.build?.id ?? "",
+    submissionId: "",
+    actor: "",
+    reason: "",
+  });
 });
 
 test("a lease goes on over another stream of the same builder, and the older stream ends", async () => {
@@ -266,8 +271,16 @@ test("bad input has its code, its fields and no effect", async () => {
     [() => submit({ submitter: "a\0b" }), status.INVALID_ARGUMENT, "submitter"],
     [() => call(builds, "getBuild", { id }), status.NOT_FOUND, ""],
     [() => call(builds, "getBuild", { id: "7" }), status.INVALID_ARGUMENT, "id"],
-    [() => call(builds, "cancelBuild", { id, submissionId: "" }), status.NOT_FOUND, ""],
-    [() => call(builds, "cancelBuild", { id, submissionId: "x" }), 3, "submission_id"],
+    [
+      () => call(builds, "cancelBuild", { id, submissionId: "", actor: "", reason: "" }),
+      status.NOT_FOUND,
+      "",
+    ],
+    [
+      () => call(builds, "cancelBuild", { id, submissionId: "x", actor: "", reason: "" }),
+      3,
+      "submission_id",
+    ],
     [() => call(builds, "listBuilds", { ...list, pageSize: 1_001 }), 3, "page_size"],
     [() => call(builds, "listBuilds", { ...list, pageToken: "x" }), 3, "page_token"],
     [() => call(builds, "listBuilds", { ...list, status: 99 as BuildStatus }), 3, "status"],
@@ -358,7 +371,8 @@ test("lists newest first, page by page, by application, status and commit", asyn
     byCommit.builds.map(({ id }) => id),
     [mine[0]],
   );
-  for (const id of mine) await call(builds, "cancelBuild", { id, submissionId: "" });
+  for (const id of mine)
+    await call(builds, "cancelBuild", { id, submissionId: "", actor: "", reason: "" });
 });
 
 test("a batch of many lines is kept whole and in order", async () => {

@@ -24,7 +24,7 @@ test.before(async () => {
   fleet = await startFleet();
   const coordinator = await fleet.start();
   const clients = connectTo(coordinator);
-  const request = { name: "shop", spec: goodSpec(), expectedRevision: 0 };
+  const request = { name: "shop", spec: goodSpec(), expectedRevision: 0, actor: "", reason: "" };
   await call(clients.applications, "applyApplication", request);
   clients.close();
   await coordinator.stop();
@@ -136,7 +136,7 @@ test("stopping ends streams with UNAVAILABLE, and does not wait for them", async
   const second = new TestBuilder(nextClients.builders);
   await second.hello("b1", 1);
   assert.is((await leaseOf(second)).buildId, id);
-  await call(nextClients.builds, "cancelBuild", { id, submissionId: "" });
+  await call(nextClients.builds, "cancelBuild", { id, submissionId: "", actor: "", reason: "" });
   assert.is((await second.hear("lost")).reason, WorkLost_Reason.CANCELLED);
   second.cut();
   nextClients.close();
@@ -170,7 +170,12 @@ test("Postgres restarts: UNAVAILABLE meanwhile, then on by itself, and no lease 
   // Changes are heard of again, and leasing goes on.
   const next = await submit(clients);
   assert.is((await leaseOf(again)).buildId, next.id);
-  await call(clients.builds, "cancelBuild", { id: next.id, submissionId: "" });
+  await call(clients.builds, "cancelBuild", {
+    id: next.id,
+    submissionId: "",
+    actor: "",
+    reason: "",
+  });
   assert.is((await again.hear("lost")).reason, WorkLost_Reason.CANCELLED);
   again.cut();
   clients.close();

@@ -9,11 +9,11 @@ import { decodePageToken, encodePageToken, pageSize } from "../../validate.js";
 
 export async function listApplications(
   { db }: Context,
-  { pageSize: asked, pageToken }: ListApplicationsRequest,
+  { pageSize: asked, pageToken, includeRemoved }: ListApplicationsRequest,
 ): Promise<ListApplicationsResponse> {
   const limit = pageSize(asked, { byDefault: 100, most: 1_000 });
   const after = decodePageToken(pageToken, NAME_PATTERN);
-  const applications = await store.listApplications(db, { after, limit });
+  const applications = await store.listApplications(db, { after, limit, includeRemoved });
   const last = applications.length === limit ? applications.at(-1) : undefined;
   return {
     applications,

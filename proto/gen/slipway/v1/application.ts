@@ -253,6 +253,9 @@ export interface ApplyApplicationRequest {
     | undefined;
   /** If not 0, apply only on top of this revision. */
   expectedRevision: number;
+  /** Who applies it and why, for the audit. */
+  actor: string;
+  reason: string;
 }
 
 export interface ApplyApplicationResponse {
@@ -2160,7 +2163,7 @@ export const CommandCheck: MessageFns<CommandCheck> = {
 };
 
 function createBaseApplyApplicationRequest(): ApplyApplicationRequest {
-  return { name: "", spec: undefined, expectedRevision: 0 };
+  return { name: "", spec: undefined, expectedRevision: 0, actor: "", reason: "" };
 }
 
 export const ApplyApplicationRequest: MessageFns<ApplyApplicationRequest> = {
@@ -2173,6 +2176,12 @@ export const ApplyApplicationRequest: MessageFns<ApplyApplicationRequest> = {
     }
     if (message.expectedRevision !== 0) {
       writer.uint32(24).uint32(message.expectedRevision);
+    }
+    if (message.actor !== "") {
+      writer.uint32(34).string(message.actor);
+    }
+    if (message.reason !== "") {
+      writer.uint32(42).string(message.reason);
     }
     return writer;
   },
@@ -2214,6 +2223,22 @@ export const ApplyApplicationRequest: MessageFns<ApplyApplicationRequest> = {
             message.expectedRevision = reader.uint32();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2235,6 +2260,8 @@ export const ApplyApplicationRequest: MessageFns<ApplyApplicationRequest> = {
         : isSet(object.expected_revision)
         ? globalThis.Number(object.expected_revision)
         : 0,
+      actor: isSet(object.actor) ? globalThis.String(object.actor) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
     };
   },
 
@@ -2249,6 +2276,12 @@ export const ApplyApplicationRequest: MessageFns<ApplyApplicationRequest> = {
     if (message.expectedRevision !== 0) {
       obj.expectedRevision = Math.round(message.expectedRevision);
     }
+    if (message.actor !== "") {
+      obj.actor = message.actor;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
     return obj;
   },
 
@@ -2262,6 +2295,8 @@ export const ApplyApplicationRequest: MessageFns<ApplyApplicationRequest> = {
       ? ApplicationSpec.fromPartial(object.spec)
       : undefined;
     message.expectedRevision = object.expectedRevision ?? 0;
+    message.actor = object.actor ?? "";
+    message.reason = object.reason ?? "";
     return message;
   },
 };

@@ -312,6 +312,9 @@ export interface CancelBuildRequest {
   id: string;
   /** Which submission to detach. Empty cancels the build for all of its submitters. */
   submissionId: string;
+  /** Who cancels it and why, for the audit. */
+  actor: string;
+  reason: string;
 }
 
 export interface CancelBuildResponse {
@@ -1563,7 +1566,7 @@ export const ListBuildsResponse: MessageFns<ListBuildsResponse> = {
 };
 
 function createBaseCancelBuildRequest(): CancelBuildRequest {
-  return { id: "", submissionId: "" };
+  return { id: "", submissionId: "", actor: "", reason: "" };
 }
 
 export const CancelBuildRequest: MessageFns<CancelBuildRequest> = {
@@ -1573,6 +1576,12 @@ export const CancelBuildRequest: MessageFns<CancelBuildRequest> = {
     }
     if (message.submissionId !== "") {
       writer.uint32(18).string(message.submissionId);
+    }
+    if (message.actor !== "") {
+      writer.uint32(26).string(message.actor);
+    }
+    if (message.reason !== "") {
+      writer.uint32(34).string(message.reason);
     }
     return writer;
   },
@@ -1606,6 +1615,22 @@ export const CancelBuildRequest: MessageFns<CancelBuildRequest> = {
             message.submissionId = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.actor = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1626,6 +1651,8 @@ export const CancelBuildRequest: MessageFns<CancelBuildRequest> = {
         : isSet(object.submission_id)
         ? globalThis.String(object.submission_id)
         : "",
+      actor: isSet(object.actor) ? globalThis.String(object.actor) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
     };
   },
 
@@ -1637,6 +1664,12 @@ export const CancelBuildRequest: MessageFns<CancelBuildRequest> = {
     if (message.submissionId !== "") {
       obj.submissionId = message.submissionId;
     }
+    if (message.actor !== "") {
+      obj.actor = message.actor;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
     return obj;
   },
 
@@ -1647,6 +1680,8 @@ export const CancelBuildRequest: MessageFns<CancelBuildRequest> = {
     const message = createBaseCancelBuildRequest();
     message.id = object.id ?? "";
     message.submissionId = object.submissionId ?? "";
+    message.actor = object.actor ?? "";
+    message.reason = object.reason ?? "";
     return message;
   },
 };

@@ -1,0 +1,10 @@
+import { AuditServiceService, type AuditServiceServer } from "@slipway/proto";
+import type { Handlers, ServiceEntry } from "../handler.js";
+import { listAuditEntries } from "./list-audit-entries.js";
+
+export function auditService(handlers: Handlers): ServiceEntry {
+  const implementation: AuditServiceServer = {
+    listAuditEntries: handlers.unary(listAuditEntries),
+  };
+  return { definition: AuditServiceService, implementation };
+}
