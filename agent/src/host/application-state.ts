@@ -54,7 +54,7 @@ export interface ApplicationState {
 
 const STATE_FILE = "state.json";
 /** The order alone, so that a state file that cannot be read lets no older goal in. */
-const OBEYED_FILE = "obeyed.json";
+export const OBEYED_FILE = "obeyed.json";
 
 /** Reads an application's state; what is missing or damaged is left out, and logged. */
 export async function readState(folder: string, log: Logger): Promise<ApplicationState> {
@@ -73,6 +73,26 @@ export async function writeState(folder: string, state: ApplicationState): Promi
     await writeAtomically(path.join(folder, OBEYED_FILE), JSON.stringify(state.obeyed));
   }
   await writeAtomically(path.join(folder, STATE_FILE), JSON.stringify(toJson(state)));
+}
+
+/** That the application was here, until the goal of this place in the order. */
+export interface ForgottenRecord extends GoalOrder {
+  /** Milliseconds since the epoch. */
+  forgottenTimeMs: number;
+}
+
+/** Reads that an application is here no more; undefined if it is. */
+export function readForgotten(folder: string, log: Logger): Promise<ForgottenRecord | undefined> {
+  const parse = (value: unknown): ForgottenRecord | undefined => {
+    const fields = object(value, "order");
+    if (fields["forgottenTimeMs"] === undefined) return undefined;
+    return { ...order(value), forgottenTimeMs: number(fields, "forgottenTimeMs") };
+  };
+  return readJson(folder, OBEYED_FILE, parse, log);
+}
+
+export function writeForgotten(folder: string, record: ForgottenRecord): Promise<void> {
+  return writeAtomically(path.join(folder, OBEYED_FILE), JSON.stringify(record));
 }
 
 function isNewer(a: GoalOrder, b: GoalOrder): boolean {

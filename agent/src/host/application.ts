@@ -6,7 +6,7 @@ import { Converger, type ConvergerOptions } from "./converge.js";
 import { compareGoalOrder, goalOrder, type GoalOrder } from "./goal-order.js";
 import { isChosen } from "./choose.js";
 import { stageFailure } from "./stage.js";
-import { asksTheSame } from "./target.js";
+import { asksTheSame, takesHost } from "./target.js";
 import type { VerifiedGoal } from "./verify-goal.js";
 
 const RETRY = { baseMs: 2_000, maxMs: 60_000 };
@@ -16,6 +16,8 @@ export interface ApplicationOptions extends Omit<ConvergerOptions, "report" | "o
   /** Reads back the goal that was obeyed last; throws GoalRefusedError. */
   verify: (signed: Buffer) => VerifiedGoal;
   onChange: (change: "phase" | "progress") => void;
+  /** The newest goal has nothing of it on this host, and nothing runs any more: see `gone`. */
+  onGone: () => void;
 }
 
 class SupersededError extends Error {
@@ -35,6 +37,7 @@ export class Application {
   #controller = new AbortController();
   #wake: () => void = () => {};
   #stopping = false;
+  #gone = false;
   #loop: Promise<void> | undefined;
 
   constructor(options: ApplicationOptions) {
@@ -75,12 +78,18 @@ export class Application {
     const place = this.#compare(goalOrder(goal.goal));
     if (place !== "older") this.#report.refuse(undefined);
     if (place !== "newer") return place;
-    const { hostId } = this.#options.host;
-    const disturbs = this.#goal === undefined || !asksTheSame(hostId, this.#goal, goal);
+    const known = this.#goal;
+    const disturbs = known === undefined || !asksTheSame(this.#options.host, known, goal);
+    this.#gone = false;
     this.#learn(goal);
     if (disturbs) this.#controller.abort(new SupersededError("a newer goal has come"));
     this.#wake();
     return place;
+  }
+
+  /** Nothing of it is on this host, by the goal at this place in the order; undefined until then. */
+  get gone(): GoalOrder | undefined {
+    return this.#gone && this.#goal !== undefined ? goalOrder(this.#goal.goal) : undefined;
   }
 
   /** A goal was refused: reported until the next good one. */
@@ -107,7 +116,8 @@ export class Application {
   /** Digests of the artifacts that must stay. */
   artifactsInUse(): string[] {
     const { active, previous, activating } = this.#converger.state;
-    const goal = this.#goal?.goal;
+    const { host } = this.#options;
+    const goal = this.#goal && takesHost(host, this.#goal.goal) ? this.#goal.goal : undefined;
     return [
       active?.release,
       previous?.release,
@@ -142,7 +152,8 @@ export class Application {
     if (expireTime !== undefined && expireTime.getTime() < Date.now()) {
       this.#options.log.warn({ generation, expireTime }, "goal is stale; obeyed all the same");
     }
-    const chosen = isChosen(this.#options.host.hostId, deploymentId, bucketLimit);
+    const taken = takesHost(this.#options.host, goal.goal);
+    const chosen = taken && isChosen(this.#options.host.hostId, deploymentId, bucketLimit);
     this.#report.learn(generation, chosen);
   }
 
@@ -157,13 +168,15 @@ export class Application {
       this.#controller = new AbortController();
       const { signal } = this.#controller;
       try {
-        if (!resumed) await this.#converger.resume();
+        if (!resumed) await this.#converger.resume(goal);
         resumed = true;
         if (goal !== undefined && goal !== this.#settled) {
-          await this.#converger.converge(goal, signal);
+          const end = await this.#converger.converge(goal, signal);
+          this.#gone = end === "gone" && this.#goal === goal;
         }
         this.#settled = goal;
         attempt = 0;
+        if (this.#gone) this.#options.onGone();
         if (this.#goal === goal && !this.#stopping) await woken;
       } catch (error) {
         if (signal.aborted) {

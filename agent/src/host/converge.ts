@@ -9,7 +9,7 @@ import { releaseFolderName } from "./release-key.js";
 import { stageFailure, type StageOptions } from "./stage.js";
 import { Staging } from "./staging.js";
 import { Switching, type SwitchingOptions } from "./switching.js";
-import { chooseTarget, type Target } from "./target.js";
+import { chooseTarget, takesHost, type Target } from "./target.js";
 import type { VerifiedGoal } from "./verify-goal.js";
 
 /** What bringing an application to its goal needs. */
@@ -78,31 +78,38 @@ export class Converger {
   }
 
   /** Finds again, or starts again, what ran when the last agent ended. */
-  resume(): Promise<void> {
-    return this.#switching.resume();
+  resume(goal: VerifiedGoal | undefined): Promise<void> {
+    const { host } = this.#options;
+    return this.#switching.resume({ start: goal === undefined || takesHost(host, goal.goal) });
   }
 
   /**
-   * Brings the application to the goal, or back to what was healthy before.
+   * Brings the application to the goal, or back to what was healthy before. "gone" if the goal has
+   * nothing of it on this host.
    * @throws StageError and system errors, after which it may be tried again; the signal's reason.
    */
-  async converge(goal: VerifiedGoal, signal: AbortSignal): Promise<void> {
+  async converge(goal: VerifiedGoal, signal: AbortSignal): Promise<"here" | "gone"> {
     const { host, report } = this.#options;
     const { generation } = goal.goal;
     await this.#obey(goal);
-    const target = chooseTarget(host.hostId, goal, {
+    const target = chooseTarget(host, goal, {
       hasActive: this.state.active !== undefined,
       failed: this.state.failed,
     });
+    if (target.kind === "forget") {
+      await this.#switching.end();
+      return "gone";
+    }
     if (target.kind === "failed") {
       await this.#switching.restore();
       report.step(HostPhase.FAILED, hostFailure(target.failure.reason, target.failure.message));
-      return;
+      return "here";
     }
     const record = recordOf(target.release);
     this.#wantedFolder = record.folder;
     if (target.kind === "hold") await this.#hold(target, generation, signal);
     else await this.#switching.bring(record, { generation, priority: "urgent", report }, signal);
+    return "here";
   }
 
   /** Writes the goal down before anything is done about it. */

@@ -1,26 +1,27 @@
-import { mkdir, readdir } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import {
   HostApplicationStatus,
   HostFailureReason,
   HostPhase,
-  NAME_PATTERN,
   type GoalVersion,
 } from "@slipway/proto";
 import type { Logger } from "../log.js";
 import { Application } from "./application.js";
 import { hostFailure } from "./application-report.js";
-import { selectorTakes } from "./choose.js";
-import { goalOrder } from "./goal-order.js";
+import { Forgotten } from "./forgotten.js";
+import { goalOrder, type GoalOrder } from "./goal-order.js";
 import { LogFile } from "./log-file.js";
 import type { HostEnvironment } from "./release-environment.js";
 import { ReleaseFolders } from "./release-folders.js";
 import type { Stager } from "./stage.js";
 import { Supervisor } from "./supervisor.js";
+import { takesHost } from "./target.js";
 import { GoalRefusedError, verifyGoal, type GoalKeys, type VerifiedGoal } from "./verify-goal.js";
 
 /** Refused goals of applications that this host does not have, that are reported at a time. */
 const MAX_STRANGERS = 100;
+const SWEEP_EVERY_MS = 6 * 3_600_000;
 
 interface HostApplicationsOptions {
   /** The host's data directory. */
@@ -39,43 +40,57 @@ export class HostApplications {
   readonly #options: HostApplicationsOptions;
   readonly #root: string;
   readonly #applications = new Map<string, Application>();
+  readonly #forgotten: Forgotten;
   /** Goals are handled one after the other, so that an application is opened once. */
   #queue: Promise<void> = Promise.resolve();
   readonly #strangers = new Map<string, string>();
   #collecting: Promise<void> = Promise.resolve();
+  #sweeping: NodeJS.Timeout | undefined;
   #stopped = false;
 
   constructor(options: HostApplicationsOptions) {
     this.#options = options;
     this.#root = path.join(options.dataDir, "apps");
+    this.#forgotten = new Forgotten(this.#root);
   }
 
   /** Opens every application that an earlier agent had. */
   async start(): Promise<void> {
     await mkdir(this.#root, { recursive: true, mode: 0o755 });
-    for (const name of await readdir(this.#root)) {
-      if (NAME_PATTERN.test(name)) await this.#open(name);
-    }
+    for (const name of await this.#forgotten.load(this.#options.log)) await this.#open(name);
+    await this.#sweep();
+    this.#sweeping = setInterval(() => void this.#sweep(), SWEEP_EVERY_MS);
+    this.#sweeping.unref();
   }
 
   /** Whether a goal of this version is news to this host. */
   wants(version: GoalVersion): boolean {
-    if (!selectorTakes(version.selector, this.#options.host.labels)) return false;
-    return this.#applications.get(version.application)?.wants(goalOrder(version)) ?? true;
+    const order = goalOrder(version);
+    // That it is not for this host any more is news to one that has it.
+    const here = this.#applications.get(version.application);
+    if (here !== undefined) return here.wants(order);
+    return (
+      takesHost(this.#options.host, version) && !this.#forgotten.isOlder(version.application, order)
+    );
   }
 
   /** Takes a goal as it came. Never rejects. */
   offer(name: string, signed: Buffer): Promise<void> {
-    this.#queue = this.#queue
-      .then(() => this.#handle(name, signed))
-      .catch((error: unknown) => {
-        this.#options.log.error({ err: error, application: name }, "goal cannot be handled");
-      });
+    return this.#enqueue(name, () => this.#handle(name, signed));
+  }
+
+  #enqueue(application: string, task: () => Promise<void>): Promise<void> {
+    this.#queue = this.#queue.then(task).catch((error: unknown) => {
+      this.#options.log.error({ err: error, application }, "goal cannot be handled");
+    });
     return this.#queue;
   }
 
+  /** One that is here no more is not spoken of. */
   statuses(): HostApplicationStatus[] {
-    const known = [...this.#applications.values()].map((application) => application.status());
+    const known = [...this.#applications.values()].flatMap((application) =>
+      application.gone === undefined ? [application.status()] : [],
+    );
     const strangers = [...this.#strangers].map(([application, message]) =>
       HostApplicationStatus.fromPartial({
         application,
@@ -88,6 +103,7 @@ export class HostApplications {
 
   async stop(options: { stopReleases: boolean }): Promise<void> {
     this.#stopped = true;
+    clearInterval(this.#sweeping);
     await this.#queue;
     const stops = [...this.#applications.values()].map((application) =>
       application.stop({ stopRelease: options.stopReleases }),
@@ -106,14 +122,54 @@ export class HostApplications {
       this.#refuse(name, error.message);
       return;
     }
-    if (!selectorTakes(goal.goal.selector, this.#options.host.labels)) return;
-    const application = this.#applications.get(name) ?? (await this.#open(name));
+    const order = goalOrder(goal.goal);
+    const application = this.#applications.get(name) ?? (await this.#admit(name, goal));
+    if (application === undefined) return;
     this.#strangers.delete(name);
-    if (application.offer(goal) !== "older") return;
-    const { generation, issueTime } = goal.goal;
+    if (application.offer(goal) === "older") this.#refuseOlder(name, order);
+  }
+
+  /** Opens an application that is not here; undefined if the goal has nothing of it here. */
+  async #admit(name: string, { goal }: VerifiedGoal): Promise<Application | undefined> {
+    const order = goalOrder(goal);
+    const taken = takesHost(this.#options.host, goal);
+    if (this.#forgotten.isOlder(name, order)) {
+      if (taken) this.#refuseOlder(name, order);
+      return undefined;
+    }
+    if (!taken) {
+      if (this.#forgotten.has(name)) await this.#forgotten.add(name, order);
+      return undefined;
+    }
+    this.#forgotten.delete(name);
+    return this.#open(name);
+  }
+
+  /** Drops an application that has nothing left here, unless a goal has brought it back meanwhile. */
+  async #drop(name: string): Promise<void> {
+    const application = this.#applications.get(name);
+    const order = application?.gone;
+    if (this.#stopped || application === undefined || order === undefined) return;
+    await application.stop({ stopRelease: false });
+    this.#applications.delete(name);
+    await this.#forgotten.add(name, order);
+    this.#options.onChange("phase");
+    this.#options.log.info({ application: name }, "application forgotten");
+  }
+
+  async #sweep(): Promise<void> {
+    try {
+      await this.#forgotten.sweep();
+    } catch (error) {
+      this.#options.log.error({ err: error }, "old logs cannot be removed");
+    }
+  }
+
+  #refuseOlder(name: string, { generation, issueTimeMs }: GoalOrder): void {
+    const issued = new Date(issueTimeMs).toISOString();
     this.#refuse(
       name,
-      `the goal of generation ${generation}, issued at ${issueTime?.toISOString()}, is older than the one that was obeyed`,
+      `the goal of generation ${generation}, issued at ${issued}, is older than the one that was obeyed`,
     );
   }
 
@@ -153,6 +209,7 @@ export class HostApplications {
       verify: (signed) => this.#verify(name, signed),
       collect: (maxBytes) => this.#collect(maxBytes),
       onChange,
+      onGone: () => void this.#enqueue(name, () => this.#drop(name)),
     });
     this.#applications.set(name, application);
     await application.start();

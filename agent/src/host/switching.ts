@@ -53,8 +53,8 @@ export class Switching {
     return hostFailure(HostFailureReason.EXITED, message);
   }
 
-  /** Finds again, or starts again, what ran when the last agent ended. */
-  async resume(): Promise<void> {
+  /** Finds again, or starts again if told to, what ran when the last agent ended. */
+  async resume({ start }: { start: boolean }): Promise<void> {
     const { folders, supervisor, state, log } = this.#options;
     const { active, activating } = state.value;
     for (const record of [activating, active]) {
@@ -65,7 +65,7 @@ export class Switching {
       }
     }
     await supervisor.stopLeftOver(LEFT_OVER_STOP_MS);
-    if (active === undefined) return;
+    if (active === undefined || !start) return;
     if (!(await folders.has(active.folder))) {
       log.error({ release: active.folder }, "active release folder is gone");
       return;
@@ -124,6 +124,16 @@ export class Switching {
     this.#healthy = false;
     await this.#activator.putBack(active);
     await state.save({ activating: undefined });
+  }
+
+  /** Stops what runs, and removes all releases. */
+  async end(): Promise<void> {
+    const { state, folders, collect } = this.#options;
+    this.#healthy = false;
+    await this.#activator.putBack(undefined);
+    await state.save({ active: undefined, previous: undefined, activating: undefined });
+    await folders.prune(new Set());
+    await collect();
   }
 
   /** The release runs already: no restart, but it must be known to be healthy. */

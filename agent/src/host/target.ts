@@ -1,7 +1,8 @@
 import { isDeepStrictEqual } from "node:util";
-import type { Release } from "@slipway/proto";
+import type { GoalVersion, Release } from "@slipway/proto";
 import type { FailureRecord } from "./application-state.js";
-import { isChosen } from "./choose.js";
+import { isChosen, selectorTakes } from "./choose.js";
+import type { HostEnvironment } from "./release-environment.js";
 import type { VerifiedGoal } from "./verify-goal.js";
 
 /** What a goal asks of this host. */
@@ -11,15 +12,28 @@ export type Target =
   /** Have this release staged, and keep what runs, or run `meanwhile` where nothing does. */
   | { kind: "hold"; release: Release; meanwhile: Release | undefined }
   /** The goal's release failed here at this generation: do not try again. */
-  | { kind: "failed"; failure: FailureRecord };
+  | { kind: "failed"; failure: FailureRecord }
+  /** The application is no more, or not for this host. */
+  | { kind: "forget" };
+
+type HostLabels = Pick<HostEnvironment, "hostId" | "labels">;
+
+/** Whether the application is for this host at all. */
+export function takesHost(
+  { labels }: Pick<HostLabels, "labels">,
+  { removed, selector }: Pick<GoalVersion, "removed" | "selector">,
+): boolean {
+  return !removed && selectorTakes(selector, labels);
+}
 
 /** Decides what a host does about a goal. */
 export function chooseTarget(
-  hostId: string,
+  host: HostLabels,
   { goal, run }: VerifiedGoal,
   state: { hasActive: boolean; failed: FailureRecord | undefined },
 ): Target {
-  if (!isChosen(hostId, goal.deploymentId, goal.bucketLimit)) {
+  if (run === undefined || !takesHost(host, goal)) return { kind: "forget" };
+  if (!isChosen(host.hostId, goal.deploymentId, goal.bucketLimit)) {
     // A new host that runs nothing yet must not wait for the end of a canary.
     return { kind: "hold", release: run, meanwhile: state.hasActive ? undefined : goal.previous };
   }
@@ -32,10 +46,11 @@ export function chooseTarget(
  * Whether two goals ask the same of this host, as they do when a limit rises above others: then
  * nothing that is under way for the one needs to end for the other.
  */
-export function asksTheSame(hostId: string, one: VerifiedGoal, other: VerifiedGoal): boolean {
+export function asksTheSame(host: HostLabels, one: VerifiedGoal, other: VerifiedGoal): boolean {
   const ask = ({ goal, run }: VerifiedGoal): unknown => [
     goal.generation,
-    isChosen(hostId, goal.deploymentId, goal.bucketLimit),
+    takesHost(host, goal),
+    isChosen(host.hostId, goal.deploymentId, goal.bucketLimit),
     goal.deploymentId,
     run,
     goal.previous,

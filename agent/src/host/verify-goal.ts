@@ -18,8 +18,8 @@ export type GoalKeys = ReadonlyMap<string, KeyObject>;
 /** A goal whose signature and content were checked. */
 export interface VerifiedGoal {
   goal: Goal;
-  /** What to run: present and well-formed. */
-  run: Release;
+  /** What to run: well-formed, and there unless the application was removed. */
+  run: Release | undefined;
   /** The SignedGoal as received, to be kept. */
   signed: Buffer;
 }
@@ -74,7 +74,10 @@ export function verifyGoal(
   return { goal, run, signed };
 }
 
-function checkContent(goal: Goal, expected: { application: string; region: string }): Release {
+function checkContent(
+  goal: Goal,
+  expected: { application: string; region: string },
+): Release | undefined {
   if (goal.application !== expected.application) {
     throw new GoalRefusedError(`the goal is for application ${printable(goal.application)}`);
   }
@@ -90,6 +93,7 @@ function checkContent(goal: Goal, expected: { application: string; region: strin
   if (goal.bucketLimit > BUCKETS) {
     throw new GoalRefusedError(`the goal's bucket limit is ${goal.bucketLimit}, above ${BUCKETS}`);
   }
+  if (goal.removed) return undefined;
   if (goal.run === undefined) throw new GoalRefusedError("the goal has nothing to run");
   for (const release of goal.previous === undefined ? [goal.run] : [goal.run, goal.previous]) {
     if (!ARTIFACT_DIGEST_PATTERN.test(release.artifactDigest) || release.run === undefined) {

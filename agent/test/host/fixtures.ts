@@ -224,7 +224,7 @@ export class TestHost {
   constructor(
     folder: string,
     port: number,
-    parts: { signer?: GoalSigner; stager?: FakeStager } = {},
+    parts: { signer?: GoalSigner; stager?: FakeStager; labels?: Record<string, string> } = {},
   ) {
     this.signer = parts.signer ?? new GoalSigner();
     this.stager = parts.stager ?? new FakeStager(folder);
@@ -233,7 +233,7 @@ export class TestHost {
       host: {
         hostId: "h1",
         region: "eu",
-        labels: { "http-port": String(port) },
+        labels: { "http-port": String(port), ...parts.labels },
         base: { PATH: `${path.dirname(process.execPath)}:/usr/bin:/bin` },
       },
       keys: this.signer.keys,
@@ -252,6 +252,13 @@ export class TestHost {
     const [status] = this.applications.statuses();
     if (status === undefined) throw new Error("no application");
     return status;
+  }
+
+  /** Waits until nothing is here, and nothing is told. */
+  async forgets(): Promise<void> {
+    await eventually("nothing to be told", () => this.applications.statuses().length === 0);
+    // Goals are handled one after the other, and so is what follows when nothing is left.
+    await this.applications.offer("nobody", Buffer.alloc(0));
   }
 
   /** Waits for a phase at a generation. */
