@@ -17,12 +17,23 @@ interface Row extends KnownHost {
   silent: boolean;
   /** Milliseconds on the clock that `now` is of; undefined if never heard. */
   heardAt: number | undefined;
-  status: HostStatus | undefined;
+  /** What it said last, as it came: decoded ones take several times the memory. */
+  said: SaidWhen | undefined;
   applications: ReadonlyMap<string, HostApplicationStatus>;
 }
 
-/** A host changed in all that counts, or in what it says of these applications alone. */
-type HostListener = (host: KnownHost, applications: readonly string[] | undefined) => void;
+interface SaidWhen {
+  bytes: Uint8Array;
+  time: number;
+  startTime: number;
+}
+
+/**
+ * What of a host is another now: whether it is enrolled and with which labels; whether it is heard;
+ * or what it says of these applications alone.
+ */
+export type HostChange = "enrolment" | "silence" | readonly string[];
+type HostListener = (host: KnownHost, change: HostChange) => void;
 
 /**
  * What the region's hosts said last, in memory. Only enrolled hosts are counted; ones that were
@@ -65,12 +76,12 @@ export class HostTable {
       const row = this.#rows.get(hostId) ?? this.#add(enrolment);
       const same = sameEnrolment(row.enrolment, enrolment);
       // What the host itself says is newer than what is persisted.
-      if (row.status !== undefined && !same) this.#unenrolled.set(hostId, row.enrolment);
+      if (row.said !== undefined && !same) this.#unenrolled.set(hostId, row.enrolment);
       else this.#unenrolled.delete(hostId);
-      if (row.enrolled && (same || row.status !== undefined)) continue;
+      if (row.enrolled && (same || row.said !== undefined)) continue;
       row.enrolled = true;
-      if (row.status === undefined) this.#move(row, enrolment);
-      this.#changed(row, undefined);
+      if (row.said === undefined) this.#move(row, enrolment);
+      this.#changed(row, "enrolment");
     }
   }
 
@@ -112,7 +123,7 @@ export class HostTable {
     for (const row of this.#rows.values()) {
       if (row.silent || !isSilent(row, now)) continue;
       row.silent = true;
-      this.#changed(row, undefined);
+      this.#changed(row, "silence");
     }
   }
 
@@ -132,8 +143,10 @@ export class HostTable {
     return this.#cells;
   }
 
+  /** What a host said last. */
   status(hostId: string): HostStatus | undefined {
-    return this.#rows.get(hostId)?.status;
+    const said = this.#rows.get(hostId)?.said;
+    return said && HostStatus.decode(said.bytes);
   }
 
   #take(subjectHost: string, bytes: Uint8Array, now: number): string | undefined {
@@ -154,17 +167,18 @@ export class HostTable {
     if (Object.keys(status.labels).length > MAX_LABELS) return "too many labels";
     const known = this.#rows.get(subjectHost);
     if (known === undefined && this.#rows.size >= MAX_HOSTS) return "too many hosts";
-    if (isOlder(status, known?.status)) return "older than what is known";
+    const said = saidWhen(status, bytes);
+    if (isOlder(said, known?.said)) return "older than what is known";
     const { hostId, region, cell, labels } = status;
     const enrolment: EnrolledHost = { hostId, region, cell, labels };
     const row = known ?? this.#add(enrolment);
     const same = sameEnrolment(row.enrolment, enrolment);
     if (!row.enrolled || !same) this.#unenrolled.set(hostId, enrolment);
     if (!same) this.#move(row, enrolment);
-    const applications = new Map(status.applications.map((said) => [said.application, said]));
-    const changed = row.silent || !same ? undefined : changes(row.applications, applications);
-    Object.assign(row, { status, applications, heardAt: now, silent: false });
-    if (changed === undefined || changed.length > 0) this.#changed(row, changed);
+    const { applications, changed } = merge(row.applications, status.applications);
+    const change = same ? (row.silent ? "silence" : changed) : "enrolment";
+    Object.assign(row, { said, applications, heardAt: now, silent: false });
+    if (change.length > 0) this.#changed(row, change);
     return undefined;
   }
 
@@ -174,7 +188,7 @@ export class HostTable {
       enrolled: false,
       silent: true,
       heardAt: undefined,
-      status: undefined,
+      said: undefined,
       applications: new Map(),
     };
     this.#rows.set(enrolment.hostId, row);
@@ -194,7 +208,7 @@ export class HostTable {
     this.#unenrolled.delete(hostId);
     this.#countCell(cell, -1);
     row.enrolled = false;
-    this.#changed(row, undefined);
+    this.#changed(row, "enrolment");
   }
 
   #countCell(cell: string, by: 1 | -1): void {
@@ -203,8 +217,8 @@ export class HostTable {
     else this.#cells.delete(cell);
   }
 
-  #changed(row: Row, applications: readonly string[] | undefined): void {
-    for (const listener of this.#listeners) listener(row, applications);
+  #changed(row: Row, change: HostChange): void {
+    for (const listener of this.#listeners) listener(row, change);
   }
 }
 
@@ -212,17 +226,27 @@ function isSilent({ heardAt }: Row, now: number): boolean {
   return heardAt === undefined || now - heardAt > SILENT_MS;
 }
 
-/** The applications of which something else is said now. */
-function changes(
+/**
+ * What a host says of its applications now, and of which it says something else. Where it says the
+ * same, the old object stays: it has survived already.
+ */
+function merge(
   before: ReadonlyMap<string, HostApplicationStatus>,
-  now: ReadonlyMap<string, HostApplicationStatus>,
-): string[] {
-  const changed = [...before.keys()].filter((application) => !now.has(application));
-  for (const [application, said] of now) {
-    const known = before.get(application);
-    if (known === undefined || !sameCounts(known, said)) changed.push(application);
+  now: readonly HostApplicationStatus[],
+): { applications: ReadonlyMap<string, HostApplicationStatus>; changed: string[] } {
+  const names = new Set(now.map(({ application }) => application));
+  const changed = [...before.keys()].filter((application) => !names.has(application));
+  for (const said of now) {
+    const known = before.get(said.application);
+    if (known === undefined || !sameCounts(known, said)) changed.push(said.application);
   }
-  return changed;
+  if (changed.length === 0) return { applications: before, changed };
+  const applications = new Map(before);
+  for (const application of changed) applications.delete(application);
+  for (const said of now) {
+    if (!applications.has(said.application)) applications.set(said.application, said);
+  }
+  return { applications, changed };
 }
 
 function sameCounts(a: HostApplicationStatus, b: HostApplicationStatus): boolean {
@@ -239,12 +263,18 @@ function sameCounts(a: HostApplicationStatus, b: HostApplicationStatus): boolean
   );
 }
 
+function saidWhen({ time, startTime }: HostStatus, bytes: Uint8Array): SaidWhen {
+  // A copy: what came is a part of some larger buffer of the connection's.
+  return {
+    bytes: bytes.slice(),
+    time: time?.getTime() ?? 0,
+    startTime: startTime?.getTime() ?? 0,
+  };
+}
+
 /** Messages may overtake each other where a region has several NATS servers. */
-function isOlder(status: HostStatus, before: HostStatus | undefined): boolean {
-  return (
-    before?.startTime?.getTime() === status.startTime?.getTime() &&
-    (before?.time?.getTime() ?? 0) > (status.time?.getTime() ?? 0)
-  );
+function isOlder(said: SaidWhen, before: SaidWhen | undefined): boolean {
+  return before?.startTime === said.startTime && before.time > said.time;
 }
 
 function sameEnrolment(a: EnrolledHost, b: EnrolledHost): boolean {

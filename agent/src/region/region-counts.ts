@@ -1,7 +1,8 @@
-import type { Goal } from "@slipway/proto";
+import type { EnrolledHost, Goal } from "@slipway/proto";
+import { selectorTakes } from "../host/choose.js";
 import { compareGoalOrder, goalOrder } from "../host/goal-order.js";
 import { ApplicationCount } from "./application-count.js";
-import type { HostTable } from "./host-table.js";
+import type { HostChange, HostTable } from "./host-table.js";
 import type { KnownHost } from "./known-host.js";
 
 /**
@@ -11,10 +12,12 @@ import type { KnownHost } from "./known-host.js";
 export class RegionCounts {
   readonly #table: HostTable;
   readonly #counts = new Map<string, ApplicationCount>();
+  /** Host → the applications that count it, as far as that was needed. */
+  readonly #countedBy = new Map<string, readonly string[]>();
 
   constructor(table: HostTable) {
     this.#table = table;
-    table.onChange((host, applications) => this.#update(host, applications));
+    table.onChange((host, change) => this.#update(host, change));
   }
 
   /** The count by this goal, made if there is none by it yet. */
@@ -23,6 +26,7 @@ export class RegionCounts {
     if (before !== undefined && sameGoal(before.goal, goal)) return before;
     const count = new ApplicationCount(goal, this.#table.enrolled(), before);
     this.#counts.set(goal.application, count);
+    this.#countedBy.clear();
     return count;
   }
 
@@ -33,12 +37,24 @@ export class RegionCounts {
     }
   }
 
-  #update(host: KnownHost, applications: readonly string[] | undefined): void {
-    if (applications === undefined) {
+  #update(host: KnownHost, change: HostChange): void {
+    if (change === "enrolment") {
+      this.#countedBy.delete(host.enrolment.hostId);
       for (const count of this.#counts.values()) count.update(host);
       return;
     }
+    const applications = change === "silence" ? this.#countedByOf(host.enrolment) : change;
     for (const application of applications) this.#counts.get(application)?.update(host);
+  }
+
+  #countedByOf({ hostId, labels }: EnrolledHost): readonly string[] {
+    const known = this.#countedBy.get(hostId);
+    if (known !== undefined) return known;
+    const applications = [...this.#counts]
+      .filter(([, { goal }]) => selectorTakes(goal.selector, labels))
+      .map(([application]) => application);
+    this.#countedBy.set(hostId, applications);
+    return applications;
   }
 }
 

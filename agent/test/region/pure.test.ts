@@ -11,7 +11,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { CellWatch } from "../../src/region/cell-watch.js";
 import { SILENT_MS, type KnownHost } from "../../src/region/known-host.js";
-import { HostTable } from "../../src/region/host-table.js";
+import { type HostChange, HostTable } from "../../src/region/host-table.js";
 import {
   encodeDigest,
   isNewerGoal,
@@ -112,7 +112,7 @@ table("counts the hosts of each cell; further cells are joined, and large ones w
 
 table("says what changed, and what not", () => {
   const hosts = new HostTable("eu");
-  const heard: [string, readonly string[] | undefined, Partial<KnownHost>][] = [];
+  const heard: [string, HostChange, Partial<KnownHost>][] = [];
   hosts.onChange(({ enrolment, enrolled, silent }, applications) => {
     heard.push([enrolment.hostId, applications, { enrolled, silent }]);
   });
@@ -121,26 +121,26 @@ table("says what changed, and what not", () => {
     return heard.splice(0);
   };
   hosts.enrol([{ hostId: "h1", region: "eu", cell: "c", labels: {} }]);
-  assert.equal(heard.splice(0), [["h1", undefined, { enrolled: true, silent: true }]]);
-  const heardAll = [["h1", undefined, { enrolled: true, silent: false }]];
+  assert.equal(heard.splice(0), [["h1", "enrolment", { enrolled: true, silent: true }]]);
+  const heardAgain = [["h1", "silence", { enrolled: true, silent: false }]];
   const web = { application: "web", generation: 1, bytesDone: 1 };
   const api = { application: "api" };
-  assert.equal(hear({ applications: [web, api] }), heardAll);
+  assert.equal(hear({ applications: [web, api] }), heardAgain);
   assert.equal(hear({ applications: [web, api] }), []);
-  const [[, , live] = []] = heardAll;
+  const [[, , live] = []] = heardAgain;
   assert.equal(hear({ applications: [{ ...web, bytesDone: 2 }, api] }), [["h1", ["web"], live]]);
   const heldArtifactDigests = ["sha256:1"];
   assert.equal(hear({ applications: [{ ...api, heldArtifactDigests }] }), [
     ["h1", ["web", "api"], live],
   ]);
   assert.equal(hear({ applications: [{ ...api, heldArtifactDigests }] }), []);
-  assert.equal(hear({ labels: { a: "1" } }), heardAll);
+  assert.equal(hear({ labels: { a: "1" } }), [["h1", "enrolment", live]]);
   hosts.sweep(SILENT_MS);
   assert.equal(heard.splice(0), []);
   hosts.sweep(SILENT_MS + 1);
   hosts.sweep(SILENT_MS + 2);
-  assert.equal(heard.splice(0), [["h1", undefined, { enrolled: true, silent: true }]]);
-  assert.equal(hear({ labels: { a: "1" } }, SILENT_MS + 3), heardAll);
+  assert.equal(heard.splice(0), [["h1", "silence", { enrolled: true, silent: true }]]);
+  assert.equal(hear({ labels: { a: "1" } }, SILENT_MS + 3), heardAgain);
 });
 
 table("forgets hosts that are not persisted any more, for good only if told so", () => {
