@@ -22,6 +22,19 @@ export const hostStatusSubject = (region: string, hostId: string): string =>
   `slipway.status.${region}.${hostId}`;
 /** Subject of the global NATS where region agents answer HostQuery with HostQueryReply. */
 export const hostQuerySubject = (region: string): string => `slipway.query.${region}`;
+/** Subject of the global NATS where region agents answer ArtifactQuery with ArtifactQueryReply. */
+export const artifactQuerySubject = (region: string): string => `slipway.artifacts.${region}`;
+/** Subject of the global NATS where region agents pass ReadHostLogRequest on to the host. */
+export const hostLogSubject = (region: string): string => `slipway.logs.${region}`;
+/** Subject of the regional NATS where a host answers ReadHostLogRequest with ReadHostLogResponse. */
+export const hostLogRequestSubject = (region: string, hostId: string): string =>
+  `slipway.hostlogs.${region}.${hostId}`;
+/** Header of a NATS reply that is no answer: says what is wrong. */
+export const ERROR_HEADER = "slipway-error";
+/** KV bucket of a regional NATS for the lease by which one of the region's agents leads. */
+export const regionLeaseBucket = (region: string): string => `slipway_lease_${region}`;
+/** Key of a RegionLease in a lease bucket. */
+export const REGION_LEASE_KEY = "leader";
 /** Key of a RegionAgentStatus in the status bucket. */
 export const regionAgentKey = (region: string, agentId: string): string => `${region}.${agentId}`;
 /** Key of a RegionApplicationStatus in the status bucket. */

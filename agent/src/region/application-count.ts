@@ -17,7 +17,7 @@ const MAX_RUNNING = 10;
 /** What one application's hosts come to: RegionApplicationStatus without who says it and when. */
 export type ApplicationAggregate = Omit<
   RegionApplicationStatus,
-  "region" | "agentId" | "time" | "bytesPerSecond"
+  "region" | "agentId" | "time" | "bytesPerSecond" | "leaderTerm"
 >;
 
 /** What was counted of a host, to be taken back when it says something else. */

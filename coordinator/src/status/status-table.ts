@@ -171,5 +171,6 @@ function unheard(region: string, agentId: string): RegionAgentStatus {
     hostCount: 0,
     silentCount: 0,
     ahead: [],
+    leaderTerm: 0,
   };
 }

@@ -25,7 +25,7 @@ export interface Region {
   name: string;
   agents: RegionAgentStatus[];
   enrolledHostCount: number;
-  /** No agent has been heard of for 15 s. */
+  /** No agent that leads the region has been heard of for 15 s. */
   silent: boolean;
 }
 

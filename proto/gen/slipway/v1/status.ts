@@ -285,6 +285,11 @@ export interface RegionApplicationStatus {
   chosenUnsettledCount: number;
   /** Of host_count, neither silent nor with the bytes. */
   unstagedCount: number;
+  /**
+   * Of the lease that the agent held when it counted. Of several agents' counts the highest term's
+   * hold, whatever their clocks say.
+   */
+  leaderTerm: number;
 }
 
 export interface PhaseCount {
@@ -322,6 +327,24 @@ export interface RegionAgentStatus {
   silentCount: number;
   /** Highest generation seen for an application that is above the goal's; empty when all is well. */
   ahead: GenerationAhead[];
+  /** Of the region's lease, if this agent holds it; else 0. Only who leads counts hosts. */
+  leaderTerm: number;
+}
+
+/**
+ * By which one of a region's agents leads: it writes to the region's goal bucket, enrols hosts, and
+ * counts them. The key "leader" of the lease bucket, written by compare-and-set.
+ */
+export interface RegionLease {
+  /** Empty once given back. */
+  agentId: string;
+  /** Rises whenever the lease changes hands. */
+  term: number;
+  /**
+   * By the holder's clock, for people: who waits for the lease goes by how long it has seen it stay
+   * the same.
+   */
+  expireTime: Date | undefined;
 }
 
 export interface GenerationAhead {
@@ -1197,6 +1220,7 @@ function createBaseRegionApplicationStatus(): RegionApplicationStatus {
     stagedCount: 0,
     chosenUnsettledCount: 0,
     unstagedCount: 0,
+    leaderTerm: 0,
   };
 }
 
@@ -1282,6 +1306,9 @@ export const RegionApplicationStatus: MessageFns<RegionApplicationStatus> = {
     }
     if (message.unstagedCount !== 0) {
       writer.uint32(216).uint32(message.unstagedCount);
+    }
+    if (message.leaderTerm !== 0) {
+      writer.uint32(224).uint64(message.leaderTerm);
     }
     return writer;
   },
@@ -1515,6 +1542,14 @@ export const RegionApplicationStatus: MessageFns<RegionApplicationStatus> = {
             message.unstagedCount = reader.uint32();
             continue;
           }
+          case 28: {
+            if (tag !== 224) {
+              break;
+            }
+
+            message.leaderTerm = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1642,6 +1677,11 @@ export const RegionApplicationStatus: MessageFns<RegionApplicationStatus> = {
         : isSet(object.unstaged_count)
         ? globalThis.Number(object.unstaged_count)
         : 0,
+      leaderTerm: isSet(object.leaderTerm)
+        ? globalThis.Number(object.leaderTerm)
+        : isSet(object.leader_term)
+        ? globalThis.Number(object.leader_term)
+        : 0,
     };
   },
 
@@ -1728,6 +1768,9 @@ export const RegionApplicationStatus: MessageFns<RegionApplicationStatus> = {
     if (message.unstagedCount !== 0) {
       obj.unstagedCount = Math.round(message.unstagedCount);
     }
+    if (message.leaderTerm !== 0) {
+      obj.leaderTerm = Math.round(message.leaderTerm);
+    }
     return obj;
   },
 
@@ -1763,6 +1806,7 @@ export const RegionApplicationStatus: MessageFns<RegionApplicationStatus> = {
     message.stagedCount = object.stagedCount ?? 0;
     message.chosenUnsettledCount = object.chosenUnsettledCount ?? 0;
     message.unstagedCount = object.unstagedCount ?? 0;
+    message.leaderTerm = object.leaderTerm ?? 0;
     return message;
   },
 };
@@ -2135,6 +2179,7 @@ function createBaseRegionAgentStatus(): RegionAgentStatus {
     hostCount: 0,
     silentCount: 0,
     ahead: [],
+    leaderTerm: 0,
   };
 }
 
@@ -2163,6 +2208,9 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
     }
     for (const v of message.ahead) {
       GenerationAhead.encode(v!, writer.uint32(66).fork()).join();
+    }
+    if (message.leaderTerm !== 0) {
+      writer.uint32(72).uint64(message.leaderTerm);
     }
     return writer;
   },
@@ -2244,6 +2292,14 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
             message.ahead.push(GenerationAhead.decode(reader, reader.uint32()));
             continue;
           }
+          case 9: {
+            if (tag !== 72) {
+              break;
+            }
+
+            message.leaderTerm = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2284,6 +2340,11 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
       ahead: globalThis.Array.isArray(object?.ahead)
         ? object.ahead.map((e: any) => GenerationAhead.fromJSON(e))
         : [],
+      leaderTerm: isSet(object.leaderTerm)
+        ? globalThis.Number(object.leaderTerm)
+        : isSet(object.leader_term)
+        ? globalThis.Number(object.leader_term)
+        : 0,
     };
   },
 
@@ -2313,6 +2374,9 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
     if (message.ahead?.length) {
       obj.ahead = message.ahead.map((e) => GenerationAhead.toJSON(e));
     }
+    if (message.leaderTerm !== 0) {
+      obj.leaderTerm = Math.round(message.leaderTerm);
+    }
     return obj;
   },
 
@@ -2329,6 +2393,116 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
     message.hostCount = object.hostCount ?? 0;
     message.silentCount = object.silentCount ?? 0;
     message.ahead = object.ahead?.map((e) => GenerationAhead.fromPartial(e)) || [];
+    message.leaderTerm = object.leaderTerm ?? 0;
+    return message;
+  },
+};
+
+function createBaseRegionLease(): RegionLease {
+  return { agentId: "", term: 0, expireTime: undefined };
+}
+
+export const RegionLease: MessageFns<RegionLease> = {
+  encode(message: RegionLease, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.agentId !== "") {
+      writer.uint32(10).string(message.agentId);
+    }
+    if (message.term !== 0) {
+      writer.uint32(16).uint64(message.term);
+    }
+    if (message.expireTime !== undefined) {
+      Timestamp.encode(toTimestamp(message.expireTime), writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RegionLease {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRegionLease();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.agentId = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.term = longToNumber(reader.uint64());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.expireTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RegionLease {
+    return {
+      agentId: isSet(object.agentId)
+        ? globalThis.String(object.agentId)
+        : isSet(object.agent_id)
+        ? globalThis.String(object.agent_id)
+        : "",
+      term: isSet(object.term) ? globalThis.Number(object.term) : 0,
+      expireTime: isSet(object.expireTime)
+        ? fromJsonTimestamp(object.expireTime)
+        : isSet(object.expire_time)
+        ? fromJsonTimestamp(object.expire_time)
+        : undefined,
+    };
+  },
+
+  toJSON(message: RegionLease): unknown {
+    const obj: any = {};
+    if (message.agentId !== "") {
+      obj.agentId = message.agentId;
+    }
+    if (message.term !== 0) {
+      obj.term = Math.round(message.term);
+    }
+    if (message.expireTime !== undefined) {
+      obj.expireTime = message.expireTime.toISOString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RegionLease>): RegionLease {
+    return RegionLease.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RegionLease>): RegionLease {
+    const message = createBaseRegionLease();
+    message.agentId = object.agentId ?? "";
+    message.term = object.term ?? 0;
+    message.expireTime = object.expireTime ?? undefined;
     return message;
   },
 };
