@@ -83,12 +83,7 @@ export interface ForgottenRecord extends GoalOrder {
 
 /** Reads that an application is here no more; undefined if it is. */
 export function readForgotten(folder: string, log: Logger): Promise<ForgottenRecord | undefined> {
-  const parse = (value: unknown): ForgottenRecord | undefined => {
-    const fields = object(value, "order");
-    if (fields["forgottenTimeMs"] === undefined) return undefined;
-    return { ...order(value), forgottenTimeMs: number(fields, "forgottenTimeMs") };
-  };
-  return readJson(folder, OBEYED_FILE, parse, log);
+  return readJson(folder, OBEYED_FILE, forgottenRecord, log);
 }
 
 export function writeForgotten(folder: string, record: ForgottenRecord): Promise<void> {
@@ -173,6 +168,12 @@ function order(value: unknown): GoalOrder {
 function artifacts(value: unknown): string[] {
   if (!Array.isArray(value)) throw new StateError("artifacts");
   return value.filter((digest) => ARTIFACT_DIGEST_PATTERN.test(String(digest))).map(String);
+}
+
+function forgottenRecord(value: unknown): ForgottenRecord | undefined {
+  const fields = object(value, "order");
+  if (fields["forgottenTimeMs"] === undefined) return undefined;
+  return { ...order(value), forgottenTimeMs: number(fields, "forgottenTimeMs") };
 }
 
 function transfer(value: unknown): TransferRecord {
