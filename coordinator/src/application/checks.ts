@@ -1,4 +1,4 @@
-import { durationFromMs, durationToMs, type Duration } from "@slipway/proto";
+import { ArtifactFormat, durationFromMs, durationToMs, type Duration } from "@slipway/proto";
 import { hasControlCharacters, type Violations } from "../validate.js";
 
 export const SECOND = 1_000;
@@ -25,6 +25,42 @@ export function checkScript(text: string, field: string, found: Violations): voi
   found.check(clean, field, "must not contain control characters other than tabs and line ends");
 }
 
+/** Variables, ordered by name. */
+export function checkEnvironment(
+  environment: { readonly [name: string]: string },
+  field: string,
+  found: Violations,
+): { [name: string]: string } {
+  const entries = Object.entries(environment).sort(byKey);
+  found.check(entries.length <= 256, field, "must have at most 256 variables");
+  for (const [name, value] of entries.slice(0, 256)) {
+    const at = `${field}[${JSON.stringify(name.slice(0, 100))}]`;
+    checkVariableName(name, at, found);
+    found.check(value.length <= 32_768, at, "must be at most 32 Ki characters");
+    checkScript(value, at, found);
+  }
+  return Object.fromEntries(entries);
+}
+
+export function checkVariableName(name: string, field: string, found: Violations): void {
+  const shape = /^[A-Za-z_][A-Za-z0-9_]{0,254}$/.test(name);
+  found.check(shape, field, "must be named with letters, digits and underscores");
+}
+
+/** Executable, unless another one is named. */
+export function checkFormat(
+  format: ArtifactFormat | undefined,
+  field: string,
+  found: Violations,
+): ArtifactFormat {
+  if (format === undefined || format === ArtifactFormat.UNSPECIFIED) {
+    return ArtifactFormat.EXECUTABLE;
+  }
+  const known = format === ArtifactFormat.EXECUTABLE || format === ArtifactFormat.TAR;
+  found.check(known, field, "is not a format that this coordinator knows");
+  return format;
+}
+
 /** The duration, or the default for an absent one. Bounds are in milliseconds. */
 export function checkDuration(
   duration: Duration | undefined,
@@ -38,4 +74,4 @@ export function checkDuration(
   return within ? durationFromMs(ms) : durationFromMs(byDefault);
 }
 
-export const byKey = ([a]: [string, string], [b]: [string, string]): number => (a < b ? -1 : 1);
+export const byKey = ([a]: [string, unknown], [b]: [string, unknown]): number => (a < b ? -1 : 1);

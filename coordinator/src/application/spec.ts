@@ -1,15 +1,24 @@
 import path from "node:path";
 import {
   ApplicationSpec,
-  ArtifactFormat,
   type BuildSpec,
-  type HealthCheck,
   type RunSpec,
   type SourceSpec,
   type Strategy,
 } from "@slipway/proto";
 import { hasControlCharacters, type Violations } from "../validate.js";
-import { byKey, checkCommand, checkDuration, checkScript, HOUR, MINUTE, SECOND } from "./checks.js";
+import {
+  byKey,
+  checkCommand,
+  checkDuration,
+  checkEnvironment,
+  checkFormat,
+  HOUR,
+  MINUTE,
+  SECOND,
+} from "./checks.js";
+import { checkHooks } from "./hooks.js";
+import { checkRun } from "./run-spec.js";
 import { checkStrategy } from "./strategy.js";
 
 const MAX_SPEC_BYTES = 256 * 1024;
@@ -39,7 +48,7 @@ export function checkSpec(spec: ApplicationSpec | undefined, found: Violations):
     regions,
     selector: checkSelector(spec?.selector ?? {}, found),
     strategy: checkStrategy(spec?.strategy, { regions, run }, "spec.strategy", found),
-    notificationHooks: spec?.notificationHooks ?? [],
+    notificationHooks: checkHooks(spec?.notificationHooks ?? [], found),
   };
   const size = ApplicationSpec.encode(checked).finish().length;
   found.check(size <= MAX_SPEC_BYTES, "spec", `must be at most ${MAX_SPEC_BYTES} bytes in all`);
@@ -92,90 +101,6 @@ function checkBuild(build: BuildSpec | undefined, found: Violations): BuildSpec 
   };
 }
 
-function checkRun(run: RunSpec | undefined, build: BuildSpec, found: Violations): RunSpec {
-  const field = "spec.run";
-  const { command = [], environment = {}, executableName = "" } = run ?? {};
-  checkCommand(command, `${field}.command`, found);
-  const given = checkFormat(run?.artifactFormat, `${field}.artifact_format`, found);
-  const unset = run === undefined || run.artifactFormat === ArtifactFormat.UNSPECIFIED;
-  const artifactFormat = unset ? build.artifactFormat : given;
-  const isExecutable = artifactFormat === ArtifactFormat.EXECUTABLE;
-  const name = executableName === "" ? path.posix.basename(build.artifactPath) : executableName;
-  if (isExecutable && executableName !== "") {
-    const plain = path.posix.basename(name) === name && name !== "." && name !== "..";
-    found.check(plain, `${field}.executable_name`, "must be a file name without folders");
-    found.text(`${field}.executable_name`, name, 255);
-  }
-  return {
-    command,
-    environment: checkEnvironment(environment, `${field}.environment`, found),
-    healthCheck: checkHealth(run?.healthCheck, found),
-    stopTimeout: checkDuration(run?.stopTimeout, `${field}.stop_timeout`, found, {
-      byDefault: 10 * SECOND,
-      least: 0,
-      most: 10 * MINUTE,
-    }),
-    artifactFormat,
-    executableName: isExecutable ? name : "",
-    workingDirectory: run?.workingDirectory ?? "",
-    secrets: run?.secrets ?? {},
-    preActivate: run?.preActivate,
-    postActivate: run?.postActivate,
-    drainTime: run?.drainTime,
-    drain: run?.drain,
-  };
-}
-
-function checkHealth(health: HealthCheck | undefined, found: Violations): HealthCheck | undefined {
-  if (health === undefined) return undefined;
-  const field = "spec.run.health_check";
-  const { check } = health;
-  if (check?.$case === "httpUrl") {
-    const url = check.value;
-    found.text(`${field}.http_url`, url, 2_048);
-    found.check(/^https?:\/\/./i.test(url), `${field}.http_url`, "must be an http or https URL");
-  } else if (check?.$case === "tcpAddress") {
-    found.text(`${field}.tcp_address`, check.value, 512);
-    const shape = /^\S+:[^\s:]+$/.test(check.value);
-    found.check(shape, `${field}.tcp_address`, "must be of the form HOST:PORT");
-  } else if (check?.$case === "command") {
-    checkCommand(check.value.command, `${field}.command.command`, found);
-  }
-  const bounds = { least: 100, most: HOUR };
-  return {
-    check,
-    interval: checkDuration(health.interval, `${field}.interval`, found, {
-      ...bounds,
-      byDefault: SECOND,
-    }),
-    timeout: checkDuration(health.timeout, `${field}.timeout`, found, {
-      ...bounds,
-      byDefault: 2 * SECOND,
-    }),
-    deadline: checkDuration(health.deadline, `${field}.deadline`, found, {
-      ...bounds,
-      byDefault: 30 * SECOND,
-    }),
-  };
-}
-
-function checkEnvironment(
-  environment: { readonly [name: string]: string },
-  field: string,
-  found: Violations,
-): { [name: string]: string } {
-  const entries = Object.entries(environment).sort(byKey);
-  found.check(entries.length <= 256, field, "must have at most 256 variables");
-  for (const [name, value] of entries.slice(0, 256)) {
-    const at = `${field}[${JSON.stringify(name.slice(0, 100))}]`;
-    const shape = /^[A-Za-z_][A-Za-z0-9_]{0,254}$/.test(name);
-    found.check(shape, at, "must be named with letters, digits and underscores");
-    found.check(value.length <= 32_768, at, "must be at most 32 Ki characters");
-    checkScript(value, at, found);
-  }
-  return Object.fromEntries(entries);
-}
-
 function checkArtifactPath(given: string, field: string, found: Violations): string {
   if (!found.check(given !== "", field, "is missing")) return given;
   found.text(field, given, 1_024);
@@ -213,17 +138,4 @@ function checkSelector(
     found.text(field, value, 255);
   }
   return Object.fromEntries(entries);
-}
-
-function checkFormat(
-  format: ArtifactFormat | undefined,
-  field: string,
-  found: Violations,
-): ArtifactFormat {
-  if (format === undefined || format === ArtifactFormat.UNSPECIFIED) {
-    return ArtifactFormat.EXECUTABLE;
-  }
-  const known = format === ArtifactFormat.EXECUTABLE || format === ArtifactFormat.TAR;
-  found.check(known, field, "is not a format that this coordinator knows");
-  return format;
 }

@@ -6,6 +6,8 @@ import {
   HealthCheck,
   RunSpec,
   SourceSpec,
+  type HookCommand,
+  type SecretReference,
 } from "@slipway/proto";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -34,6 +36,18 @@ const source = (change: Partial<SourceSpec>): ApplicationSpec => ({
 const health = (check: HealthCheck["check"], change: Partial<HealthCheck> = {}) =>
   run({ healthCheck: HealthCheck.fromPartial({ check, ...change }) });
 
+const file = (value: string): SecretReference => ({ source: { $case: "file", value } });
+const output = (command: string[]): SecretReference => ({
+  source: { $case: "command", value: { command } },
+});
+const secrets = (count: number) =>
+  Object.fromEntries(Array.from({ length: count }, (_, n) => [`S${n}`, file(`/${n}`)]));
+const hook = (command: string[], timeoutMs?: number): HookCommand => ({
+  command,
+  timeout: timeoutMs === undefined ? undefined : durationFromMs(timeoutMs),
+});
+const hooks = (...urls: string[]) => goodSpec({ notificationHooks: urls.map((url) => ({ url })) });
+
 test("what is allowed", () => {
   const good: ApplicationSpec[] = [
     goodSpec(),
@@ -47,6 +61,11 @@ test("what is allowed", () => {
     health({ $case: "tcpAddress", value: "127.0.0.1:${PORT}" }),
     health({ $case: "command", value: { command: ["./check"] } }),
     goodSpec({ selector: { "example.com/pool": "web", zone: "" } }),
+    run({ workingDirectory: "srv/./app/", drainTime: durationFromMs(3_600_000) }),
+    run({ secrets: { KEY: file("/etc/slipway/key"), TOKEN: output(["vault", "read"]) } }),
+    run({ preActivate: hook(["./migrate"]), postActivate: hook(["./warm"], 3_600_000) }),
+    run({ drain: hook(["./drain"], 100) }),
+    hooks("http://127.0.0.1:8080/slipway?team=shop", "https://example.com/"),
   ];
   for (const spec of good) assert.equal(fieldsAtFault(spec), []);
 });
@@ -95,6 +114,33 @@ test("what is refused, and which field is blamed", () => {
     [health({ $case: "tcpAddress", value: "8080" }), "spec.run.health_check.tcp_address"],
     [health({ $case: "command", value: { command: [] } }), "spec.run.health_check.command.command"],
     [health(undefined, { interval: durationFromMs(1) }), "spec.run.health_check.interval"],
+    [run({ workingDirectory: "/srv" }), "spec.run.working_directory"],
+    [run({ workingDirectory: "a/../../b" }), "spec.run.working_directory"],
+    [run({ workingDirectory: "a\\b" }), "spec.run.working_directory"],
+    [run({ secrets: { "A B": file("/key") } }), 'spec.run.secrets["A B"]'],
+    [run({ secrets: { KEY: { source: undefined } } }), 'spec.run.secrets["KEY"]'],
+    [run({ secrets: { KEY: file("/x") }, environment: { KEY: "" } }), 'spec.run.secrets["KEY"]'],
+    [run({ secrets: { KEY: file("key") } }), 'spec.run.secrets["KEY"].file'],
+    [run({ secrets: { KEY: file("/etc/") } }), 'spec.run.secrets["KEY"].file'],
+    [run({ secrets: { KEY: file("/etc/\0") } }), 'spec.run.secrets["KEY"].file'],
+    [run({ secrets: { KEY: output([]) } }), 'spec.run.secrets["KEY"].command.command'],
+    [run({ secrets: secrets(65) }), "spec.run.secrets"],
+    [run({ preActivate: hook([]) }), "spec.run.pre_activate.command"],
+    [run({ postActivate: hook(["x"], 3_600_001) }), "spec.run.post_activate.timeout"],
+    [run({ drain: hook(["x"], 0) }), "spec.run.drain.timeout"],
+    [run({ drainTime: durationFromMs(3_600_001) }), "spec.run.drain_time"],
+    [run({ drainTime: durationFromMs(-1) }), "spec.run.drain_time"],
+    [hooks(""), "spec.notification_hooks[0].url"],
+    [hooks("example.com"), "spec.notification_hooks[0].url"],
+    [hooks("ftp://example.com/"), "spec.notification_hooks[0].url"],
+    [hooks("https://me:secret@example.com/"), "spec.notification_hooks[0].url"],
+    [hooks("https://example.com/#x"), "spec.notification_hooks[0].url"],
+    [hooks("https://a.example/", "https://a.example/"), "spec.notification_hooks[1].url"],
+    [hooks(...Object.keys(secrets(9)).map((name) => `http://${name}/`)), "spec.notification_hooks"],
+    [
+      goodSpec({ strategy: { waves: [{ regions: ["xx"] }, { regions: ["*"] }] } }),
+      "spec.strategy.waves[0].regions[0]",
+    ],
     [goodSpec({ regions: [] }), "spec.regions"],
     [goodSpec({ regions: ["eu", "eu"] }), "spec.regions[1]"],
     [goodSpec({ regions: ["EU"] }), "spec.regions[0]"],
@@ -132,6 +178,13 @@ test("defaults are filled in, and checking again changes nothing", () => {
   assert.is(checked.run.artifactFormat, ArtifactFormat.EXECUTABLE);
   assert.is(checked.run.executableName, "shop");
   assert.equal(checkSpec(checked, new Violations()), checked);
+  const { run: release } = checkSpec(
+    run({ workingDirectory: "./srv//app/", drain: hook(["./drain"]), secrets: secrets(2) }),
+    new Violations(),
+  );
+  assert.is(release.workingDirectory, "srv/app");
+  assert.equal(release.drainTime, durationFromMs(0));
+  assert.equal(release.drain?.timeout, durationFromMs(30_000));
 });
 
 test("the release's format follows the build's", () => {
