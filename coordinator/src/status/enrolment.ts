@@ -1,5 +1,7 @@
 import type { EnrolledHost } from "@slipway/proto";
 import type { Knex } from "knex";
+import { writeAudit, type Author } from "../audit/audit-log.js";
+import { notFound } from "../errors.js";
 
 interface HostRow {
   host_id: string;
@@ -7,6 +9,7 @@ interface HostRow {
   cell: string;
   labels: Record<string, string>;
   enrol_time: Date;
+  decommission_time: Date | null;
 }
 
 /** A host as it was enrolled. */
@@ -27,9 +30,12 @@ export interface HostPosition {
   hostId: string;
 }
 
-/** Writes hosts that are new or differ; the same again costs no write. No host may be there twice. */
-export async function enrolHosts(db: Knex, hosts: readonly EnrolledHost[]): Promise<void> {
-  if (hosts.length === 0) return;
+/**
+ * Writes hosts that are new or differ; the same again costs no write. No host may be there twice.
+ * Answers those that were left out, because they have been decommissioned under their id.
+ */
+export async function enrolHosts(db: Knex, hosts: readonly EnrolledHost[]): Promise<string[]> {
+  if (hosts.length === 0) return [];
   // In one order everywhere, so that two agents of a region can't deadlock.
   const rows = [...hosts]
     .sort((a, b) => (a.hostId < b.hostId ? -1 : 1))
@@ -48,10 +54,48 @@ export async function enrolHosts(db: Knex, hosts: readonly EnrolledHost[]): Prom
       labels: db.raw("excluded.labels"),
       update_time: db.raw("clock_timestamp()"),
     })
+    .whereNull("hosts.decommission_time")
     .whereRaw(
       "(hosts.region, hosts.cell, hosts.labels) is distinct from " +
         "(excluded.region, excluded.cell, excluded.labels)",
     );
+  const refused: { host_id: string }[] = await db("hosts")
+    .whereIn(
+      "host_id",
+      hosts.map(({ hostId }) => hostId),
+    )
+    .whereNotNull("decommission_time")
+    .orderBy("host_id")
+    .select("host_id");
+  return refused.map(({ host_id: hostId }) => hostId);
+}
+
+/** A host that is in the fleet; undefined if there is none of that id. */
+export async function findHost(db: Knex, hostId: string): Promise<StoredHost | undefined> {
+  const row = await inFleet(db).where({ host_id: hostId }).first();
+  return row && fromRow(row);
+}
+
+/**
+ * Takes a host out of the fleet for good. Answers whether it was in it: the same again changes
+ * nothing. @throws DomainError NOT_FOUND
+ */
+export function decommissionHost(db: Knex, hostId: string, by: Author): Promise<boolean> {
+  return db.transaction(async (trx) => {
+    const [row] = await inFleet(trx)
+      .where({ host_id: hostId })
+      .update({ decommission_time: trx.raw("clock_timestamp()") })
+      .returning("*");
+    if (row === undefined) {
+      const known: unknown = await trx("hosts").where({ host_id: hostId }).first("host_id");
+      if (known === undefined) throw notFound("host", hostId);
+      return false;
+    }
+    const { region } = row;
+    const message = `host ${hostId} of region ${region} taken out of the fleet for good`;
+    await writeAudit(trx, { ...by, action: "host.decommission", region, hostId, message });
+    return true;
+  });
 }
 
 /** A page of hosts by region and id. */
@@ -59,18 +103,14 @@ export async function listHosts(
   db: Knex,
   filter: { region?: string; selection?: HostSelection; after?: HostPosition; limit: number },
 ): Promise<StoredHost[]> {
-  const query = db<HostRow>("hosts").orderBy(["region", "host_id"]).limit(filter.limit);
+  const query = inFleet(db).orderBy(["region", "host_id"]).limit(filter.limit);
   const { region, selection, after } = filter;
   if (region !== undefined) void query.where({ region });
   if (selection !== undefined) void query.modify(select, selection);
   if (after !== undefined) {
     void query.whereRaw("(region, host_id) > (?, ?)", [after.region, after.hostId]);
   }
-  const rows: HostRow[] = await query;
-  return rows.map(({ host_id: hostId, region, cell, labels, enrol_time: enrolTime }) => ({
-    host: { hostId, region, cell, labels },
-    enrolTime,
-  }));
+  return (await query).map(fromRow);
 }
 
 /** How many hosts there are, by region; of a selection, if given. */
@@ -78,16 +118,26 @@ export async function countHosts(
   db: Knex,
   selection?: HostSelection,
 ): Promise<ReadonlyMap<string, number>> {
-  const query = db("hosts").select("region").count("* as hosts").groupBy("region");
+  const query = inFleet(db).select("region").count("* as hosts").groupBy("region");
   if (selection !== undefined) void query.modify(select, selection);
-  const rows = (await query) as { region: string; hosts: string }[];
+  const rows = (await query) as unknown as { region: string; hosts: string }[];
   return new Map(rows.map(({ region, hosts }) => [region, Number(hosts)]));
 }
 
 /** Whether the selection takes any host. */
 export async function anyHost(db: Knex, selection: HostSelection): Promise<boolean> {
-  const found: unknown = await db("hosts").modify(select, selection).first("host_id");
+  const found: unknown = await inFleet(db).modify(select, selection).first("host_id");
   return found !== undefined;
+}
+
+/** Without those that were decommissioned. */
+function inFleet(db: Knex): Knex.QueryBuilder<HostRow, HostRow[]> {
+  return db<HostRow>("hosts").whereNull("decommission_time");
+}
+
+function fromRow(row: HostRow): StoredHost {
+  const { host_id: hostId, region, cell, labels, enrol_time: enrolTime } = row;
+  return { host: { hostId, region, cell, labels }, enrolTime };
 }
 
 function select(query: Knex.QueryBuilder, { regions, selector }: HostSelection): void {

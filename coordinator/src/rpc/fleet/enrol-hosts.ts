@@ -8,7 +8,7 @@ const MAX_LABELS = 64;
 const LABEL_PATTERN = /^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/;
 
 export async function enrolHosts(
-  { db }: Context,
+  { db, log }: Context,
   { hosts }: EnrolHostsRequest,
 ): Promise<EnrolHostsResponse> {
   const found = new Violations();
@@ -33,6 +33,10 @@ export async function enrolHosts(
     }
   }
   found.throwIfAny();
-  await enrolment.enrolHosts(db, hosts);
+  const refused = await enrolment.enrolHosts(db, hosts);
+  if (refused.length > 0) {
+    const some = { count: refused.length, hostIds: refused.slice(0, 20) };
+    log.warn(some, "hosts that were decommissioned are there again, and are not enrolled");
+  }
   return { decommissionedHostIds: [] };
 }

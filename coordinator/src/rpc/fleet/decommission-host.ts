@@ -1,0 +1,19 @@
+import type { DecommissionHostRequest, DecommissionHostResponse } from "@slipway/proto";
+import type { Context } from "../../context.js";
+import * as enrolment from "../../status/enrolment.js";
+import { Violations } from "../../validate.js";
+import { checkAuthor } from "../author.js";
+
+export async function decommissionHost(
+  { db, log }: Context,
+  { hostId, actor, reason }: DecommissionHostRequest,
+): Promise<DecommissionHostResponse> {
+  const found = new Violations();
+  found.name("host_id", hostId);
+  const by = checkAuthor({ actor, reason }, found);
+  found.throwIfAny();
+  if (await enrolment.decommissionHost(db, hostId, by)) {
+    log.info({ hostId, actor, reason }, "host decommissioned");
+  }
+  return {};
+}
