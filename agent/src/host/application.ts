@@ -5,6 +5,7 @@ import { hostFailure, ProgressReport } from "./application-report.js";
 import { Converger, type ConvergerOptions } from "./converge.js";
 import { compareGoalOrder, goalOrder, type GoalOrder } from "./goal-order.js";
 import { isChosen } from "./choose.js";
+import type { LogFile } from "./log-file.js";
 import { stageFailure } from "./stage.js";
 import { asksTheSame, takesHost } from "./target.js";
 import type { VerifiedGoal } from "./verify-goal.js";
@@ -48,6 +49,10 @@ export class Application {
     });
     const onProgress = (): void => options.onChange("progress");
     this.#converger = new Converger({ ...options, report: this.#report, onProgress });
+  }
+
+  get logFile(): LogFile {
+    return this.#options.logFile;
   }
 
   /** Reads what an earlier agent left behind, takes over what it left running, and goes on. */

@@ -12,7 +12,8 @@ import { compareGoalOrder, type GoalOrder } from "./goal-order.js";
 
 /** How long the log of an application that is here no more can be read. */
 const LOG_KEPT_MS = 14 * 86_400_000;
-const LOG_FOLDER = "logs";
+/** Of an application, in its folder. */
+export const LOG_FOLDER = "logs";
 
 /**
  * Applications that this host had and does not have any more: what is left of one is the order that

@@ -7,11 +7,13 @@ import {
   type GoalVersion,
 } from "@slipway/proto";
 import type { Logger } from "../log.js";
+import { statIfThere } from "../store/files.js";
 import { Application } from "./application.js";
 import { hostFailure } from "./application-report.js";
-import { Forgotten } from "./forgotten.js";
+import { Forgotten, LOG_FOLDER } from "./forgotten.js";
 import { goalOrder, type GoalOrder } from "./goal-order.js";
 import { LogFile } from "./log-file.js";
+import { readLog, type LogRead } from "./read-log.js";
 import type { HostEnvironment } from "./release-environment.js";
 import { ReleaseFolders } from "./release-folders.js";
 import type { Stager } from "./stage.js";
@@ -99,6 +101,15 @@ export class HostApplications {
       }),
     );
     return [...known, ...strangers];
+  }
+
+  /** Reads the log of an application that is here, or was; undefined if there is none. */
+  async readLog(name: string, position: string, maxBytes: number): Promise<LogRead | undefined> {
+    const folder = path.join(this.#root, name, LOG_FOLDER);
+    const log =
+      this.#applications.get(name)?.logFile ??
+      ((await statIfThere(folder)) === undefined ? undefined : new LogFile(folder));
+    return log && readLog(log, position, maxBytes);
   }
 
   async stop(options: { stopReleases: boolean }): Promise<void> {
@@ -194,7 +205,7 @@ export class HostApplications {
     const log = this.#options.log.child({ application: name });
     const folder = path.join(this.#root, name);
     await mkdir(folder, { recursive: true, mode: 0o755 });
-    const logFile = new LogFile(path.join(folder, "logs"));
+    const logFile = new LogFile(path.join(folder, LOG_FOLDER));
     const folders = new ReleaseFolders(folder);
     const recordFile = path.join(folder, "process.json");
     const application = new Application({

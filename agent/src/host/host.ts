@@ -14,6 +14,7 @@ import { AGENT_VERSION } from "../version.js";
 import { type RunningAgent, stopOnce } from "../running-agent.js";
 import { GoalFollower } from "./goal-follower.js";
 import { HostApplications } from "./host-applications.js";
+import { LogRequests } from "./log-requests.js";
 import { StatusReporter } from "./status-reporter.js";
 import { readGoalKeys } from "./verify-goal.js";
 
@@ -118,6 +119,14 @@ export async function startHost(
       wants: (version) => applications.wants(version),
       onGoal: (application, signed) => void applications.offer(application, signed),
     });
+    new LogRequests({
+      link,
+      region: config.region,
+      hostId: config.id,
+      read: (application, position, maxBytes) =>
+        applications.readLog(application, position, maxBytes),
+      log,
+    }).start();
     link.onConnected((_connection, first) => {
       if (first) reporter.introduce();
       else reporter.changed("phase");

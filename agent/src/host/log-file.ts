@@ -2,6 +2,8 @@ import { constants } from "node:fs";
 import { copyFile, mkdir, open, readdir, rename, rm, stat, truncate } from "node:fs/promises";
 import path from "node:path";
 import { errorCode } from "../store/errors.js";
+import { statIfThere } from "../store/files.js";
+import { LogIndex } from "./log-index.js";
 
 /** How much of a release's output is kept: this many files of this size. */
 const DEFAULT_BOUNDS: LogBounds = { fileBytes: 10 * 1024 * 1024, files: 5 };
@@ -11,6 +13,13 @@ interface LogBounds {
   files: number;
 }
 
+/** A file of a log, and where its bytes stand in all that was ever written. */
+export interface LogPart {
+  file: string;
+  start: number;
+  end: number;
+}
+
 /**
  * An application's output. The release itself appends to the file, so it goes on writing when the
  * agent dies; therefore rotation copies and truncates, and may lose lines written in between.
@@ -18,9 +27,13 @@ interface LogBounds {
 export class LogFile {
   readonly path: string;
   readonly #bounds: LogBounds;
+  readonly #indexFile: string;
+  #index: LogIndex | undefined;
+  #turn: Promise<void> = Promise.resolve();
 
   constructor(folder: string, bounds: LogBounds = DEFAULT_BOUNDS) {
     this.path = path.join(folder, "current.log");
+    this.#indexFile = path.join(folder, "index.json");
     this.#bounds = bounds;
   }
 
@@ -39,23 +52,48 @@ export class LogFile {
   }
 
   /** Moves the output out of the present file if it has outgrown its bound; true if it did. */
-  async rotate(): Promise<boolean> {
+  rotate(): Promise<boolean> {
+    return this.#inTurn(() => this.#rotate());
+  }
+
+  /** Hands out the files there are, oldest first; nothing is rotated until `use` is done. */
+  withParts<T>(use: (log: { id: string; parts: LogPart[] }) => Promise<T>): Promise<T> {
+    return this.#inTurn(async () => {
+      const { id, ends } = await this.#readIndex();
+      const [start = 0] = ends;
+      const parts: LogPart[] = [];
+      for (const [at, end] of ends.entries()) {
+        const file = this.#rotated(at + 1);
+        const size = (await statIfThere(file))?.size ?? 0;
+        if (size > 0) parts.unshift({ file, start: end - size, end });
+      }
+      parts.push({ file: this.path, start, end: start + (await this.size()) });
+      return use({ id, parts });
+    });
+  }
+
+  async #rotate(): Promise<boolean> {
     const size = await this.size();
     if (size <= this.#bounds.fileBytes) return false;
+    const index = await this.#readIndex();
     const oldest = this.#bounds.files - 1;
-    for (let index = oldest - 1; index >= 1; index -= 1) {
-      await rename(this.#rotated(index), this.#rotated(index + 1)).catch(ignoreMissing);
+    for (let at = oldest - 1; at >= 1; at -= 1) {
+      await rename(this.#rotated(at), this.#rotated(at + 1)).catch(ignoreMissing);
     }
+    let bytes = size;
+    let failure: unknown;
     try {
-      await this.#keep(size);
+      bytes = await this.#keep(size);
     } catch (error) {
+      failure = error;
       // Half a copy, on a disk that this very file may have filled.
       await rm(this.#rotated(1), { force: true, recursive: true });
-      throw error;
-    } finally {
-      await truncate(this.path, 0);
-      await this.#removeOlderThan(oldest);
     }
+    await truncate(this.path, 0);
+    await this.#removeOlderThan(oldest);
+    this.#index = index.rotated(bytes, this.#bounds.files);
+    await this.#index.write(this.#indexFile);
+    if (failure !== undefined) throw failure;
     return true;
   }
 
@@ -79,15 +117,43 @@ export class LogFile {
     }
   }
 
-  /** Copies what is in the present file, or its end, to the newest of the older ones. */
-  async #keep(size: number): Promise<void> {
+  /** One that rotates or reads at a time. */
+  #inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#turn.then(task);
+    this.#turn = result.then(
+      () => undefined,
+      () => undefined,
+    );
+    return result;
+  }
+
+  async #readIndex(): Promise<LogIndex> {
+    this.#index ??= await LogIndex.read(this.#indexFile);
+    if (this.#index === undefined) {
+      const sizes: number[] = [];
+      for (let at = 1; at < this.#bounds.files; at += 1) {
+        sizes.push((await statIfThere(this.#rotated(at)))?.size ?? 0);
+      }
+      this.#index = LogIndex.fresh(sizes);
+      await this.#index.write(this.#indexFile);
+    }
+    return this.#index;
+  }
+
+  /**
+   * Copies what is in the present file, or its end, to the newest of the older ones. The answer is
+   * how many bytes are done with.
+   */
+  async #keep(size: number): Promise<number> {
     const { fileBytes } = this.#bounds;
     // A writer that is faster than the rotation must not multiply what is kept.
     if (size <= 2 * fileBytes) {
       await copyFile(this.path, this.#rotated(1), constants.COPYFILE_FICLONE);
-    } else {
-      await copyTail(this.path, this.#rotated(1), size - fileBytes, fileBytes);
+      // More than there was a moment ago.
+      return (await stat(this.#rotated(1))).size;
     }
+    await copyTail(this.path, this.#rotated(1), size - fileBytes, fileBytes);
+    return size;
   }
 
   #rotated(index: number): string {

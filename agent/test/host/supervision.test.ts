@@ -184,7 +184,12 @@ test("logs are bounded", async ({ folder }) => {
   }
   await appendFile(logFile.path, "x".repeat(50_000));
   await logFile.rotate();
-  assert.equal((await readdir(folder)).sort(), ["current.log", "current.log.1", "current.log.2"]);
+  assert.equal((await readdir(folder)).sort(), [
+    "current.log",
+    "current.log.1",
+    "current.log.2",
+    "index.json",
+  ]);
   assert.is((await stat(`${logFile.path}.1`)).size, 1_000);
   assert.is(await readFile(`${logFile.path}.2`, "utf8"), "5".repeat(1_500));
   await writeFile(logFile.path, "old\nnew\n");
