@@ -2,11 +2,9 @@ import {
   Build,
   BuildFailureReason,
   BuildStatus,
-  Deployment,
   DeploymentFailureReason,
   DeploymentState,
   Host,
-  HostFailureReason,
   HostPhase,
   LogLine,
   LogSource,
@@ -20,33 +18,17 @@ import * as assert from "uvu/assert";
 import { exitCodeOf, UsageError } from "../src/cli/exit-code.js";
 import { messageJson } from "../src/cli/json.js";
 import { buildFacts, buildLine, buildTable, logLine } from "../src/cli/render/build.js";
-import {
-  deploymentChanges,
-  deploymentEnd,
-  deploymentFacts,
-  deploymentFrame,
-  deploymentTable,
-} from "../src/cli/render/deployment.js";
+import { deploymentEnd, deploymentFacts, deploymentTable } from "../src/cli/render/deployment.js";
 import { errorJson, errorText } from "../src/cli/render/error.js";
 import { hostTable, regionTable } from "../src/cli/render/fleet.js";
 import { hostBar, regionText, transferText } from "../src/cli/render/region-progress.js";
-import { paint, type Look } from "../src/cli/render/style.js";
+import { paint } from "../src/cli/render/style.js";
 import { table } from "../src/cli/render/table.js";
-import { displayWidth } from "../src/cli/text.js";
 import { SlipwayError, type ErrorCode } from "../src/index.js";
+import { ago, deployment, region, WIDE as look } from "./support/progress.js";
 
-const now = Date.UTC(2026, 0, 1, 12);
-const look: Look = { colour: false, columns: Number.POSITIVE_INFINITY, now };
-const narrow: Look = { ...look, columns: 60 };
-const ago = (seconds: number): Date => new Date(now - seconds * 1000);
 const totals = undefined;
 const { RUNNING, STAGING, STAGED, ACTIVATING, FAILED, PENDING, HELD } = HostPhase;
-
-function region(name: string, counts: [HostPhase, number][], more: object = {}): RegionProgress {
-  const hostCount = counts.reduce((sum, [, count]) => sum + count, 0);
-  const phases = counts.map(([phase, count]) => ({ phase, count }));
-  return RegionProgress.fromPartial({ region: name, status: { hostCount, phases, ...more } });
-}
 
 test("colours only where they are wanted", () => {
   assert.is(paint(look, "red", "x"), "x");
@@ -150,80 +132,6 @@ for (const [status, expected] of [
   });
 }
 
-const deployment = (more: object = {}): Deployment =>
-  Deployment.fromPartial({
-    id: "d1",
-    application: "web",
-    applicationRevision: 2,
-    buildId: "b1",
-    commitSha: "0123456789abcdef0123456789abcdef01234567",
-    state: DeploymentState.RUNNING,
-    createTime: ago(70),
-    startTime: ago(65),
-    ...more,
-  });
-const failing = {
-  failures: [
-    { hostId: "h9", failure: { reason: HostFailureReason.UNHEALTHY, message: "503 \u001b[2J" } },
-  ],
-};
-
-test("a frame fits the terminal", () => {
-  const regions = [
-    region(
-      "eu",
-      [
-        [RUNNING, 3],
-        [STAGING, 1],
-      ],
-      { bytesDone: 10, bytesTotal: 4096, ...failing },
-    ),
-    region("us-west", [[PENDING, 4]]),
-  ];
-  const lines = deploymentFrame({ deployment: deployment(), regions, totals }, narrow);
-  assert.equal(lines, [
-    "web 0123456789ab  RUNNING for 1 min 5 s",
-    "eu       [############---] 3/4 running, 1 staging, 10 B of …",
-    "us-west  [...............] 0/4 running, 4 waiting",
-    "# running  + activating  = staged  - staging  ! failed  ~ h…",
-    "eu h9: unhealthy: 503 \\u001b[2J",
-  ]);
-  for (const columns of [20, 33, 60, 200]) {
-    const coloured = { ...look, colour: true, columns };
-    for (const line of deploymentFrame({ deployment: deployment(), regions, totals }, coloured)) {
-      assert.ok(displayWidth(line) <= Math.max(columns, 30), `${columns}: ${line}`);
-    }
-  }
-});
-
-test("changes: only what is new", () => {
-  const first = {
-    totals,
-    deployment: deployment(),
-    regions: [region("eu", [[STAGING, 4]], { bytesDone: 0, bytesTotal: 100 })],
-  };
-  assert.equal(deploymentChanges(undefined, first, look), [
-    "deployment d1 of web RUNNING",
-    "eu: 0/4 running, 4 staging, 0 B of 100 B",
-  ]);
-  assert.equal(deploymentChanges(first, first, look), []);
-  const little = {
-    ...first,
-    regions: [region("eu", [[STAGING, 4]], { bytesDone: 9, bytesTotal: 100 })],
-  };
-  assert.equal(deploymentChanges(first, little, look), []);
-  const more = {
-    ...first,
-    regions: [region("eu", [[STAGING, 4]], { bytesDone: 10, bytesTotal: 100, ...failing })],
-  };
-  assert.equal(deploymentChanges(little, more, look), [
-    "eu: 0/4 running, 4 staging, 10 B of 100 B",
-    "eu h9: unhealthy: 503 \\u001b[2J",
-  ]);
-  const done = { ...more, deployment: deployment({ state: DeploymentState.SUCCEEDED }) };
-  assert.equal(deploymentChanges(more, done, look), ["deployment d1 of web SUCCEEDED"]);
-});
-
 const end = (more: object): string =>
   deploymentEnd(
     { deployment: deployment({ finishTime: ago(5), ...more }), regions: [], totals },
@@ -244,6 +152,17 @@ test("how a deployment ends", () => {
     end({ state: DeploymentState.FAILED, failure }),
     "web 0123456789ab failed after 1 min: hosts failed: 1 of 4\n" +
       "Go back with: slipway rollback web\n",
+  );
+  assert.is(
+    end({ state: DeploymentState.ABORTED, rolledBackBy: "d3" }),
+    "web 0123456789ab was aborted after 1 min\n" +
+      "What ran before is put back; watch it with: slipway watch d3\n",
+  );
+  const regions = [region("eu", [[RUNNING, 9]], { hostCount: 10 })];
+  const most = deployment({ state: DeploymentState.SUCCEEDED });
+  assert.match(
+    deploymentEnd({ deployment: most, regions, totals }, look),
+    "web 0123456789ab runs on 9 of 10 hosts",
   );
 });
 

@@ -72,7 +72,8 @@ for (const [text, ms] of [
   ["15", undefined],
   ["-1s", undefined],
   ["1 s", undefined],
-  ["1d", undefined],
+  ["3d", 259_200_000],
+  ["1w", undefined],
   ["s", undefined],
   [`${"9".repeat(400)}h`, undefined],
 ] as const) {

@@ -3,13 +3,14 @@ const UNITS_MS: Readonly<Record<string, number>> = {
   s: 1_000,
   m: 60_000,
   h: 3_600_000,
+  d: 86_400_000,
 };
 
-/** Milliseconds of "500ms", "90s", "15m" or "1h30m"; undefined if it is none of them. */
+/** Milliseconds of "500ms", "90s", "15m", "1h30m" or "3d"; undefined if it is none of them. */
 export function parseDuration(text: string): number | undefined {
-  if (!/^(\d+(\.\d+)?(ms|s|m|h))+$/.test(text)) return undefined;
+  if (!/^(\d+(\.\d+)?(ms|s|m|h|d))+$/.test(text)) return undefined;
   let total = 0;
-  for (const [, number, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h)/g)) {
+  for (const [, number, unit] of text.matchAll(/(\d+(?:\.\d+)?)(ms|s|m|h|d)/g)) {
     total += Number(number) * (UNITS_MS[unit ?? ""] ?? Number.NaN);
   }
   return Number.isFinite(total) ? total : undefined;

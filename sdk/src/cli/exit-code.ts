@@ -3,7 +3,7 @@ import { SlipwayError, type ErrorCode } from "../errors.js";
 /** What the process says to the shell. */
 export const EXIT = {
   ok: 0,
-  /** The build or deployment did not succeed, or the coordinator has a fault. */
+  /** The build or deployment ended in another way than SUCCEEDED, or the coordinator has a fault. */
   failed: 1,
   /** The command line or the application file is wrong; nothing was sent. */
   usage: 2,
@@ -18,10 +18,11 @@ export const EXIT = {
 /** How --help tells it. */
 export const EXIT_HELP = `Exit codes:
   0    it worked; what was waited for succeeded
-  1    the build or deployment did not succeed, or something has a fault
+  1    the build or deployment did not succeed (FAILED, ABORTED, SUPERSEDED), or
+       something has a fault
   2    the command line or the application file is wrong; nothing was sent
-  3    there is no such application, build, deployment, ...
-  4    refused: a bad value, not possible in this state, or no permission
+  3    there is no such application, build, deployment, freeze, host, ...
+  4    refused: a bad value, not possible in this state, frozen, or no permission
   5    the coordinator cannot be reached, or did not answer in time
   130  interrupted`;
 

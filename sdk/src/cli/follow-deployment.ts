@@ -1,18 +1,19 @@
-import { Deployment, DeploymentState, RegionProgress } from "@slipway/proto";
+import { Deployment, DeploymentState, DeploymentTotals, RegionProgress } from "@slipway/proto";
 import type { DeploymentProgress } from "../deployment-watch.js";
 import { EXIT } from "./exit-code.js";
 import { messageJson } from "./json.js";
 import { LiveBlock } from "./live-block.js";
-import { deploymentChanges, deploymentEnd, deploymentFrame } from "./render/deployment.js";
-import { paint } from "./render/style.js";
+import { deploymentChanges } from "./render/deployment-changes.js";
+import { deploymentFrame } from "./render/deployment-frame.js";
+import { deploymentEnd } from "./render/deployment.js";
 import { lookOf, note, printEvent, retryText, type Session } from "./session.js";
-import { fit } from "./text.js";
 
 /** A deployment and its regions as JSON. */
-export function progressJson({ deployment, regions }: DeploymentProgress): object {
+export function progressJson({ deployment, regions, totals }: DeploymentProgress): object {
   return {
     deployment: messageJson(Deployment, deployment),
     regions: regions.map((region) => messageJson(RegionProgress, region)),
+    ...(totals && { totals: messageJson(DeploymentTotals, totals) }),
   };
 }
 
@@ -57,10 +58,8 @@ async function followLive(
   let trouble: string | undefined;
   const draw = async (): Promise<void> => {
     if (last === undefined) return;
-    const look = lookOf(session);
-    const lines = deploymentFrame(last, look);
-    if (trouble !== undefined) lines.push(paint(look, "yellow", fit(trouble, look.columns)));
-    await block.draw(lines);
+    const rows = block.rows();
+    await block.draw(deploymentFrame(last, lookOf(session), { rows, trouble }));
   };
   session.onRetry = (retry) => {
     if (last === undefined) onRetry(retry);

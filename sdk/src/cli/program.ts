@@ -1,7 +1,10 @@
 import { Command, InvalidArgumentError } from "commander";
+import { addAbort } from "./abort.js";
 import { addAppApply } from "./app-apply.js";
 import { addAppGet } from "./app-get.js";
 import { addAppList } from "./app-list.js";
+import { addAppRemove } from "./app-remove.js";
+import { addAudit } from "./audit.js";
 import { addBuildCancel } from "./build-cancel.js";
 import { addBuildGet } from "./build-get.js";
 import { addBuildList } from "./build-list.js";
@@ -11,8 +14,16 @@ import { addBuildWatch } from "./build-watch.js";
 import { addDeploy } from "./deploy.js";
 import { parseDuration } from "./duration-text.js";
 import { EXIT_HELP } from "./exit-code.js";
-import { addHosts } from "./hosts.js";
+import { addFreezeCreate } from "./freeze-create.js";
+import { addFreezeEnd } from "./freeze-end.js";
+import { addFreezeList } from "./freeze-list.js";
+import { addHostsDecommission } from "./hosts-decommission.js";
+import { addHostsList } from "./hosts-list.js";
+import { addHostsLogs } from "./hosts-logs.js";
+import { addPause } from "./pause.js";
+import { addPromote } from "./promote.js";
 import { addRegions } from "./regions.js";
+import { addResume } from "./resume.js";
 import { addRollback } from "./rollback.js";
 import type { Run } from "./run.js";
 import { addStatus } from "./status.js";
@@ -51,6 +62,12 @@ The way of a commit:
   slipway deploy BUILD                            run it everywhere, and watch
   slipway rollback web                            go back, if need be
 
+When something is wrong:
+  slipway pause web                               no further host switches
+  slipway resume web                              go on
+  slipway abort web                               end it, and put back what ran
+  slipway freeze create --region eu --for 2h --reason WHY
+
 Environment:
   SLIPWAY_COORDINATOR, SLIPWAY_TIMEOUT, SLIPWAY_CA  in place of the options
   SLIPWAY_TOKEN                                     a bearer token to send
@@ -58,8 +75,8 @@ Environment:
 
 JSON:
   With --json, standard output is one JSON document; for what goes on (watch,
-  deploy, build submit --watch, build logs) it is one JSON object a line, with
-  its kind in "type". Names are those of the protocol, zero values are left
+  deploy, rollback, build submit --watch, build logs, hosts logs) it is one JSON
+  object a line, with its kind in "type". Names are those of the protocol, zero values are left
   out. An error is a JSON object on standard error.
 
 ${EXIT_HELP}`;
@@ -96,13 +113,17 @@ export function createProgram(
   const group = (name: string, summary: string): Command =>
     program.command(name).summary(summary).description(summary);
   const app = group("app", "applications: what to build, how to run it, and where");
-  for (const add of [addAppApply, addAppGet, addAppList]) add(app, run);
+  for (const add of [addAppApply, addAppGet, addAppList, addAppRemove]) add(app, run);
   const build = group("build", "builds: turn commits into artifacts");
   for (const add of [addBuildSubmit, addBuildGet, addBuildList]) add(build, run);
   for (const add of [addBuildWatch, addBuildLogs, addBuildCancel]) add(build, run);
-  for (const add of [addDeploy, addWatch, addRollback, addStatus, addHosts, addRegions]) {
-    add(program, run);
-  }
+  for (const add of [addDeploy, addWatch, addRollback]) add(program, run);
+  for (const add of [addPause, addResume, addPromote, addAbort]) add(program, run);
+  const freeze = group("freeze", "freezes: times in which nothing new begins");
+  for (const add of [addFreezeCreate, addFreezeList, addFreezeEnd]) add(freeze, run);
+  for (const add of [addStatus, addAudit, addRegions]) add(program, run);
+  const hosts = group("hosts", "list hosts and what runs on each; read their logs");
+  for (const add of [addHostsList, addHostsLogs, addHostsDecommission]) add(hosts, run);
   return program;
 }
 

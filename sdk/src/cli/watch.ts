@@ -7,7 +7,8 @@ export const addWatch: AddCommand = (group, run) => {
     .summary("show a deployment's progress until it has ended")
     .description(
       "Shows how far a deployment is in each region until it has ended: bars on a terminal, else a line " +
-        "for each change. Exits with 0 if every host runs it. Survives restarts of coordinators.",
+        "for each change. Exits with 0 if it succeeded and with 1 if it failed, was aborted or was " +
+        "superseded. Survives restarts of coordinators.",
     )
     .argument("<deployment>", "the deployment's id, as deploy and status APP say it")
     .action(run(async (session, id: string) => followDeployment(session, id)));

@@ -39,6 +39,9 @@ function hint({ code, reason }: SlipwayError): string | undefined {
   if (reason === "COORDINATOR_UNREACHABLE") {
     return "Is it running there? Say another address with --coordinator or SLIPWAY_COORDINATOR.";
   }
+  if (reason === "FROZEN") {
+    return "See it with: slipway freeze list. In an emergency: --override-freeze --reason WHY.";
+  }
   if (code === "DEADLINE_EXCEEDED") return "Allow more time with --timeout, such as --timeout 1m.";
   if (code === "UNAUTHENTICATED") return "Give a token in SLIPWAY_TOKEN.";
   return undefined;

@@ -16,6 +16,9 @@ const COLOURS: Readonly<Record<string, Colour>> = {
   COMPLETE: "green",
   FAILED: "red",
   SUPERSEDED: "yellow",
+  PAUSED: "yellow",
+  WAITING: "yellow",
+  ABORTED: "red",
 };
 
 /** An enum's value as people read it, in its colour. */

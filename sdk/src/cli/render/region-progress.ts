@@ -1,6 +1,9 @@
-import { HostPhase, type RegionProgress } from "@slipway/proto";
+import { durationToMs, HostPhase, ReplicationState } from "@slipway/proto";
+import type { PhaseCount, RegionProgress } from "@slipway/proto";
+import type { DeploymentProgress } from "../../deployment-watch.js";
 import { bytesText, spanText } from "../quantities.js";
 import { fit, plain } from "../text.js";
+import { replicationName } from "./names.js";
 import { paint, type Colour, type Look } from "./style.js";
 
 /** Phases in the order in which a bar shows them, from done to not begun. */
@@ -17,8 +20,13 @@ const PHASES: readonly { phase: HostPhase; mark: string; name: string; colour?: 
 /** What the marks of a bar mean. */
 export const BAR_LEGEND = PHASES.map(({ mark, name }) => `${mark} ${name}`).join("  ");
 
+/** A region's counts, or those of all. */
+interface Counted {
+  status?: { phases: readonly PhaseCount[] } | undefined;
+}
+
 /** How many hosts are in a phase. */
-export function countOf({ status }: RegionProgress, phase: HostPhase): number {
+export function countOf({ status }: Counted, phase: HostPhase): number {
   const counts = status?.phases.filter((one) => one.phase === phase) ?? [];
   return counts.reduce((sum, { count }) => sum + count, 0);
 }
@@ -37,43 +45,101 @@ export function hostBar(progress: RegionProgress, width: number, look: Look): st
 
 /** "8/12 running, 3 staging, 1 failed", and what else matters of a region. */
 export function regionText(progress: RegionProgress): string {
-  const { status, silent, warming } = progress;
-  if (status === undefined) return silent ? "silent: no agent answers" : "no counts yet";
-  const parts = [`${countOf(progress, HostPhase.RUNNING)}/${status.hostCount} running`];
-  for (const { phase, name } of PHASES.slice(1)) {
-    const count = countOf(progress, phase);
-    if (count > 0) parts.push(`${count} ${name}`);
+  const { status, silent, warming, replication } = progress;
+  const parts: string[] = [];
+  if (status === undefined) {
+    parts.push(silent ? "silent: no agent answers" : "no counts yet");
+  } else {
+    parts.push(...countTexts(progress, status.hostCount));
+    if (status.chosenUnsteadyCount > 0) parts.push(`${status.chosenUnsteadyCount} keep exiting`);
+    if (status.silentCount > 0) parts.push(`${status.silentCount} silent`);
+    if (silent) parts.push("region silent: its agents do not answer");
+    if (warming) parts.push("counts incomplete: agent just started");
   }
-  if (status.silentCount > 0) parts.push(`${status.silentCount} silent`);
-  if (silent) parts.push("region silent: its agents do not answer");
-  if (warming) parts.push("counts incomplete: agent just started");
+  if (isCopying(replication)) parts.push(`artifact ${replicationName(replication)}`);
+  return parts.join(", ");
+}
+
+/** All that a line can say of a region: how far it may go, its hosts, its bytes. */
+export function regionSummary(region: RegionProgress): string {
+  const percent = region.bucketLimit > 0 ? `${percentText(region)} switch` : "";
+  return [percent, regionText(region), transferText(region)]
+    .filter((part) => part !== "")
+    .join(", ");
+}
+
+/** All regions together: "30/120 running, 2 silent, 1.2 GiB of 4.0 GiB, 310 MiB/s, 9 s left". */
+export function totalsText({ totals }: DeploymentProgress): string {
+  if (totals === undefined || totals.hostCount === 0) return "";
+  const parts = countTexts({ status: totals }, totals.hostCount);
+  if (totals.silentCount > 0) parts.push(`${totals.silentCount} silent`);
+  const etaMs = totals.eta && durationToMs(totals.eta, 0);
+  parts.push(...bytesTexts(totals, etaMs));
   return parts.join(", ");
 }
 
 /** "1.2 GiB of 4.0 GiB, 310 MiB/s, 9 s left"; empty when nothing is being fetched. */
 export function transferText({ status }: RegionProgress): string {
-  if (status === undefined || status.bytesTotal === 0) return "";
-  const { bytesDone, bytesTotal, bytesPerSecond } = status;
-  const left = Math.max(0, bytesTotal - bytesDone);
-  if (left === 0) return bytesText(bytesTotal);
-  const parts = [`${bytesText(bytesDone)} of ${bytesText(bytesTotal)}`];
-  if (bytesPerSecond > 0) {
-    parts.push(
-      `${bytesText(bytesPerSecond)}/s`,
-      `${spanText((left / bytesPerSecond) * 1000)} left`,
-    );
-  }
-  return parts.join(", ");
+  if (status === undefined) return "";
+  const left = Math.max(0, status.bytesTotal - status.bytesDone);
+  const etaMs = status.bytesPerSecond > 0 ? (left / status.bytesPerSecond) * 1000 : undefined;
+  return bytesTexts(status, etaMs).join(", ");
 }
 
-/** A region as one line of a live display. */
-export function regionLine(progress: RegionProgress, nameWidth: number, look: Look): string {
+/** Whether a person should see this region before others. */
+export function needsLook({ status, silent, replication }: RegionProgress): boolean {
+  const faults = (status?.failures.length ?? 0) + (status?.silentCount ?? 0);
+  return silent || faults > 0 || replication === ReplicationState.FAILED;
+}
+
+/** A region as one line of a live display, at most as wide as the terminal. */
+export function regionLine(
+  progress: RegionProgress,
+  nameWidth: number,
+  withPercent: boolean,
+  look: Look,
+): string {
   const name = fit(plain(progress.region), nameWidth).padEnd(nameWidth);
-  const width = Math.min(40, Math.max(10, Math.floor(look.columns / 4)));
-  const room = look.columns - nameWidth - width - 5;
+  const percent = withPercent ? `${percentText(progress).padStart(6)}  ` : "";
+  const before = `${name}  ${percent}[`;
+  const left = look.columns - before.length - 1;
+  const width = Math.max(1, Math.min(40, Math.floor(look.columns / 4), left));
+  const room = look.columns - before.length - width - 2;
   const text = [regionText(progress), transferText(progress)].filter((part) => part !== "");
   const shown = fit(text.join(", "), Math.max(room, 0));
-  return `${name}  [${hostBar(progress, width, look)}] ${shown}`;
+  return `${before}${hostBar(progress, width, look)}]${shown === "" ? "" : ` ${shown}`}`;
+}
+
+/** How many of its hosts were told to switch: "12.5 %". */
+function percentText({ bucketLimit }: RegionProgress): string {
+  const percent = bucketLimit / 100;
+  return `${Number.isInteger(percent) ? percent : percent.toFixed(1)} %`;
+}
+
+function countTexts(counted: Counted, hosts: number): string[] {
+  const parts = [`${countOf(counted, HostPhase.RUNNING)}/${hosts} running`];
+  for (const { phase, name } of PHASES.slice(1)) {
+    const count = countOf(counted, phase);
+    if (count > 0) parts.push(`${count} ${name}`);
+  }
+  return parts;
+}
+
+function bytesTexts(
+  counts: { bytesDone: number; bytesTotal: number; bytesPerSecond: number },
+  etaMs: number | undefined,
+): string[] {
+  const { bytesDone, bytesTotal, bytesPerSecond } = counts;
+  if (bytesTotal === 0) return [];
+  if (bytesDone >= bytesTotal) return [bytesText(bytesTotal)];
+  const parts = [`${bytesText(bytesDone)} of ${bytesText(bytesTotal)}`];
+  if (bytesPerSecond > 0) parts.push(`${bytesText(bytesPerSecond)}/s`);
+  if (bytesPerSecond > 0 && etaMs !== undefined) parts.push(`${spanText(etaMs)} left`);
+  return parts;
+}
+
+function isCopying(replication: ReplicationState): boolean {
+  return replication !== ReplicationState.COMPLETE && replication > ReplicationState.UNSPECIFIED;
 }
 
 /** Divides the columns by the counts; a count above 0 gets at least one while there are enough. */

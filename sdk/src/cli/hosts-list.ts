@@ -14,21 +14,22 @@ interface Options {
 /** Hosts on one page: the most that a coordinator gives. */
 const PAGE_SIZE = 1_000;
 
-export const addHosts: AddCommand = (group, run) => {
+/** What `slipway hosts` does on its own as well. */
+export const addHostsList: AddCommand = (group, run) => {
   group
-    .command("hosts")
-    .summary("list hosts and what runs on each")
+    .command("list", { isDefault: true })
+    .summary("list hosts and what runs on each (the default)")
     .option("--region <region>", "only of this region")
     .option("--app <app>", "only those that run this application, or should")
     .option("--limit <n>", 'at most so many, or "all"', parseLimit, 100)
     .addHelpText("after", "\nExample:\n  slipway hosts --region eu --app web --limit all")
     .action(
       run(async (session, options: Options) => {
-        const { hosts, unreachableRegions } = await readHosts(session, options);
+        const { items, unreachableRegions } = await readHosts(session, options);
         await print(
           session,
-          () => ({ hosts: hosts.map((host) => messageJson(Host, host)), unreachableRegions }),
-          () => hostTable(hosts, options.app, lookOf(session)),
+          () => ({ hosts: items.map((host) => messageJson(Host, host)), unreachableRegions }),
+          () => hostTable(items, options.app, lookOf(session)),
         );
         if (unreachableRegions.length > 0) {
           const names = unreachableRegions.map(plain).join(", ");
@@ -41,8 +42,8 @@ export const addHosts: AddCommand = (group, run) => {
 async function readHosts(
   session: Session,
   { region, app, limit }: Options,
-): Promise<{ hosts: Host[]; unreachableRegions: string[] }> {
-  const hosts: Host[] = [];
+): Promise<{ items: Host[]; unreachableRegions: string[] }> {
+  const items: Host[] = [];
   const unreachable = new Set<string>();
   let pageToken = "";
   do {
@@ -50,17 +51,17 @@ async function readHosts(
       {
         ...(region === undefined ? {} : { region }),
         ...(app === undefined ? {} : { application: app }),
-        pageSize: Math.min(PAGE_SIZE, limit - hosts.length),
+        pageSize: Math.min(PAGE_SIZE, limit - items.length),
         pageToken,
       },
       { signal: session.signal },
     );
-    hosts.push(...page.items);
+    items.push(...page.items);
     for (const name of page.unreachableRegions) unreachable.add(name);
     pageToken = page.nextPageToken;
-  } while (pageToken !== "" && hosts.length < limit);
+  } while (pageToken !== "" && items.length < limit);
   if (pageToken !== "") {
-    await note(session, `There are more than these ${hosts.length}: see them with --limit all`);
+    await note(session, `There are more than these ${items.length}: see them with --limit all`);
   }
-  return { hosts, unreachableRegions: [...unreachable] };
+  return { items, unreachableRegions: [...unreachable] };
 }

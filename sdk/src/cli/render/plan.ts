@@ -1,0 +1,81 @@
+import { durationToMs, type PlanDeploymentResponse, type RegionPlan } from "@slipway/proto";
+import { bytesText, spanText } from "../quantities.js";
+import { plain } from "../text.js";
+import { replicationName } from "./names.js";
+import { stepText } from "./step.js";
+import { paint, type Look } from "./style.js";
+import { facts, table } from "./table.js";
+
+/** Hosts that would download which are named, of each region. */
+const HOSTS_SHOWN = 5;
+
+/** What a deployment would do: what it is, its steps, and what each region has to move. */
+export function planText(plan: PlanDeploymentResponse, look: Look): string {
+  const bytes = sum(plan.regions.map(({ bytesToMove }) => bytesToMove));
+  const head = facts(
+    [
+      ["application", plan.application],
+      ["build", `${plan.buildId}, commit ${plan.commitSha.slice(0, 12)}`],
+      ["artifact", bytesText(plan.artifactSizeBytes)],
+      ["hosts", hostsText(plan.regions)],
+      ["to move", `at most ${bytesText(bytes)}`],
+      ["supersedes", plan.supersedes === "" ? "nothing" : `deployment ${plan.supersedes}`],
+      ["back to", plan.previousBuildId === "" ? "nothing" : `build ${plan.previousBuildId}`],
+    ],
+    look,
+  );
+  const headings = ["REGION", "HOSTS", "TO DOWNLOAD", "BYTES", "ARTIFACT THERE", "WHICH"];
+  const rows = plan.regions.map((region) => [
+    region.region,
+    String(region.hostCount),
+    String(region.downloadCount),
+    bytesText(region.bytesToMove),
+    replicationName(region.replication),
+    whichText(region),
+  ]);
+  return `${head}\n${stepLines(plan).join("")}\n${table(headings, rows, look)}`;
+}
+
+/** Which hosts a roll-back has to wait for, a line for each region that has some; none is one line. */
+export function downloadLines({ regions }: PlanDeploymentResponse, look: Look): string[] {
+  const lines = regions
+    .filter(({ downloadCount, unreachable }) => downloadCount > 0 || unreachable)
+    .map((region) => {
+      const { region: name, downloadCount, hostCount, bytesToMove } = region;
+      const counts = `${downloadCount} of ${hostCount} hosts have to download it`;
+      const text = `${name}: ${counts}, at most ${bytesText(bytesToMove)}: ${whichText(region)}`;
+      return paint(look, "yellow", plain(text));
+    });
+  return lines.length > 0 ? lines : ["every host has it: nothing has to be downloaded"];
+}
+
+function stepLines({ steps, strategy }: PlanDeploymentResponse): string[] {
+  return steps.map((step, index) => {
+    const bake = durationToMs(strategy?.waves[step.wave - 1]?.bakeTime, 0);
+    const then = bake === 0 ? "" : `, then ${spanText(bake)} of watching`;
+    const waits = step.requiresApproval
+      ? ", once somebody else approves"
+      : step.requiresPromotion
+        ? ", once somebody promotes it"
+        : "";
+    return `${stepText(steps, index + 1)}${waits}${then}\n`;
+  });
+}
+
+function hostsText(regions: readonly RegionPlan[]): string {
+  const hosts = sum(regions.map(({ hostCount }) => hostCount));
+  const downloads = sum(regions.map(({ downloadCount }) => downloadCount));
+  return `${hosts}, of which ${downloads} would download`;
+}
+
+function whichText({ unreachable, downloadHosts, downloadCount, hostCount }: RegionPlan): string {
+  if (unreachable) return "no agent of the region answers: perhaps all";
+  if (downloadCount > 0 && downloadCount === hostCount) return "all";
+  const shown = downloadHosts.slice(0, HOSTS_SHOWN);
+  const more = downloadCount - shown.length;
+  return [...shown, ...(more > 0 ? [`${more} more`] : [])].join(", ");
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, number) => total + number, 0);
+}

@@ -1,0 +1,366 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { status } from "@grpc/grpc-js";
+import { DeploymentState, HostPhase, StepPhase } from "@slipway/proto";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { runCli, startCli, type Ended } from "./support/run-cli.js";
+import { Refusal, ScriptedServer, type OpenCall } from "./support/scripted-server.js";
+
+const ID = "01920000-0000-7000-8000-000000000001";
+const BACK = "01920000-0000-7000-8000-000000000002";
+const SHA = "0123456789abcdef0123456789abcdef01234567";
+const steps = [
+  { wave: 1, regions: ["eu"], percent: 10 },
+  { wave: 2, regions: ["eu", "us"], percent: 100, requiresPromotion: true, requiresApproval: true },
+];
+const deployment = {
+  id: ID,
+  application: "web",
+  commitSha: SHA,
+  buildId: "b1",
+  creator: "ada",
+  steps,
+  step: 2,
+  state: DeploymentState.WAITING,
+};
+const ended = { ...deployment, id: BACK, state: DeploymentState.SUCCEEDED };
+const plan = {
+  application: "web",
+  buildId: "b1",
+  commitSha: SHA,
+  artifactSizeBytes: 1024 ** 2,
+  strategy: { waves: [{ regions: ["eu"], bakeTime: { seconds: 30 } }, { regions: ["*"] }] },
+  steps,
+  regions: [
+    {
+      region: "eu",
+      hostCount: 3,
+      downloadCount: 2,
+      downloadHosts: ["eu-1", "eu-2\u001b[2J"],
+      bytesToMove: 2 * 1024 ** 2,
+      replication: 3,
+    },
+    { region: "us", hostCount: 2, downloadCount: 2, bytesToMove: 2 * 1024 ** 2, unreachable: true },
+  ],
+  supersedes: ID,
+  previousBuildId: "b0",
+};
+
+const script = {
+  unary: {
+    getDeployment: ({ id }: { id: string }) => ({ deployment: { ...deployment, id } }),
+    listDeployments: ({ application }: { application: string }) => ({
+      deployments:
+        application === "web" ? [deployment, ended] : application === "idle" ? [ended] : [],
+    }),
+    getApplication: ({ name }: { name: string }) => {
+      if (name === "idle") return { application: { name } };
+      throw new Refusal(
+        status.NOT_FOUND,
+        `there is no application ${name}`,
+        "APPLICATION_NOT_FOUND",
+      );
+    },
+    pauseDeployment: () => ({ deployment: { ...deployment, state: DeploymentState.PAUSED } }),
+    resumeDeployment: () => ({ deployment }),
+    promoteDeployment: ({ actor }: { actor: string }) => {
+      if (actor === "ada") throw new Refusal(status.FAILED_PRECONDITION, "ada created it");
+      return { deployment: { ...deployment, state: DeploymentState.RUNNING } };
+    },
+    abortDeployment: ({ keepSwitched }: { keepSwitched: boolean }) => ({
+      deployment: { ...deployment, state: DeploymentState.ABORTED },
+      ...(keepSwitched ? {} : { rollBack: { ...deployment, id: BACK } }),
+    }),
+    createDeployment: ({
+      buildId,
+      overrideFreeze,
+    }: {
+      buildId: string;
+      overrideFreeze: boolean;
+    }) => {
+      if (buildId === "bad") {
+        throw new Refusal(status.INVALID_ARGUMENT, "the strategy is not valid", "INVALID", [
+          { field: "strategy.waves[0].percents[1]", description: "must rise" },
+        ]);
+      }
+      if (buildId === "frozen" && !overrideFreeze) {
+        throw new Refusal(status.FAILED_PRECONDITION, "region eu is frozen", "FROZEN");
+      }
+      return { deployment };
+    },
+    planDeployment: ({ change }: { change: { value: { application?: string } } }) => {
+      if (change.value.application === "dark") throw new Refusal(status.UNAVAILABLE, "no answer");
+      return plan;
+    },
+    rollBack: () => ({ deployment: { ...deployment, id: BACK, isRollback: true } }),
+    createFreeze: (request: object) => ({
+      freeze: { ...request, id: "f1", createTime: new Date() },
+    }),
+    listFreezes: () => ({ freezes: [{ id: "f1", region: "eu", reason: "sale" }] }),
+    endFreeze: ({ id }: { id: string }) => {
+      if (id !== "f1") throw new Refusal(status.NOT_FOUND, `there is no freeze ${id}`);
+      return {};
+    },
+    listAuditEntries: () => ({
+      entries: [
+        {
+          time: new Date(0),
+          actor: "ada",
+          action: "deployment.pause",
+          reason: "errors",
+          application: "web",
+          deploymentId: ID,
+          message: "paused at step 2",
+        },
+      ],
+    }),
+    removeApplication: ({ name }: { name: string }) => ({ application: { name } }),
+    decommissionHost: () => ({}),
+    readHostLog: ({ hostId, position }: { hostId: string; position: string }) => {
+      if (hostId === "gone") throw new Refusal(status.NOT_FOUND, "there is no host gone");
+      if (position === "2") return { content: Buffer.alloc(0), position };
+      const text = position === "" ? "one\n\u001b[2Jtwo ü\n" : "three\n";
+      return {
+        content: Buffer.from(text),
+        position: position === "" ? "1" : "2",
+        gap: position !== "",
+      };
+    },
+  },
+  streams: {
+    watchDeployment: ({ request, send }: OpenCall) => {
+      const regions = [
+        { region: "eu", status: { hostCount: 1, phases: [{ phase: HostPhase.HELD }] } },
+      ];
+      const shown = { ...deployment, id: request["id"], step: 1, stepPhase: StepPhase.BAKING };
+      send({ deployment: { ...shown, state: DeploymentState.RUNNING, revision: 1 }, regions });
+      const end = { state: DeploymentState.ABORTED, rolledBackBy: BACK, revision: 2 };
+      send({ deployment: { ...shown, ...end }, regions });
+    },
+  },
+};
+
+interface Context {
+  server: ScriptedServer;
+  folder: string;
+}
+const test = suite<Context>("steering");
+
+test.before(async (context) => {
+  context.server = await new ScriptedServer(script).start();
+  context.folder = await mkdtemp(path.join(tmpdir(), "slipway-cli-"));
+});
+test.after(async ({ server, folder }) => {
+  server.kill();
+  await rm(folder, { recursive: true });
+});
+
+const slipway = ({ address }: ScriptedServer, args: string[], input?: string): Promise<Ended> =>
+  runCli(args, {
+    env: { SLIPWAY_COORDINATOR: address },
+    ...(input === undefined ? {} : { input }),
+  });
+
+test("each says what it did, with its exit code", async ({ server }) => {
+  const cases = [
+    {
+      args: ["pause", "web", "--reason", "errors"],
+      says: /is paused\nGo on with: slipway resume 0192/,
+    },
+    {
+      args: ["resume", ID],
+      says: /waits for somebody to promote it\nPromote it with: slipway promote/,
+    },
+    { args: ["promote", "web"], says: /step 2 of 2 of deployment \S+ of web may begin/ },
+    { args: ["abort", "web"], says: new RegExp(`is aborted\ndeployment ${BACK} puts back`) },
+    { args: ["abort", ID, "--keep-switched"], says: /stay as they are/ },
+    {
+      args: ["pause", "idle"],
+      code: 4,
+      says: /no deployment of idle is under way; .*slipway status idle/,
+    },
+    { args: ["pause", "nobody"], code: 3, says: /there is no application nobody/ },
+    {
+      args: ["freeze", "create", "--region", "eu", "--for", "3d", "--reason", "x"],
+      says: /region eu is frozen, ends in 3 d\nEnd it sooner with: slipway freeze end f1/,
+    },
+    {
+      args: ["freeze", "create", "--for", "3d", "--reason", "x"],
+      code: 2,
+      says: /either --app APP or --region/,
+    },
+    {
+      args: ["freeze", "create", "--app", "web", "--reason", "x"],
+      code: 2,
+      says: /either --for DURATION or/,
+    },
+    { args: ["freeze", "create", "--app", "web", "--for", "3d"], code: 2, says: /--reason/ },
+    {
+      args: ["freeze", "create", "--app", "w", "--until", "soon", "--reason", "x"],
+      code: 2,
+      says: /2026-12-24T18/,
+    },
+    { args: ["freeze", "list"], says: /f1 +region eu .*sale/ },
+    { args: ["freeze", "end", "f1"], says: /freeze f1 has ended/ },
+    { args: ["freeze", "end", "f2"], code: 3, says: /there is no freeze f2/ },
+    {
+      args: ["audit", "--since", "2h", "--app", "web"],
+      says: /1970-01-01T00:00:00Z +ada +deployment.pause +web 0192\S+ +paused at step 2 \(errors\)/,
+    },
+    { args: ["audit", "--since", "yesterday"], code: 2, says: /duration such as 2h/ },
+    { args: ["app", "remove", "web"], code: 2, says: /--reason/ },
+    { args: ["app", "remove", "web", "--reason", "x"], says: /web is removed/ },
+    { args: ["hosts", "decommission", "h1"], code: 2, says: /--reason/ },
+    { args: ["hosts", "decommission", "h1", "--reason", "x"], says: /host h1 is out of the fleet/ },
+    { args: ["hosts", "logs", "gone", "--app", "web"], code: 3, says: /there is no host gone/ },
+    {
+      args: ["deploy", "frozen"],
+      code: 4,
+      says: /region eu is frozen\n.*--override-freeze --reason WHY/,
+    },
+    { args: ["deploy", "frozen", "--override-freeze"], code: 2, says: /say with --reason why/ },
+    {
+      args: ["deploy", "frozen", "--override-freeze", "--reason", "x", "--detach"],
+      says: /has started/,
+    },
+    {
+      args: ["watch", ID],
+      code: 1,
+      says: new RegExp(`was aborted\nWhat ran before is put back; .*slipway watch ${BACK}`),
+    },
+  ];
+  const queue = [...cases];
+  const work = async (): Promise<void> => {
+    for (let one = queue.shift(); one !== undefined; one = queue.shift()) {
+      const { code, stdout, stderr } = await slipway(server, one.args);
+      const said = `slipway ${one.args.join(" ")}: ${code}\n${stdout}\n${stderr}`;
+      assert.is(code, one.code ?? 0, said);
+      assert.match(code === 0 ? stdout : stdout + stderr, one.says, said);
+    }
+  };
+  await Promise.all([work(), work(), work()]);
+});
+
+test("--json prints one document of each", async ({ server }) => {
+  const cases: [string[], string[]][] = [
+    [["pause", "web"], ["deployment"]],
+    [["resume", "web"], ["deployment"]],
+    [["promote", "web"], ["deployment"]],
+    [
+      ["abort", "web"],
+      ["deployment", "rollBack"],
+    ],
+    [["freeze", "create", "--app", "web", "--for", "1h", "--reason", "x"], ["freeze"]],
+    [["freeze", "list"], ["freezes"]],
+    [["freeze", "end", "f1"], ["freezeId"]],
+    [["audit"], ["entries"]],
+    [["app", "remove", "web", "--reason", "x"], ["application"]],
+    [["hosts", "decommission", "h1", "--reason", "x"], ["hostId"]],
+    [["deploy", "b1", "--plan"], ["plan"]],
+    [["rollback", "web", "--plan"], ["plan"]],
+    [["rollback", "web", "--detach"], ["deployment"]],
+  ];
+  const work = async (): Promise<void> => {
+    for (let one = cases.shift(); one !== undefined; one = cases.shift()) {
+      const [args, keys] = one;
+      const { code, stdout, stderr } = await slipway(server, [...args, "--json"]);
+      assert.is(code, 0, `${args.join(" ")}\n${stderr}`);
+      assert.equal(Object.keys(JSON.parse(stdout) as object), keys);
+      assert.is(stderr, "");
+    }
+  };
+  await Promise.all([work(), work(), work()]);
+});
+
+test("who asks, and what for, is sent", async ({ server }) => {
+  const lastOf = (method: string): Record<string, unknown> =>
+    server.requests.filter((one) => one.method === method).at(-1)?.request ?? {};
+  await slipway(server, ["promote", "web", "--reason", "flat"]);
+  const promoted = lastOf("promoteDeployment");
+  assert.equal([promoted["id"], promoted["step"], promoted["reason"]], [ID, 2, "flat"]);
+  assert.is.not(promoted["actor"], "");
+  const since = ["--action", "deployment", "--deployment", ID, "--actor", "ada"];
+  await slipway(server, ["audit", "--since", "2026-12-24", ...since]);
+  const asked = lastOf("listAuditEntries");
+  assert.equal(asked["after"], new Date("2026-12-24T00:00:00Z"));
+  assert.equal([asked["action"], asked["deploymentId"], asked["actor"]], ["deployment", ID, "ada"]);
+  await slipway(server, ["hosts", "decommission", "h1", "--reason", "broken"]);
+  assert.is(lastOf("decommissionHost")["reason"], "broken");
+});
+
+test("deploys by a strategy file, and says by its lines what is refused", async ({
+  server,
+  folder,
+}) => {
+  const file = path.join(folder, "careful.yaml");
+  await writeFile(file, "waves:\n  - regions: [eu]\n    percents: [50, 10]\n");
+  const refused = await slipway(server, ["deploy", "bad", "--strategy", file]);
+  assert.is(refused.code, 4);
+  assert.match(refused.stderr, `${file}:3 waves[0].percents[1]: must rise`);
+  const calls = server.calls.length;
+  const wrong = await slipway(server, ["deploy", "b1", "--strategy", "-"], "wave: 1\n");
+  assert.is(wrong.code, 2);
+  assert.match(wrong.stderr, "standard input:1: wave is not known; known here: waves");
+  assert.is(server.calls.length, calls, "nothing was sent");
+});
+
+test("a plan shows steps, hosts and bytes, and changes nothing", async ({ server }) => {
+  const calls = server.calls.length;
+  const { stdout } = await slipway(server, ["deploy", "b1", "--plan"]);
+  for (const line of [
+    "hosts        5, of which 4 would download",
+    "to move      at most 4.0 MiB",
+    `supersedes   deployment ${ID}`,
+    "back to      build b0",
+    "step 1 of 2, wave 1 of 2: 10 % of eu, then 30 s of watching",
+    "step 2 of 2, wave 2 of 2: 100 % of eu, us, once somebody else approves",
+    "eu      3      2            2.0 MiB  complete        eu-1, eu-2\\u001b[2J",
+    "us      2      2            2.0 MiB  unspecified     no agent of the region answers: perhaps all",
+  ]) {
+    assert.ok(stdout.includes(`${line}\n`), `${line} in\n${stdout}`);
+  }
+  assert.equal(server.calls.slice(calls), ["planDeployment"]);
+});
+
+test("a roll-back says first who has to download, and begins whatever comes of that", async ({
+  server,
+}) => {
+  const calls = server.calls.length;
+  const { stderr, code } = await slipway(server, ["rollback", "web", "--detach"]);
+  assert.is(code, 0);
+  assert.match(
+    stderr,
+    "eu: 2 of 3 hosts have to download it, at most 2.0 MiB: eu-1, eu-2\\u001b[2J\n",
+  );
+  assert.match(stderr, "us: 2 of 2 hosts have to download it, at most 2.0 MiB: no agent of the");
+  assert.equal(server.calls.slice(calls), ["planDeployment", "rollBack"]);
+  const dark = await slipway(server, ["rollback", "dark", "--detach"]);
+  assert.is(dark.code, 0);
+  assert.match(
+    dark.stderr,
+    "going back without knowing which hosts have to download it: no answer",
+  );
+  assert.match(dark.stdout, "has started");
+});
+
+test("prints a host's log, and follows it until interrupted", async ({ server }) => {
+  const { stdout } = await slipway(server, ["hosts", "logs", "h1", "--app", "web"]);
+  assert.is(stdout, "one\n\u001b[2Jtwo ü\n");
+  const json = await slipway(server, ["hosts", "logs", "h1", "--app", "web", "--json"]);
+  assert.equal(JSON.parse(json.stdout), {
+    type: "log",
+    content: "one\n\u001b[2Jtwo ü\n",
+    position: "1",
+    gap: false,
+  });
+  const args = ["hosts", "logs", "h1", "--app", "web", "-f", "--coordinator", server.address];
+  const running = startCli(args);
+  await running.until("three");
+  await running.until("(lines before this were rotated away)");
+  running.child.kill("SIGINT");
+  assert.is((await running.ended).code, 130);
+});
+
+test.run();
