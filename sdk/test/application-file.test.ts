@@ -113,7 +113,8 @@ test("a strategy file holds what stands below strategy", () => {
   });
   assert.is(pathOf("strategy.waves[0].bake_time"), "waves[0].bakeTime");
   assert.is(lineOf("strategy.waves[0].bake_time"), 3);
-  assert.is(lineOf("strategy.on_failure"), 4);
+  assert.is(lineOf("create.strategy.on_failure"), 4);
+  assert.is(pathOf("build_id"), undefined);
   assert.throws(
     () => readStrategyFile("waves: [{percents: [ten]}]\n", "s"),
     /s is not a strategy:\n {2}s:1: waves\[0\]\.regions is missing\n {2}s:1: waves\[0\]\.percents\[0\] must be a whole number, not "ten"/,
@@ -285,6 +286,8 @@ for (const [field, path, line] of [
   ["spec.regions[0]", "regions[0]", 8],
   ["spec.regions[7]", "regions[7]", 8],
   ["spec.selector", "selector", undefined],
+  ["expected_revision", undefined, undefined],
+  ["spec", "", undefined],
   ["spec.source.allow_unmerged", "allowUnmerged", undefined],
   ["spec.strategy.waves[0].bake_time", "strategy.waves[0].bakeTime", undefined],
   ['spec.run.secrets["DB_URL"].command.command', "run.secrets.DB_URL.command", 6],

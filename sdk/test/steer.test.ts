@@ -83,6 +83,7 @@ const script = {
       if (buildId === "bad") {
         throw new Refusal(status.INVALID_ARGUMENT, "the strategy is not valid", "INVALID", [
           { field: "strategy.waves[0].percents[1]", description: "must rise" },
+          { field: "build_id", description: "must be a UUID" },
         ]);
       }
       if (buildId === "frozen" && !overrideFreeze) {
@@ -299,6 +300,7 @@ test("deploys by a strategy file, and says by its lines what is refused", async 
   const refused = await slipway(server, ["deploy", "bad", "--strategy", file]);
   assert.is(refused.code, 4);
   assert.match(refused.stderr, `${file}:3 waves[0].percents[1]: must rise`);
+  assert.match(refused.stderr, "\n  build_id: must be a UUID");
   const calls = server.calls.length;
   const wrong = await slipway(server, ["deploy", "b1", "--strategy", "-"], "wave: 1\n");
   assert.is(wrong.code, 2);

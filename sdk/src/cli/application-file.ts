@@ -52,7 +52,11 @@ export function readApplicationFile(text: string, fileName: string): Application
         .map((hook) => ({ url: hook.fields(["url"]).required("url").string() })),
     })),
   };
-  return { name, spec, ...fileFaults(document, fileName, "an application", /^spec\.?/) };
+  return {
+    name,
+    spec,
+    ...fileFaults(document, fileName, "an application", /^spec(\.|$)|^(?=name$)/),
+  };
 }
 
 function readBuild(node: FileNode): Input<ApplicationSpec["build"]> {

@@ -5,8 +5,8 @@ import type { FileDocument } from "./file-node.js";
 /** A file that a request was made from, so that the coordinator's complaints can name its lines. */
 export interface FileText {
   fileName: string;
-  /** Where the file says what the request calls so. */
-  pathOf: (requestField: string) => string;
+  /** Where the file says what the request calls so; undefined for what is not the file's to say. */
+  pathOf: (requestField: string) => string | undefined;
   /** The line of what a path from the request names, or of the nearest that holds it. */
   lineOf: (requestField: string) => number | undefined;
 }
@@ -40,7 +40,7 @@ function filePath(field: string): string {
 
 /**
  * What a file has to say once it is read.
- * @param prefix what the request puts before the file's own paths.
+ * @param prefix what the request puts before the file's own paths; matches only those.
  * @throws UsageError that lists everything wrong with its form, by line.
  */
 export function fileFaults(
@@ -58,19 +58,23 @@ export function fileFaults(
     const hint = "See the format with: slipway app apply --example";
     throw new UsageError(`${fileName} is not ${what}:\n${list.join("\n")}\n${hint}`);
   }
-  const pathOf = (field: string): string => filePath(field.replace(prefix, ""));
-  return { fileName, pathOf, lineOf: (field) => lineAt(pathOf(field)) };
+  const pathOf: FileText["pathOf"] = (field) =>
+    prefix.test(field) ? filePath(field.replace(prefix, "")) : undefined;
+  return { fileName, pathOf, lineOf: (field) => lineAt(pathOf(field) ?? "") };
 }
 
 /** The coordinator's violations, by the lines and keys of the file; other errors as they are. */
 export function inFile(error: unknown, { fileName, pathOf, lineOf }: FileText): unknown {
-  if (!(error instanceof SlipwayError) || error.violations.length === 0) return error;
+  if (!(error instanceof SlipwayError)) return error;
+  if (!error.violations.some(({ field }) => pathOf(field) !== undefined)) return error;
   const violations = error.violations
     .map(({ field, description }) => ({ field, description, line: lineOf(field) }))
     .sort((one, other) => (one.line ?? 0) - (other.line ?? 0))
     .map(({ field, description, line }) => {
+      const path = pathOf(field);
+      if (path === undefined) return { field, description };
       const at = line === undefined ? fileName : `${fileName}:${line}`;
-      return { field: `${at} ${pathOf(field)}`.trimEnd(), description };
+      return { field: `${at} ${path}`.trimEnd(), description };
     });
   const { code, reason, retryable } = error;
   const message = `the coordinator refused ${fileName}`;

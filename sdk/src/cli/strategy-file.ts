@@ -56,7 +56,10 @@ export function readStrategy(node: FileNode): Input<Strategy> {
 export function readStrategyFile(text: string, fileName: string): StrategyFile {
   const document = readDocument(text);
   const strategy = readStrategy(document.root);
-  return { strategy, ...fileFaults(document, fileName, "a strategy", /^strategy\.?/) };
+  return {
+    strategy,
+    ...fileFaults(document, fileName, "a strategy", /^(create\.)?strategy(\.|$)/),
+  };
 }
 
 function readWave(node: FileNode): Input<Wave> {
