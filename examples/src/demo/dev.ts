@@ -32,6 +32,7 @@ function commands(fleet: LocalFleet, { path: folder, head }: SampleRepository): 
     `export SLIPWAY_COORDINATOR=${fleet.coordinator} REPOSITORY=${quoted(folder)}`,
     "npx slipway hosts",
     submit(head),
+    "npx slipway deploy $BUILD --plan",
     "npx slipway deploy $BUILD",
     `npx slipway status ${SAMPLE_APPLICATION}`,
     `curl ${fleet.hosts[0]?.url}/version`,
@@ -40,6 +41,7 @@ function commands(fleet: LocalFleet, { path: folder, head }: SampleRepository): 
     submit('$(git -C "$REPOSITORY" rev-parse HEAD)'),
     "npx slipway deploy $BUILD",
     `npx slipway rollback ${SAMPLE_APPLICATION}`,
+    `npx slipway audit --app ${SAMPLE_APPLICATION}`,
   ];
 }
 

@@ -6,13 +6,12 @@ import {
   type DeploymentProgress,
   DeploymentState,
   type Host,
-  type RegionProgress,
 } from "@slipway/sdk";
-import { HostPhase } from "@slipway/sdk";
 import type { LocalFleet } from "../local-fleet/fleet.js";
 import { FleetError } from "../local-fleet/fleet-error.js";
 import type { Display } from "./display.js";
 import { type DeployFigures, deployFigures } from "./deploy-figures.js";
+import { progressLines, stepLine } from "./progress-lines.js";
 import { bar, bytes, duration, shortSha } from "./render.js";
 
 /** How long one step may take before the demo says that it hangs. */
@@ -78,13 +77,16 @@ export async function buildCommit(
   return { build, times };
 }
 
-/** Follows a deployment, made by `request`, to its end. @throws FleetError */
+/**
+ * Follows a deployment, made by `request`, to its end; each step on the way becomes a line.
+ * @throws FleetError
+ */
 export async function follow(
   { fleet, display }: Release,
   label: string,
   request: (signal: AbortSignal) => Promise<Deployment>,
 ): Promise<DeployFigures> {
-  const activity = display.activity(label);
+  let activity = display.activity(label);
   const deadline = stepSignal(fleet, label);
   const { signal } = deadline;
   const started = Date.now();
@@ -92,8 +94,12 @@ export async function follow(
     const deployment = await request(signal);
     let last: DeploymentProgress | undefined;
     for await (const progress of fleet.client.deployments.watch(deployment.id, { signal })) {
+      if (last !== undefined && progress.deployment.step > last.deployment.step) {
+        activity.done(stepLine(progress, last.deployment.step));
+        activity = display.activity(label);
+      }
       last = progress;
-      activity.update(...progress.regions.map(regionLine));
+      activity.update(...progressLines(progress));
     }
     if (last?.deployment.state !== DeploymentState.SUCCEEDED) throw await failure(fleet, last);
     const hosts: Host[] = [];
@@ -125,23 +131,6 @@ function stateOf(build: Build): string {
       `${region} ${bar(sizeBytes === 0 ? 0 : bytesCopied / sizeBytes, 10)}`,
   );
   return `replicating  ${copied.join("  ")}`;
-}
-
-function regionLine({ region, status, silent }: RegionProgress): string {
-  if (silent) return `${region.padEnd(4)} silent`;
-  if (status === undefined) return `${region.padEnd(4)} waiting`;
-  const count = (phase: HostPhase): number =>
-    status.phases.find((each) => each.phase === phase)?.count ?? 0;
-  const fraction = status.bytesTotal === 0 ? 0 : status.bytesDone / status.bytesTotal;
-  const running = count(HostPhase.RUNNING);
-  const failed = count(HostPhase.FAILED);
-  const words = [
-    region.padEnd(4),
-    bar(running === status.hostCount ? 1 : fraction),
-    `${running}/${status.hostCount} running`,
-    ...(failed > 0 ? [`${failed} failed`] : []),
-  ];
-  return words.join(" ");
 }
 
 function timesOf({ createTime, startTime, finishTime, replications }: Build): BuildTimes {

@@ -1,4 +1,10 @@
-import { type ApplicationSpec, ArtifactFormat, durationFromMs, type Input } from "@slipway/sdk";
+import {
+  type ApplicationSpec,
+  ArtifactFormat,
+  durationFromMs,
+  type Input,
+  type Strategy,
+} from "@slipway/sdk";
 
 /** The name under which the sample service is deployed. */
 export const SAMPLE_APPLICATION = "shop";
@@ -29,5 +35,21 @@ export function sampleApplication(
     },
     regions: [...regions],
     selector: { tier: "web" },
+    strategy: sampleStrategy(regions),
+  };
+}
+
+/**
+ * A canary in the first region, then all of it, then the other regions. The times to watch are as
+ * short as a demo wants them; a real service takes minutes.
+ */
+function sampleStrategy([first = "", ...others]: readonly string[]): Input<Strategy> {
+  const bakeTime = durationFromMs(500);
+  const canary = { regions: [first], percents: [25, 100], bakeTime };
+  const rest = { regions: others, percents: [100], bakeTime };
+  return {
+    waves: others.length === 0 ? [canary] : [canary, rest],
+    maxSwitchingPercent: 100,
+    failureBudget: { failedPercent: 0, silentPercent: 0 },
   };
 }

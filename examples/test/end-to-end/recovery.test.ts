@@ -2,6 +2,7 @@ import { readdirSync, statSync } from "node:fs";
 import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { type Build, BuildStatus, type Deployment, DeploymentState, HostPhase } from "@slipway/sdk";
+import { durationFromMs } from "@slipway/sdk";
 import type { HostApplicationStatus } from "@slipway/sdk";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -39,7 +40,12 @@ recovery.before(async (world) => {
   const { dir, client } = world.fleet;
   world.gate = path.join(dir, "gate");
   world.repository = await createSampleRepository(path.join(dir, "repository"), "First");
-  const spec = sampleApplication(world.repository.path, ["eu"]);
+  // What goes wrong on the way is all that these tests wait for.
+  const waves = [{ regions: ["*"], percents: [100], bakeTime: durationFromMs(0) }];
+  const spec = {
+    ...sampleApplication(world.repository.path, ["eu"]),
+    strategy: { waves, maxSwitchingPercent: 100 },
+  };
   Object.assign(spec.build ?? {}, {
     command: ["node", "--eval", GATED_BUILD],
     environment: { GATE: world.gate },
