@@ -12,6 +12,8 @@ export interface CoordinatorConfig {
   natsUrls: readonly string[];
   /** Ed25519 private key (PKCS#8 PEM) that signs goals. */
   goalKeyFile: string;
+  /** Secret that signs notifications. Without one there are no notification hooks. */
+  hookSecretFile?: string | undefined;
   /** Connections to each database, at most, beside the one that listens. Default 10. */
   databasePoolSize: number;
   /** One SQL statement's time on the server. Default 15 s. */

@@ -35,6 +35,8 @@ export interface Context {
   goals: GoalPublisher;
   /** What region agents say. */
   status: StatusTable;
+  /** Signs notifications; undefined if this coordinator sends none. */
+  hookSecret: string | undefined;
   /** Deployments, fanned out to those who watch them. */
   deploymentFeeds: DeploymentFeeds;
 }

@@ -10,6 +10,7 @@ import { Notifications } from "./db/notifications.js";
 import { replicationMigrations } from "./db/replication-migrations/index.js";
 import { EventBus } from "./events.js";
 import { Lifetimes } from "./lifetimes.js";
+import { readHookSecret } from "./notification/hook-secret.js";
 import { operationServices } from "./operations.js";
 import { retryUntil } from "./retry.js";
 import { createDeploymentParts, deploymentServices, readGoalSigner } from "./rollout/parts.js";
@@ -54,6 +55,7 @@ async function createContext(
   signal: AbortSignal,
 ): Promise<Context> {
   const signer = await readGoalSigner(config.goalKeyFile);
+  const hookSecret = await readHookSecret(config.hookSecretFile);
   const until = { deadline: Date.now() + config.startTimeoutMs, signal, log };
   const pool = {
     poolSize: config.databasePoolSize,
@@ -87,7 +89,7 @@ async function createContext(
 
   const connected = { config, log, clock: systemClock, db, replicationDb, nats, events };
   const base = { ...connected, ...createBuildParts(connected) };
-  const context: Context = { ...base, ...createDeploymentParts(base, signer) };
+  const context: Context = { ...base, ...createDeploymentParts(base, signer), hookSecret };
   const services = [
     ...buildServices(context),
     ...deploymentServices(context),

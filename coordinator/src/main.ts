@@ -12,6 +12,7 @@ interface ServeOptions {
   replicationDatabaseUrl: string;
   nats: string;
   goalKey: string;
+  hookSecretFile?: string;
   logLevel: string;
 }
 
@@ -47,6 +48,7 @@ program
   )
   .addOption(option("--nats <urls>", "global NATS, comma-separated").makeOptionMandatory())
   .addOption(option("--goal-key <file>", "private key that signs goals").makeOptionMandatory())
+  .addOption(option("--hook-secret-file <file>", "secret that signs notifications; none: no hooks"))
   .addOption(
     option("--log-level <level>", "least level logged").choices(LOG_LEVELS).default("info"),
   )
@@ -69,6 +71,7 @@ async function serve(options: ServeOptions): Promise<void> {
     replicationDatabaseUrl: options.replicationDatabaseUrl,
     natsUrls: options.nats.split(",").map((url) => url.trim()),
     goalKeyFile: options.goalKey,
+    hookSecretFile: options.hookSecretFile,
   });
   const config = usage(() => resolveConfig(asked()));
   const stopping = new AbortController();

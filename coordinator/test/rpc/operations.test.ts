@@ -122,6 +122,19 @@ test("freezes are listed until they expire or are ended", async () => {
   );
 });
 
+test("hooks are refused without a secret to sign with", async () => {
+  const apply = call(clients.applications, "applyApplication", {
+    name: "loud",
+    spec: goodSpec({ notificationHooks: [{ url: "http://127.0.0.1/" }] }),
+    expectedRevision: 0,
+    actor: "",
+    reason: "",
+  });
+  const refused = await failure(apply);
+  assert.equal([refused.code, refused.reason], [status.FAILED_PRECONDITION, "HOOK_SECRET_MISSING"]);
+  assert.match(refused.details, /--hook-secret-file/);
+});
+
 test("bad requests are refused by field, and freeze nothing", async () => {
   const before = (await call(freezes, "listFreezes", {})).freezes.length;
   const id = "00000000-0000-7000-8000-000000000000";

@@ -2,11 +2,12 @@ import type { ApplyApplicationRequest, ApplyApplicationResponse } from "@slipway
 import { checkSpec } from "../../application/spec.js";
 import * as store from "../../application/store.js";
 import type { Context } from "../../context.js";
+import { failedPrecondition } from "../../errors.js";
 import { Violations } from "../../validate.js";
 import { checkAuthor } from "../author.js";
 
 export async function applyApplication(
-  { db, log }: Context,
+  { db, log, hookSecret }: Context,
   { name, spec, expectedRevision, actor, reason }: ApplyApplicationRequest,
 ): Promise<ApplyApplicationResponse> {
   const found = new Violations();
@@ -14,6 +15,14 @@ export async function applyApplication(
   const checked = checkSpec(spec, found);
   const by = checkAuthor({ actor, reason }, found);
   found.throwIfAny();
+  // Unsigned, anybody could say what only we know.
+  if (checked.notificationHooks.length > 0 && hookSecret === undefined) {
+    throw failedPrecondition(
+      "HOOK_SECRET_MISSING",
+      "notification hooks need a secret to sign with: start the coordinator with --hook-secret-file, " +
+        "or apply the application without notification_hooks",
+    );
+  }
   const applied = await store.applyApplication(db, name, checked, expectedRevision, by);
   if (applied.changed) {
     const { revision } = applied.application;

@@ -101,9 +101,14 @@ export interface ApplicationSpec_SelectorEntry {
   value: string;
 }
 
-/** An HTTP POST of a DeploymentNotification as JSON, signed by the coordinator's hook secret. */
+/**
+ * An HTTP POST of a DeploymentNotification as JSON, with the header "slipway-signature: t=T,v1=MAC":
+ * T is the time in seconds since 1970, MAC the HMAC-SHA256 of T, a dot and the body with the
+ * coordinator's hook secret, in hexadecimal. Tried for a day until it answers 2xx, 10 s at a time; a
+ * receiver may get the same notification, with the same id, more than once and out of order.
+ */
 export interface NotificationHook {
-  /** http or https. */
+  /** http or https, without credentials; no redirect is followed. */
   url: string;
 }
 
@@ -2922,7 +2927,8 @@ export const ApplicationServiceService = {
   /**
    * Creates the application, or gives it a new revision if the spec differs from the present one.
    * Applying the present spec again changes nothing. INVALID_ARGUMENT with field violations for a
-   * bad spec, ABORTED if expected_revision is given and is not the present one.
+   * bad spec, ABORTED if expected_revision is given and is not the present one, FAILED_PRECONDITION
+   * for notification hooks while the coordinator has no secret to sign them with.
    */
   applyApplication: {
     path: "/slipway.v1.ApplicationService/ApplyApplication" as const,
@@ -2980,7 +2986,8 @@ export interface ApplicationServiceServer extends UntypedServiceImplementation {
   /**
    * Creates the application, or gives it a new revision if the spec differs from the present one.
    * Applying the present spec again changes nothing. INVALID_ARGUMENT with field violations for a
-   * bad spec, ABORTED if expected_revision is given and is not the present one.
+   * bad spec, ABORTED if expected_revision is given and is not the present one, FAILED_PRECONDITION
+   * for notification hooks while the coordinator has no secret to sign them with.
    */
   applyApplication: handleUnaryCall<ApplyApplicationRequest, ApplyApplicationResponse>;
   /** NOT_FOUND if there is none of that name. */
@@ -2998,7 +3005,8 @@ export interface ApplicationServiceClient extends Client {
   /**
    * Creates the application, or gives it a new revision if the spec differs from the present one.
    * Applying the present spec again changes nothing. INVALID_ARGUMENT with field violations for a
-   * bad spec, ABORTED if expected_revision is given and is not the present one.
+   * bad spec, ABORTED if expected_revision is given and is not the present one, FAILED_PRECONDITION
+   * for notification hooks while the coordinator has no secret to sign them with.
    */
   applyApplication(
     request: ApplyApplicationRequest,

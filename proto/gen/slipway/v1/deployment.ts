@@ -505,7 +505,7 @@ export interface DeploymentNotification {
   time:
     | Date
     | undefined;
-  /** Ended or paused. */
+  /** Ended or paused. Without steps if the whole would be larger than 256 KiB. */
   deployment: Deployment | undefined;
 }
 

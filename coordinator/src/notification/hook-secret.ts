@@ -1,0 +1,25 @@
+import { readFile } from "node:fs/promises";
+
+const MIN_BYTES = 16;
+const MAX_BYTES = 4_096;
+
+/**
+ * Reads the secret that signs notifications, without the line end behind it; undefined if no file is
+ * named. @throws Error with a one-line reason.
+ */
+export async function readHookSecret(file: string | undefined): Promise<string | undefined> {
+  if (file === undefined) return undefined;
+  let text: string;
+  try {
+    text = await readFile(file, "utf8");
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code ?? String(error);
+    throw new Error(`the hook secret ${file} cannot be read: ${reason}`, { cause: error });
+  }
+  const secret = text.replace(/\r?\n$/, "");
+  const bytes = Buffer.byteLength(secret);
+  if (bytes < MIN_BYTES || bytes > MAX_BYTES) {
+    throw new Error(`the hook secret ${file} must have ${MIN_BYTES} to ${MAX_BYTES} bytes`);
+  }
+  return secret;
+}
