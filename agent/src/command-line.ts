@@ -85,9 +85,19 @@ export function createProgram(
     .addOption(need("--region-nats <urls>", "the region's NATS, with commas between", parseList))
     .addOption(need("--main-blob-store <directory>", "the main blob store"))
     .addOption(need("--blob-store <directory>", "the region's blob store"))
+    .addOption(
+      option("--blob-store-shared", "other agents use it too: the one that leads copies into it"),
+    )
     .addOption(need("--data-dir <directory>", "what the agent owns"))
     .addOption(need("--identity <file>", "from the identity command"))
     .addOption(need("--membership-public-key <file>", "SPKI PEM"))
+    .addOption(
+      may(
+        "--goal-public-key <files>",
+        "SPKI PEM, with commas between: other goals are not copied",
+        parseList,
+      ).default([]),
+    )
     .addOption(need("--listen <host:port>", "swarm: udp and tcp", parseAddress))
     .addOption(
       need("--bootstrap <addresses>", "the region's agents, with commas between", parseAddresses),
@@ -105,11 +115,20 @@ export function createProgram(
     .addOption(metricsListen())
     .addOption(logLevel())
     .action((options: CommonOptions & RegionOptions) => {
-      const { identity, membershipPublicKey, recheckSeconds, ...same } = options;
+      const {
+        identity,
+        membershipPublicKey,
+        goalPublicKey,
+        blobStoreShared,
+        recheckSeconds,
+        ...same
+      } = options;
       return commands.region({
         ...same,
         identityFile: identity,
         membershipPublicKeyFile: membershipPublicKey,
+        goalPublicKeyFiles: goalPublicKey,
+        blobStoreShared: blobStoreShared === true,
         recheckMs: recheckSeconds * 1_000,
       });
     });
@@ -199,6 +218,8 @@ interface SwarmCaps {
 interface RegionOptions extends SwarmCaps {
   nats: string[];
   mainBlobStore: string;
+  blobStoreShared?: true | undefined;
+  goalPublicKey: string[];
   cells: string[];
   recheckSeconds: number;
 }

@@ -60,6 +60,10 @@ export interface RegionConfig extends CommonConfig, SwarmCaps {
   blobStore: string;
   identityFile: string;
   membershipPublicKeyFile: string;
+  /** Goals that none of these keys signed are not copied; none: that is left to the hosts. */
+  goalPublicKeyFiles: string[];
+  /** Other agents of the region use the same blob store: the one that leads copies into it. */
+  blobStoreShared: boolean;
   listen: Address;
   bootstrap: Address[];
   /** Cells that it seeds from the start, besides the default one; others once it hears of them. */

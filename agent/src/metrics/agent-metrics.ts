@@ -2,9 +2,6 @@ import { Counter, Gauge, type Registry, collectDefaultMetrics } from "prom-clien
 import { type Identity, certificateExpiry } from "../swarm/identity.js";
 import { AGENT_VERSION } from "../version.js";
 
-/** What hosts call their cells must not fill the scraper's memory. */
-const CELLS_MAX = 256;
-
 /** Which agent this is, and what its process takes. */
 export function registerAgent(
   registry: Registry,
@@ -45,39 +42,6 @@ export function registerStore(
       async collect() {
         const stored = await list();
         this.set(stored.reduce((sum, { diskBytes }) => sum + diskBytes, 0));
-      },
-    }),
-  );
-}
-
-/** The hosts that a region agent knows. */
-export function registerHosts(
-  registry: Registry,
-  read: () => { hosts: number; silent: number; cells: ReadonlyMap<string, number> },
-): void {
-  registry.registerMetric(
-    new Gauge({
-      name: "slipway_region_hosts",
-      help: "Enrolled hosts of the region, by whether they are heard.",
-      labelNames: ["state"],
-      registers: [],
-      collect() {
-        const { hosts, silent } = read();
-        this.set({ state: "heard" }, hosts - silent);
-        this.set({ state: "silent" }, silent);
-      },
-    }),
-  );
-  registry.registerMetric(
-    new Gauge({
-      name: "slipway_region_cell_hosts",
-      help: "Known hosts of each cell.",
-      labelNames: ["cell"],
-      registers: [],
-      collect() {
-        this.reset();
-        for (const [cell, hosts] of [...read().cells].slice(0, CELLS_MAX))
-          this.set({ cell }, hosts);
       },
     }),
   );

@@ -17,6 +17,8 @@ interface EnrollerOptions {
   client: FleetServiceClient;
   region: string;
   table: HostTable;
+  /** Of the region's lease, while this agent leads; else 0. Only who leads enrols. */
+  leaderTerm: () => number;
   log: Logger;
   /** Between two readings of the persisted hosts, in ms. Default: 60 s. */
   refreshMs?: number | undefined;
@@ -29,16 +31,18 @@ interface EnrollerOptions {
 export class Enroller {
   readonly #options: EnrollerOptions;
   readonly #controller = new AbortController();
-  #known = false;
+  /** Of the lease when the persisted hosts were last read; undefined before. */
+  #readTerm: number | undefined;
   #loop: Promise<void> | undefined;
 
   constructor(options: EnrollerOptions) {
     this.#options = options;
   }
 
-  /** Whether the persisted hosts have been read once. */
+  /** Whether the persisted hosts have been read; if this agent leads, since it does. */
   get known(): boolean {
-    return this.#known;
+    const term = this.#options.leaderTerm();
+    return this.#readTerm !== undefined && (term === 0 || term === this.#readTerm);
   }
 
   start(): void {
@@ -52,18 +56,20 @@ export class Enroller {
 
   async #run(): Promise<void> {
     const { signal } = this.#controller;
-    const { refreshMs = REFRESH_MS } = this.#options;
+    const { refreshMs = REFRESH_MS, leaderTerm } = this.#options;
     let readAt = Number.NEGATIVE_INFINITY;
     let attempt = 0;
     while (!signal.aborted) {
       let waitMs = FLUSH_MS;
       try {
-        if (performance.now() - readAt >= refreshMs) {
+        const term = leaderTerm();
+        // Whoever led before has enrolled hosts that are not known here.
+        if (!this.known || performance.now() - readAt >= refreshMs) {
           await this.#read();
           readAt = performance.now();
-          this.#known = true;
+          this.#readTerm = term;
         }
-        await this.#enrol();
+        if (leaderTerm() > 0 && this.known) await this.#enrol();
         attempt = 0;
       } catch (error) {
         waitMs = backOffMs(attempt, RETRY);

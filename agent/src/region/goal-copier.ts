@@ -6,30 +6,28 @@ import {
   regionGoalsBucket,
   type Goal,
 } from "@slipway/proto";
-import { StorageType, type KV, type NatsConnection } from "nats";
+import type { KV, NatsConnection } from "nats";
 import { backOffMs } from "../back-off.js";
+import type { GoalKeys } from "../host/verify-goal.js";
 import type { Logger } from "../log.js";
 import type { NatsLink } from "../nats/link.js";
+import { makeBucket } from "../nats/make-bucket.js";
 import { KvMirror, type MirrorEntry } from "./kv-mirror.js";
-import {
-  encodeDigest,
-  GoalValueError,
-  isNewerGoal,
-  readGlobalGoal,
-  readRegionalGoal,
-  type RegionGoal,
-} from "./plan-goals.js";
+import { encodeDigest, replaces, type RegionGoal } from "./plan-goals.js";
+import { GoalReader } from "./goal-reader.js";
 
 const RETRY = { baseMs: 250, maxMs: 10_000 };
 const REQUEST_TIMEOUT_MS = 5_000;
 const WRONG_REVISION = 10_071;
-/** Malformed values that are remembered, so that each is logged once. */
-const MAX_REMEMBERED = 1_000;
 
 interface GoalCopierOptions {
   region: string;
   globalLink: NatsLink;
   regionLink: NatsLink;
+  /** Whether this agent leads the region: only then it writes. */
+  leading: () => boolean;
+  /** Goals that none of these signed are not copied. Undefined: that is left to the hosts. */
+  keys?: GoalKeys | undefined;
   log: Logger;
   /** See KvMirror. */
   pollMs?: number | undefined;
@@ -37,15 +35,16 @@ interface GoalCopierOptions {
 
 /**
  * Copies the region's part of every global goal to the region's bucket, if it is newer than what is
- * there, and keeps the bucket's digest. Writes are compare-and-set, so several agents may do this.
+ * there, and keeps the bucket's digest. The agent that leads does; as writes are compare-and-set, two
+ * that believe they do, for a moment, do no harm.
  */
 export class GoalCopier {
   /** Counters, for whoever watches the agent. */
-  readonly stats = { copied: 0, conflicts: 0, malformed: 0, digests: 0 };
+  readonly stats = { copied: 0, conflicts: 0, digests: 0 };
   readonly #options: GoalCopierOptions;
   readonly #global: KvMirror;
   readonly #regional: KvMirror;
-  readonly #malformed = new Set<string>();
+  readonly #reader: GoalReader;
   readonly #controller = new AbortController();
   #goals: ReadonlyMap<string, Goal> = new Map();
   #dirty = false;
@@ -55,10 +54,8 @@ export class GoalCopier {
   constructor(options: GoalCopierOptions) {
     this.#options = options;
     const { region, log, pollMs, globalLink, regionLink } = options;
-    const onChange = (): void => {
-      this.#dirty = true;
-      this.#wake();
-    };
+    this.#reader = new GoalReader(options);
+    const onChange = (): void => this.reconcileSoon();
     this.#global = new KvMirror({
       link: globalLink,
       bucket: GLOBAL_GOALS_BUCKET,
@@ -79,6 +76,17 @@ export class GoalCopier {
   /** The region's newest goals by application: from the regional bucket, and from the global one. */
   get goals(): ReadonlyMap<string, Goal> {
     return this.#goals;
+  }
+
+  /** Values that make no sense, and goals of which the signature does not fit. */
+  get ignored(): { malformed: number; refused: number } {
+    return this.#reader.stats;
+  }
+
+  /** Something may have to be copied now, for instance because this agent leads. */
+  reconcileSoon(): void {
+    this.#dirty = true;
+    this.#wake();
   }
 
   /** To be called before the links are started. */
@@ -122,26 +130,24 @@ export class GoalCopier {
 
   /** Brings the regional bucket up to what both mirrors say. */
   async #reconcile(): Promise<void> {
-    const { region } = this.#options;
-    const wanted = this.#read(this.#global.entries, "global", (key, value) =>
-      readGlobalGoal(key, value, region),
-    );
+    const { leading } = this.#options;
+    const wanted = this.#reader.readGlobal(this.#global.entries);
     const entries = this.#regional.entries;
-    const there = this.#read(entries, "regional", (key, value) =>
-      readRegionalGoal(key, value, region),
-    );
+    const there = this.#reader.readRegional(entries);
     this.#setGoals(wanted, there);
     const { kv } = this.#regional;
     if (entries === undefined || kv === undefined) return;
     for (const [application, goal] of wanted) {
       this.#controller.signal.throwIfAborted();
-      if (!isNewerGoal(goal, there.get(application))) continue;
+      if (!replaces(goal, there.get(application))) continue;
+      if (!leading()) return;
       await this.#write(kv, application, goal.signed, entries.get(application));
       there.set(application, goal);
       this.stats.copied += 1;
-      const { generation } = goal.goal;
-      this.#options.log.info({ application, generation }, "goal copied to the region");
+      const { generation, bucketLimit } = goal.goal;
+      this.#options.log.info({ application, generation, bucketLimit }, "goal copied to the region");
     }
+    if (!leading()) return;
     const digest = encodeDigest([...there.values()].map(({ goal }) => goal));
     const known = entries.get(GOAL_DIGEST_KEY);
     if (known === undefined ? there.size > 0 : !digest.equals(known.value)) {
@@ -177,36 +183,9 @@ export class GoalCopier {
     const goals = new Map<string, Goal>();
     for (const [application, { goal }] of there) goals.set(application, goal);
     for (const [application, goal] of wanted) {
-      if (isNewerGoal(goal, there.get(application))) goals.set(application, goal.goal);
+      if (replaces(goal, there.get(application))) goals.set(application, goal.goal);
     }
     this.#goals = goals;
-  }
-
-  #read(
-    entries: ReadonlyMap<string, MirrorEntry> | undefined,
-    bucket: string,
-    parse: (key: string, value: Uint8Array) => RegionGoal | undefined,
-  ): Map<string, RegionGoal> {
-    const goals = new Map<string, RegionGoal>();
-    for (const [key, { value, revision }] of entries ?? []) {
-      if (key === GOAL_DIGEST_KEY) continue;
-      try {
-        const goal = parse(key, value);
-        if (goal !== undefined) goals.set(key, goal);
-      } catch (error) {
-        if (!(error instanceof GoalValueError)) throw error;
-        this.#noteMalformed(`${bucket}/${key}/${revision}`, error);
-      }
-    }
-    return goals;
-  }
-
-  #noteMalformed(value: string, error: GoalValueError): void {
-    if (this.#malformed.has(value)) return;
-    if (this.#malformed.size >= MAX_REMEMBERED) this.#malformed.clear();
-    this.#malformed.add(value);
-    this.stats.malformed += 1;
-    this.#options.log.error({ err: error, value }, "malformed goal ignored");
   }
 }
 
@@ -218,9 +197,7 @@ async function prepareBucket(
 ): Promise<void> {
   const bucket = regionGoalsBucket(region);
   const republish = { src: `$KV.${bucket}.>`, dest: goalSubject(region, ">") };
-  await connection
-    .jetstream({ timeout: REQUEST_TIMEOUT_MS })
-    .views.kv(bucket, { history: 1, storage: StorageType.File, allow_direct: true, republish });
+  await makeBucket(connection, bucket, { republish });
   const manager = await connection.jetstreamManager({
     checkAPI: false,
     timeout: REQUEST_TIMEOUT_MS,

@@ -1,5 +1,8 @@
 import { setTimeout as delay } from "node:timers/promises";
 import {
+  ArtifactQuery,
+  ArtifactQueryReply,
+  artifactQuerySubject,
   HostQuery,
   HostQueryReply,
   HostStatus,
@@ -9,6 +12,7 @@ import {
 import type { Msg } from "nats";
 import type { Logger } from "../log.js";
 import type { NatsLink } from "../nats/link.js";
+import { countHolders } from "./count-holders.js";
 import type { HostTable } from "./host-table.js";
 
 /** Between log lines about bad host messages, in ms. */
@@ -24,6 +28,8 @@ interface InventoryOptions {
   regionLink: NatsLink;
   region: string;
   table: HostTable;
+  /** Whether the persisted enrolment has been read: without it there is nothing to count by. */
+  enrolmentKnown: () => boolean;
   warming: () => boolean;
   log: Logger;
 }
@@ -51,12 +57,17 @@ export class Inventory {
     });
     globalLink.onConnected((connection, first) => {
       if (!first) return;
-      connection.subscribe(hostQuerySubject(region), {
-        callback: (error, message) => {
-          if (error === null) void this.#answer(message);
-          else log.error({ err: error }, "host query subscription failed");
-        },
-      });
+      for (const [subject, answer] of [
+        [hostQuerySubject(region), this.#answerHosts],
+        [artifactQuerySubject(region), this.#answerArtifact],
+      ] as const) {
+        connection.subscribe(subject, {
+          callback: (error, message) => {
+            if (error === null) void this.#answer(message, answer);
+            else log.error({ err: error, subject }, "query subscription failed");
+          },
+        });
+      }
     });
   }
 
@@ -73,23 +84,40 @@ export class Inventory {
     );
   }
 
-  async #answer(message: Msg): Promise<void> {
-    const { table, warming, log } = this.#options;
+  /** Answers unless the query cannot be answered here and now: then another agent may. */
+  async #answer(
+    message: Msg,
+    answer: (query: Uint8Array) => Uint8Array | undefined,
+  ): Promise<void> {
+    const { warming, log } = this.#options;
     try {
-      const { hostIds } = HostQuery.decode(message.data);
       if (warming()) await delay(WARMING_DELAY_MS);
-      const reply: HostQueryReply = { hosts: [] };
-      let bytes = 0;
-      for (const hostId of hostIds.slice(0, MAX_QUERY_HOSTS)) {
-        const status = table.status(hostId);
-        if (status === undefined) continue;
-        bytes += HostStatus.encode(status).finish().length + 8;
-        if (bytes > MAX_REPLY_BYTES) break;
-        reply.hosts.push(status);
-      }
-      message.respond(HostQueryReply.encode(reply).finish());
+      const reply = answer(message.data);
+      if (reply !== undefined) message.respond(reply);
     } catch (error) {
-      log.warn({ err: error }, "host query cannot be answered");
+      log.warn({ err: error, subject: message.subject }, "query cannot be answered");
     }
   }
+
+  readonly #answerHosts = (query: Uint8Array): Uint8Array => {
+    const { table } = this.#options;
+    const { hostIds } = HostQuery.decode(query);
+    const reply: HostQueryReply = { hosts: [] };
+    let bytes = 0;
+    for (const hostId of hostIds.slice(0, MAX_QUERY_HOSTS)) {
+      const status = table.status(hostId);
+      if (status === undefined) continue;
+      bytes += HostStatus.encode(status).finish().length + 8;
+      if (bytes > MAX_REPLY_BYTES) break;
+      reply.hosts.push(status);
+    }
+    return HostQueryReply.encode(reply).finish();
+  };
+
+  readonly #answerArtifact = (query: Uint8Array): Uint8Array | undefined => {
+    const { table, enrolmentKnown } = this.#options;
+    if (!enrolmentKnown()) return undefined;
+    const reply = countHolders(ArtifactQuery.decode(query), table.enrolled());
+    return ArtifactQueryReply.encode(reply).finish();
+  };
 }

@@ -41,22 +41,26 @@ export function readRegionalGoal(key: string, value: Uint8Array, region: string)
   return check(key, Buffer.from(value), region);
 }
 
-/** Whether the global goal is to take the regional one's place. */
-export function isNewerGoal(global: RegionGoal, regional: RegionGoal | undefined): boolean {
-  return (
-    regional === undefined || compareGoalOrder(goalOrder(global.goal), goalOrder(regional.goal)) > 0
-  );
+/**
+ * Whether the global goal is to take the regional one's place: it is newer, or it is the same one and
+ * the regional value was tampered with.
+ */
+export function replaces(global: RegionGoal, regional: RegionGoal | undefined): boolean {
+  if (regional === undefined) return true;
+  const order = compareGoalOrder(goalOrder(global.goal), goalOrder(regional.goal));
+  return order > 0 || (order === 0 && !global.signed.equals(regional.signed));
 }
 
 /** The digest of a regional bucket's goals: sorted, so that equal goals give equal bytes. */
 export function encodeDigest(goals: Iterable<Goal>): Buffer {
   const versions = [...goals]
     .sort((a, b) => (a.application < b.application ? -1 : 1))
-    .map(({ application, generation, issueTime, selector }) =>
+    .map(({ application, generation, issueTime, selector, removed }) =>
       GoalVersion.fromPartial({
         application,
         generation,
         issueTime,
+        removed,
         selector: Object.fromEntries(Object.entries(selector).sort(([a], [b]) => (a < b ? -1 : 1))),
       }),
     );

@@ -1,4 +1,4 @@
-import { mkdir } from "node:fs/promises";
+import { mkdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { credentials } from "@grpc/grpc-js";
 import {
@@ -9,8 +9,10 @@ import {
 import type { Registry } from "prom-client";
 import { openDirectoryBlobStore } from "../blob/index.js";
 import { DEFAULT_CELL, type RegionConfig } from "../config.js";
+import { readGoalKeys } from "../host/verify-goal.js";
 import type { Logger } from "../log.js";
-import { registerCertificate, registerHosts } from "../metrics/agent-metrics.js";
+import { registerCertificate } from "../metrics/agent-metrics.js";
+import { registerGoals, registerHosts, registerLeader } from "../metrics/region-metrics.js";
 import { registerSwarm } from "../metrics/swarm-metrics.js";
 import { NatsLink } from "../nats/link.js";
 import { lockDataDirectory } from "../process/data-directory-lock.js";
@@ -23,13 +25,15 @@ import { Enroller } from "./enroller.js";
 import { GoalCopier } from "./goal-copier.js";
 import { HeldArtifacts } from "./held-artifacts.js";
 import { HostTable } from "./host-table.js";
+import { HostLogBridge } from "./host-log-bridge.js";
 import { Inventory } from "./inventory.js";
+import { LeaderLease } from "./leader-lease.js";
 import { Replicator } from "./replicator.js";
 import { StatusWriter } from "./status-writer.js";
 
 /**
  * Starts one of a region's agents: copies goals and artifacts into the region, seeds its swarm, and
- * counts its hosts. Two or more a region do no harm to each other.
+ * counts its hosts. Of two or more a region one leads, and another takes over when it is gone.
  * @param metrics - What it counts is registered here.
  * @throws DataDirectoryInUseError, and errors of files, keys and addresses that cannot be used.
  */
@@ -39,10 +43,12 @@ export async function startRegion(
   metrics?: Registry,
 ): Promise<RunningAgent> {
   const { region } = config;
-  const [identity, membershipPublicKey] = await Promise.all([
+  const [identity, membershipPublicKey, pems] = await Promise.all([
     readIdentity(config.identityFile),
     readPublicKey(config.membershipPublicKeyFile),
+    Promise.all(config.goalPublicKeyFiles.map((file) => readFile(file))),
   ]);
+  const keys = pems.length > 0 ? readGoalKeys(pems) : undefined;
   if (identity.id !== config.id || identity.region !== region || identity.role !== "region") {
     throw new Error(
       `the identity is for ${identity.role} ${identity.id} of region ${identity.region}, ` +
@@ -105,16 +111,19 @@ export async function startRegion(
     if (metrics !== undefined) {
       registerCertificate(metrics, identity);
       registerSwarm(metrics, () => swarm.stats);
-      registerHosts(metrics, () => ({ ...table.counts(performance.now()), cells: table.cells }));
     }
-    const enroller = new Enroller({ client: fleet, region, table, log });
-    const copier = new GoalCopier({ region, globalLink, regionLink, log });
+    const lease = new LeaderLease({ link: regionLink, region, agentId: config.id, log });
+    const leaderTerm = (): number => lease.term;
+    const leading = (): boolean => lease.term > 0;
+    const enroller = new Enroller({ client: fleet, region, table, leaderTerm, log });
+    const copier = new GoalCopier({ region, globalLink, regionLink, leading, keys, log });
     const writer = new StatusWriter({
       link: globalLink,
       region,
       agentId: config.id,
       table,
       goals: () => copier.goals,
+      leaderTerm,
       enrolmentKnown: () => enroller.known,
       log,
     });
@@ -123,6 +132,7 @@ export async function startRegion(
       regionLink,
       region,
       table,
+      enrolmentKnown: () => enroller.known,
       warming: () => writer.warming,
       log,
     });
@@ -131,17 +141,37 @@ export async function startRegion(
       region,
       main,
       regional,
+      shared: config.blobStoreShared,
+      leading,
       held,
       onComplete: (digest) => swarm.announce(digest),
       recheckMs: config.recheckMs,
       log,
     });
     const cells = new CellWatch({ table, joinCell: (cell) => swarm.joinCell(cell), log });
-    for (const part of [enroller, copier, writer, replicator, cells]) {
+    const bridge = new HostLogBridge({ globalLink, regionLink, region, log });
+    const replicating = replicator;
+    lease.onChange(() => {
+      if (!leading()) return;
+      copier.reconcileSoon();
+      replicating.onLead();
+    });
+    if (metrics !== undefined) {
+      registerHosts(metrics, () => ({
+        ...table.counts(performance.now()),
+        ...table.stats,
+        cells: table.cells,
+      }));
+      registerLeader(metrics, () => ({ leads: leading(), ...lease.stats }));
+      registerGoals(metrics, () => ({ ...copier.stats, ...copier.ignored }));
+    }
+    // The lease is given back once nobody here writes by it any more.
+    for (const part of [lease, enroller, copier, writer, replicator, cells]) {
       cleanUp.push(() => part.stop());
       part.start();
     }
     inventory.start();
+    bridge.start();
     globalLink.start();
     regionLink.start();
     log.info({ agent: config.id, region, version: AGENT_VERSION }, "region agent started");

@@ -18,12 +18,18 @@ const REPORT_TIMEOUT_MS = 10_000;
 const REPORT_EVERY_MS = 1_000;
 const MESSAGE_MAX = 2_000;
 const COPIES = 2;
+/** Between looks whether the agent that leads has copied an artifact into the shared store. */
+const SHARED_LOOK_MS = 2_000;
 
 interface ReplicatorOptions {
   client: ReplicationServiceClient;
   region: string;
   main: BlobStore;
   regional: BlobStore;
+  /** Whether the region's agents have one store together: then only the one that leads copies. */
+  shared: boolean;
+  /** Whether this agent leads the region: only then it reports. */
+  leading: () => boolean;
   /** What was seen in the regional store; loaded. */
   held: HeldArtifacts;
   /** The regional store has this artifact now. */
@@ -33,21 +39,28 @@ interface ReplicatorOptions {
   log: Logger;
 }
 
+interface Pending {
+  attempt: number;
+  /** It was damaged or lost here: copied whoever leads. */
+  repair: boolean;
+}
+
 /**
  * Copies artifacts from the main blob store to the region's, as the coordinator names them, and
- * says how far it is. What fails is tried again as long as the agent runs.
+ * says how far it is if this agent leads. What fails is tried again as long as the agent runs.
  */
 export class Replicator {
   readonly stats = { completed: 0, failures: 0, lost: 0, damaged: 0 };
   readonly #options: ReplicatorOptions;
   readonly #controller = new AbortController();
   /** Named and not complete here: waiting, being copied, or between two tries. */
-  readonly #pending = new Map<string, { attempt: number }>();
+  readonly #pending = new Map<string, Pending>();
   readonly #queue: string[] = [];
   readonly #suspects = new Set<string>();
   /** The last one of which every byte was read. */
   #readThrough = "";
   #running = 0;
+  #recheckSoon: () => void = () => {};
   readonly #tasks = new Set<Promise<void>>();
 
   constructor(options: ReplicatorOptions) {
@@ -62,6 +75,11 @@ export class Replicator {
   async stop(): Promise<void> {
     this.#controller.abort(new Error("the agent stops"));
     while (this.#tasks.size > 0) await Promise.all(this.#tasks);
+  }
+
+  /** This agent leads now: what is here is to be reported. */
+  onLead(): void {
+    this.#recheckSoon();
   }
 
   /** Somebody got wrong bytes of this artifact: reads all of it, and repairs it if need be. */
@@ -124,7 +142,7 @@ export class Replicator {
     log.error({ digest }, `artifact is ${what}`);
     // Once the coordinator knows, it asks for the artifact again by itself.
     if (await this.#report(digest, ReplicationState.FAILED, 0, what)) held.delete(digest);
-    this.#enqueue(digest);
+    this.#enqueue(digest, true);
   }
 
   #track(task: Promise<void>): void {
@@ -160,20 +178,23 @@ export class Replicator {
 
   async #recheckNowAndThen(): Promise<void> {
     const { signal } = this.#controller;
-    const { recheckMs, log } = this.#options;
+    const { recheckMs, shared, leading, log } = this.#options;
     while (!signal.aborted) {
+      const woken = new AbortController();
+      this.#recheckSoon = () => woken.abort();
       try {
-        await this.recheck();
+        if (!shared || leading()) await this.recheck();
       } catch (error) {
         if (!signal.aborted) log.warn({ err: error }, "held artifacts cannot be checked");
       }
-      await pause(recheckMs * (0.9 + Math.random() * 0.2), signal);
+      const waitMs = recheckMs * (0.9 + Math.random() * 0.2);
+      await pause(waitMs, AbortSignal.any([signal, woken.signal]));
     }
   }
 
-  #enqueue(digest: string): void {
+  #enqueue(digest: string, repair = false): void {
     if (this.#pending.has(digest)) return;
-    this.#pending.set(digest, { attempt: 0 });
+    this.#pending.set(digest, { attempt: 0, repair });
     this.#queue.push(digest);
     this.#next();
   }
@@ -197,6 +218,10 @@ export class Replicator {
     const { signal } = this.#controller;
     const started = performance.now();
     try {
+      if (await this.#isAnothers(digest)) {
+        this.#later(digest, SHARED_LOOK_MS);
+        return;
+      }
       await this.#copyReporting(digest, main, regional, signal);
       const found = await regional.stat(digest);
       if (found === undefined) throw new Error("the artifact is not there after its copy");
@@ -217,8 +242,18 @@ export class Replicator {
         MESSAGE_MAX,
       );
       await this.#report(digest, ReplicationState.FAILED, 0, message);
-      this.#later(digest);
+      const entry = this.#pending.get(digest);
+      if (entry === undefined) return;
+      this.#later(digest, backOffMs(entry.attempt, RETRY));
+      entry.attempt += 1;
     }
+  }
+
+  /** Whether the agent that leads is to copy it into the store that both have, and has not yet. */
+  async #isAnothers(digest: string): Promise<boolean> {
+    const { shared, leading, regional } = this.#options;
+    if (!shared || leading() || this.#pending.get(digest)?.repair === true) return false;
+    return (await regional.stat(digest)) === undefined;
   }
 
   async #copyReporting(
@@ -245,11 +280,7 @@ export class Replicator {
   }
 
   /** Tries again later, without keeping a place among the copies. */
-  #later(digest: string): void {
-    const entry = this.#pending.get(digest);
-    if (entry === undefined) return;
-    const waitMs = backOffMs(entry.attempt, RETRY);
-    entry.attempt += 1;
+  #later(digest: string, waitMs: number): void {
     const wait = async (): Promise<void> => {
       await pause(waitMs, this.#controller.signal);
       this.#queue.push(digest);
@@ -267,14 +298,15 @@ export class Replicator {
     }
   }
 
-  /** Reports; false if the coordinator could not be told. */
+  /** Reports, if it is this agent's to do; false if the coordinator could not be told. */
   async #report(
     artifactDigest: string,
     state: ReplicationState,
     bytesCopied: number,
     message: string,
   ): Promise<boolean> {
-    const { client, region, log } = this.#options;
+    const { client, region, leading, log } = this.#options;
+    if (!leading()) return true;
     const { signal } = this.#controller;
     const request = { region, artifactDigest, state, bytesCopied, message };
     const options = { timeoutMs: REPORT_TIMEOUT_MS, signal };

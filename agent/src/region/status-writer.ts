@@ -33,7 +33,9 @@ interface StatusWriterOptions {
   agentId: string;
   table: HostTable;
   goals: () => ReadonlyMap<string, Goal>;
-  /** Whether the persisted enrolment has been read. */
+  /** Of the region's lease, while this agent leads; else 0. Only who leads writes counts. */
+  leaderTerm: () => number;
+  /** Whether the persisted enrolment has been read: without it there is nothing to count by. */
   enrolmentKnown: () => boolean;
   log: Logger;
 }
@@ -45,7 +47,10 @@ interface Written {
   rate: Rate;
 }
 
-/** Writes the region's counts, and this agent's sign of life, to the global status bucket. */
+/**
+ * Writes this agent's sign of life to the global status bucket and, while it leads, the region's
+ * counts.
+ */
 export class StatusWriter {
   readonly #options: StatusWriterOptions;
   readonly #controller = new AbortController();
@@ -54,6 +59,8 @@ export class StatusWriter {
   readonly #written = new Map<string, Written>();
   readonly #counts: RegionCounts;
   #agentAt = Number.NEGATIVE_INFINITY;
+  /** Of the lease at the last tick. */
+  #term = 0;
   #warm = false;
   #loop: Promise<void> | undefined;
 
@@ -64,12 +71,10 @@ export class StatusWriter {
 
   /** Whether this agent has not listened for long enough for its counts to be judged by. */
   get warming(): boolean {
-    if (this.#warm) return false;
     const { enrolmentKnown, table } = this.#options;
+    if (!enrolmentKnown()) return true;
     const listenedMs = performance.now() - this.#startedAt;
-    this.#warm =
-      enrolmentKnown() &&
-      (listenedMs >= WARMING_MS || table.counts(performance.now()).unheard === 0);
+    this.#warm ||= listenedMs >= WARMING_MS || table.counts(performance.now()).unheard === 0;
     return !this.#warm;
   }
 
@@ -105,16 +110,27 @@ export class StatusWriter {
   }
 
   async #tick(kv: KV, now: number): Promise<void> {
-    const goals = this.#options.goals();
-    if (now - this.#agentAt >= AGENT_EVERY_MS) {
-      await this.#writeAgent(kv, goals, now);
+    const { goals: readGoals, leaderTerm, enrolmentKnown, table } = this.#options;
+    const goals = readGoals();
+    table.sweep(now);
+    this.#counts.keep(goals);
+    const term = leaderTerm();
+    if (term !== this.#term || now - this.#agentAt >= AGENT_EVERY_MS) {
+      await this.#writeAgent(kv, goals, term, now);
       this.#agentAt = now;
     }
-    this.#options.table.sweep(now);
-    this.#counts.keep(goals);
+    if (term !== this.#term) {
+      this.#written.clear();
+      if (term > 0) await this.#deleteOthers(kv);
+      this.#term = term;
+    }
+    if (term === 0 || !enrolmentKnown()) return;
     const queue = goals.values();
     const work = async (): Promise<void> => {
-      for (const goal of queue) await this.#writeApplication(kv, goal, now);
+      for (const goal of queue) {
+        if (leaderTerm() !== term) return;
+        await this.#writeApplication(kv, goal, now);
+      }
     };
     const writes = await Promise.allSettled(Array.from({ length: WRITES }, work));
     const failed = writes.find((result) => result.status === "rejected");
@@ -137,6 +153,7 @@ export class StatusWriter {
       region,
       agentId,
       bytesPerSecond,
+      leaderTerm: this.#term,
     });
     const content = Buffer.from(RegionApplicationStatus.encode(status).finish());
     if (!late && before.content.equals(content)) {
@@ -151,7 +168,22 @@ export class StatusWriter {
     this.#written.set(application, { count, writtenAt: now, content, rate });
   }
 
-  async #writeAgent(kv: KV, goals: ReadonlyMap<string, Goal>, now: number): Promise<void> {
+  /** What agents counted that led before: out of date, and nobody else's to take away. */
+  async #deleteOthers(kv: KV): Promise<void> {
+    const { region, agentId } = this.#options;
+    const stale: string[] = [];
+    for await (const key of await kv.keys(regionApplicationKey(region, "*", "*"))) {
+      if (!key.startsWith(regionApplicationKey(region, agentId, ""))) stale.push(key);
+    }
+    for (const key of stale) await kv.delete(key);
+  }
+
+  async #writeAgent(
+    kv: KV,
+    goals: ReadonlyMap<string, Goal>,
+    leaderTerm: number,
+    now: number,
+  ): Promise<void> {
     const { region, agentId, table } = this.#options;
     const { hosts, silent } = table.counts(now);
     const status = RegionAgentStatus.fromPartial({
@@ -163,6 +195,7 @@ export class StatusWriter {
       hostCount: hosts,
       silentCount: silent,
       ahead: generationsAhead(goals, table.enrolled()),
+      leaderTerm,
     });
     await kv.put(regionAgentKey(region, agentId), RegionAgentStatus.encode(status).finish());
   }

@@ -3,8 +3,9 @@ import { pino } from "pino";
 import { Gauge } from "prom-client";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { registerBuilder, registerHosts } from "../../src/metrics/agent-metrics.js";
+import { registerBuilder } from "../../src/metrics/agent-metrics.js";
 import { MetricsListenError, MetricsServer } from "../../src/metrics/metrics-server.js";
+import { registerGoals, registerHosts, registerLeader } from "../../src/metrics/region-metrics.js";
 import { registerSwarm } from "../../src/metrics/swarm-metrics.js";
 import { StatsBook } from "../../src/swarm/stats.js";
 
@@ -76,7 +77,10 @@ test("what is counted has the names and units that the README says", async () =>
   const book = new StatsBook();
   registerSwarm(registry, () => book.view);
   const cells = new Map([["c1", 3]]);
-  registerHosts(registry, () => ({ hosts: 3, silent: 1, cells }));
+  const messages = { messages: 9, dropped: 3, decommissioned: 1 };
+  registerHosts(registry, () => ({ hosts: 3, silent: 1, cells, ...messages }));
+  registerLeader(registry, () => ({ leads: true, gained: 2, lost: 1 }));
+  registerGoals(registry, () => ({ copied: 5, conflicts: 0, malformed: 0, refused: 7 }));
   registerBuilder(registry, 2, () => ({ running: 1, succeeded: 4, failed: 5, lost: 6 }));
   book.neighbours(9, 6, 2);
   book.sent(7);
@@ -96,6 +100,12 @@ test("what is counted has the names and units that the README says", async () =>
         'slipway_swarm_neighbours{kind="other_cell"} 1',
         'slipway_swarm_neighbours{kind="seeder"} 2',
         "slipway_swarm_bans_total 1",
+        'slipway_region_host_messages_total{result="decommissioned"} 1',
+        'slipway_region_host_messages_total{result="dropped"} 2',
+        'slipway_region_host_messages_total{result="taken"} 6',
+        "slipway_region_leader 1",
+        'slipway_region_leader_changes_total{result="gained"} 2',
+        'slipway_region_goals_total{result="refused"} 7',
         "slipway_swarm_fallback_chunks_total 1",
         "slipway_swarm_hedged_requests_total 0",
         "# TYPE slipway_swarm_timed_out_requests_total counter",

@@ -1,10 +1,8 @@
 import { generateKeyPairSync, randomBytes } from "node:crypto";
 import { chmod, mkdir, readdir, readFile, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { Server, ServerCredentials, status, type ServerWritableStream } from "@grpc/grpc-js";
 import {
   ApplicationGoal,
-  FleetServiceService,
   GLOBAL_GOALS_BUCKET,
   type Goal,
   HostPhase,
@@ -15,15 +13,8 @@ import {
   regionAgentKey,
   RegionApplicationStatus,
   regionApplicationKey,
-  ReplicationServiceService,
   ReplicationState,
   STATUS_BUCKET,
-  type EnrolledHost,
-  type FleetServiceServer,
-  type ReplicationServiceServer,
-  type ReportReplicationRequest,
-  type WatchReplicationTargetsRequest,
-  type WatchReplicationTargetsResponse,
 } from "@slipway/proto";
 import { freePort, startNats, type NatsServer } from "@slipway/examples/servers";
 import { connect, type KV, type NatsConnection } from "nats";
@@ -46,69 +37,7 @@ import {
   serviceScript,
   temporaryFolder,
 } from "../host/fixtures.js";
-
-function refuse(_call: unknown, answer: (error: object) => void): void {
-  answer({ code: status.UNIMPLEMENTED });
-}
-
-/** The parts of a coordinator that a region agent calls. */
-class FakeCoordinator {
-  readonly enrolled = new Map<string, EnrolledHost>();
-  readonly reports: ReportReplicationRequest[] = [];
-  readonly #streams = new Set<
-    ServerWritableStream<WatchReplicationTargetsRequest, WatchReplicationTargetsResponse>
-  >();
-  readonly #targets: WatchReplicationTargetsResponse[] = [];
-  readonly #server = new Server();
-
-  async start(port: number): Promise<void> {
-    const fleet: FleetServiceServer = {
-      listRegions: refuse,
-      listHosts: refuse,
-      decommissionHost: refuse,
-      readHostLog: refuse,
-      enrolHosts: (call, answer) => {
-        for (const host of call.request.hosts) this.enrolled.set(host.hostId, host);
-        answer(null, { decommissionedHostIds: [] });
-      },
-      listEnrolledHosts: (_call, answer) =>
-        answer(null, { hosts: [...this.enrolled.values()], nextPageToken: "" }),
-    };
-    const replication: ReplicationServiceServer = {
-      getReplicationStatus: refuse,
-      reportReplication: (call, answer) => {
-        this.reports.push(call.request);
-        answer(null, {});
-      },
-      watchReplicationTargets: (call) => {
-        this.#streams.add(call);
-        call.on("cancelled", () => this.#streams.delete(call));
-        for (const target of this.#targets) call.write(target);
-      },
-    };
-    this.#server.addService(FleetServiceService, fleet);
-    this.#server.addService(ReplicationServiceService, replication);
-    await new Promise<void>((resolve, reject) => {
-      this.#server.bindAsync(`127.0.0.1:${port}`, ServerCredentials.createInsecure(), (error) =>
-        error === null ? resolve() : reject(error),
-      );
-    });
-  }
-
-  target(artifactDigest: string, sizeBytes: number): void {
-    this.#targets.push({ artifactDigest, sizeBytes });
-    for (const stream of this.#streams) stream.write({ artifactDigest, sizeBytes });
-  }
-
-  complete(digest: string): boolean {
-    const of = this.reports.filter(({ artifactDigest }) => artifactDigest === digest);
-    return of.at(-1)?.state === ReplicationState.COMPLETE;
-  }
-
-  stop(): void {
-    this.#server.forceShutdown();
-  }
-}
+import { FakeCoordinator } from "./fake-coordinator.js";
 
 interface Context {
   folder: string;
@@ -180,6 +109,8 @@ function regionConfig(folder: string): RegionConfig {
     dataDir: path.join(folder, "eu-1"),
     identityFile: path.join(folder, "eu-1.json"),
     membershipPublicKeyFile: path.join(folder, "membership.pub"),
+    goalPublicKeyFiles: [path.join(folder, "goal.pub")],
+    blobStoreShared: false,
     listen: { host: "127.0.0.1", port: swarmPort },
     bootstrap: [{ host: "127.0.0.1", port: swarmPort }],
     cells: [],

@@ -13,6 +13,7 @@ import { connect, type KV, type NatsConnection } from "nats";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { NatsLink } from "../../src/nats/link.js";
+import type { GoalKeys } from "../../src/host/verify-goal.js";
 import { GoalCopier } from "../../src/region/goal-copier.js";
 import { eventually, GoalSigner, log, makeGoal } from "../host/fixtures.js";
 
@@ -36,11 +37,14 @@ test.after(async () => {
   await nats.stop();
 });
 
-function copier(region: string): GoalCopier {
+function copier(
+  region: string,
+  { leading = () => true, keys }: { leading?: () => boolean; keys?: GoalKeys } = {},
+): GoalCopier {
   const [globalLink, regionLink] = ["g", "r"].map(
     (name) => new NatsLink({ servers: [nats.url], name, log }),
   ) as [NatsLink, NatsLink];
-  const made = new GoalCopier({ region, globalLink, regionLink, log, pollMs: 100 });
+  const made = new GoalCopier({ region, globalLink, regionLink, leading, keys, log, pollMs: 100 });
   made.start();
   globalLink.start();
   regionLink.start();
@@ -51,12 +55,19 @@ function copier(region: string): GoalCopier {
   return made;
 }
 
-async function put(generation: number, region: string, application = "web"): Promise<Goal> {
-  const goal = makeGoal(generation, artifact, { region, application });
+type More = Parameters<typeof makeGoal>[2];
+
+async function put(
+  generation: number,
+  region: string,
+  application = "web",
+  { more = {}, by = signer }: { more?: More; by?: GoalSigner } = {},
+): Promise<Goal> {
+  const goal = makeGoal(generation, artifact, { region, application, ...more });
   const value = ApplicationGoal.fromPartial({
     application,
     generation,
-    regions: { [region]: signer.sign(goal) },
+    regions: { [region]: by.sign(goal) },
   });
   await global.put(application, ApplicationGoal.encode(value).finish());
   return goal;
@@ -67,11 +78,15 @@ const openBucket = (region: string) =>
     .jetstream({ timeout: 500 })
     .views.kv(regionGoalsBucket(region), { bindOnly: true, allow_direct: true });
 
-async function generationIn(region: string, application = "web"): Promise<number> {
+async function goalIn(region: string, application = "web"): Promise<Goal | undefined> {
   const kv = await openBucket(region);
   const entry = await kv.get(application).catch(() => null);
-  if (entry === null || entry.length === 0) return 0;
-  return Goal.decode(SignedGoal.decode(entry.value).payload).generation;
+  if (entry === null || entry.length === 0) return undefined;
+  return Goal.decode(SignedGoal.decode(entry.value).payload);
+}
+
+async function generationIn(region: string, application = "web"): Promise<number> {
+  return (await goalIn(region, application))?.generation ?? 0;
 }
 
 async function digestOf(region: string): Promise<string> {
@@ -87,7 +102,7 @@ test("from before there is a global bucket, to whoever listens to the region", a
   connection.subscribe(goalSubject(region, "*"), {
     callback: (_error, { subject }) => heard.push(subject),
   });
-  const { stats } = copier(region);
+  const { ignored } = copier(region);
   global = await connection.jetstream().views.kv(GLOBAL_GOALS_BUCKET, { history: 1 });
   await put(1, region);
   await eventually("the goal", async () => (await generationIn(region)) === 1);
@@ -107,7 +122,7 @@ test("from before there is a global bucket, to whoever listens to the region", a
   await put(3, region, "api");
   await eventually("the next one", async () => (await digestOf(region)) === "api:3 web:2");
   assert.is(await generationIn(region), 2);
-  assert.is(stats.malformed, 1);
+  assert.is(ignored.malformed, 1);
 });
 
 test("a lost regional bucket is made again, and a wrong digest is put right", async () => {
@@ -128,7 +143,103 @@ test("a lost regional bucket is made again, and a wrong digest is put right", as
   assert.is(config.republish?.dest, goalSubject(region, ">"));
 });
 
-test("two agents at once come to the same", async () => {
+const at = (ms: number, bucketLimit: number): { more: More } => ({
+  more: { issueTime: new Date(ms), bucketLimit },
+});
+
+test("a raised limit is copied within a generation, a lowered issue time never", async () => {
+  const region = "limits";
+  copier(region);
+  await put(1, region, "web", at(1_000, 0));
+  await eventually("the goal", async () => (await generationIn(region)) === 1);
+  await put(1, region, "web", at(2_000, 500));
+  await eventually("the limit", async () => (await goalIn(region))?.bucketLimit === 500);
+  await put(1, region, "web", at(1_500, 900));
+  await put(1, region, "api", at(1_000, 0));
+  await eventually("the next goal", async () => (await digestOf(region)) === "api:1 web:1");
+  assert.is((await goalIn(region))?.bucketLimit, 500);
+  await put(2, region, "web", { more: { removed: true, run: undefined } });
+  await eventually("the removal", async () => (await goalIn(region))?.removed === true);
+  const kv = await openBucket(region);
+  await eventually("the removal in the digest", async () => {
+    const entry = await kv.get(GOAL_DIGEST_KEY);
+    const { goals } = GoalDigest.decode(entry?.value ?? new Uint8Array());
+    return goals.map(({ removed }) => removed).join(" ") === "false true";
+  });
+});
+
+test("what somebody edits in the region is put right from the global goals", async () => {
+  const region = "edited";
+  const { ignored } = copier(region, { keys: signer.keys });
+  const goal = await put(5, region);
+  await put(7, region, "api");
+  await eventually("both", async () => (await digestOf(region)) === "api:7 web:5");
+  const kv = await openBucket(region);
+  const right = signer.bytes(goal);
+  const older = makeGoal(4, artifact, { region });
+  const newer = makeGoal(99, artifact, { region });
+  const other = makeGoal(7, artifact, { region, application: "api" });
+  for (const [what, value] of Object.entries({
+    "an older goal": signer.bytes(older),
+    "another application's goal": signer.bytes(other),
+    "a newer goal of somebody else": new GoalSigner().bytes(newer),
+    "the goal with another limit": new GoalSigner().bytes({ ...goal, bucketLimit: 1 }),
+    nonsense: Buffer.from([0xff]),
+    nothing: Buffer.alloc(0),
+  })) {
+    const written = await kv.put("web", value);
+    await eventually(`the goal in place of ${what}`, async () => {
+      const entry = await kv.get("web");
+      return entry !== null && entry.revision > written && right.equals(entry.value);
+    });
+  }
+  await kv.delete("web");
+  await eventually("the goal that was deleted", async () => (await generationIn(region)) === 5);
+  await eventually("the digest", async () => (await digestOf(region)) === "api:7 web:5");
+  // One of them is of the first test, in the global bucket.
+  assert.equal(ignored, { malformed: 4, refused: 2 });
+});
+
+test("a global goal that the fleet did not sign is not copied", async () => {
+  const region = "forged";
+  const { ignored, stats } = copier(region, { keys: signer.keys });
+  await put(1, region);
+  await eventually("the goal", async () => (await generationIn(region)) === 1);
+  await put(2, region, "web", { by: new GoalSigner() });
+  await put(1, region, "api");
+  await eventually("the other", async () => (await digestOf(region)) === "api:1 web:1");
+  assert.is(await generationIn(region), 1);
+  assert.is(ignored.refused, 1);
+  await put(3, region);
+  await eventually("the next", async () => (await generationIn(region)) === 3);
+  assert.is(stats.copied, 3);
+});
+
+test("only the agent that leads writes, and one that begins to catches up", async () => {
+  const region = "led";
+  let leads = false;
+  const one = copier(region);
+  const other = copier(region, { leading: () => leads });
+  for (let generation = 1; generation <= 20; generation += 1) await put(generation, region);
+  await eventually("the last", async () => (await digestOf(region)) === "web:20");
+  await eventually("both to know", () =>
+    [one, other].every(({ goals }) => goals.get("web")?.generation === 20),
+  );
+  const manager = await connection.jetstreamManager();
+  const { state } = await manager.streams.info(`KV_${regionGoalsBucket(region)}`);
+  assert.is(state.last_seq, one.stats.copied + one.stats.digests);
+  assert.equal(other.stats, { copied: 0, conflicts: 0, digests: 0 });
+  await stops.splice(0, 1)[0]?.();
+  await put(21, region);
+  await eventually("the follower to know", () => other.goals.get("web")?.generation === 21);
+  assert.is(await generationIn(region), 20);
+  leads = true;
+  other.reconcileSoon();
+  await eventually("the goal", async () => (await digestOf(region)) === "web:21");
+  assert.equal(other.stats, { copied: 1, conflicts: 0, digests: 1 });
+});
+
+test("two agents that both believe they lead come to the same", async () => {
   const region = "ap";
   const [one, two] = [copier(region), copier(region)];
   for (let generation = 1; generation <= 20; generation += 1) {

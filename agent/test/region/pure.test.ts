@@ -14,9 +14,9 @@ import { SILENT_MS, type KnownHost } from "../../src/region/known-host.js";
 import { type HostChange, HostTable } from "../../src/region/host-table.js";
 import {
   encodeDigest,
-  isNewerGoal,
   readGlobalGoal,
   readRegionalGoal,
+  replaces,
 } from "../../src/region/plan-goals.js";
 
 const table = suite("the host table");
@@ -211,17 +211,24 @@ goals("takes the region's part, and refuses nonsense", () => {
 goals("only newer ones take another's place, and digests do not depend on order", () => {
   const one = readRegionalGoal("web", SignedGoal.encode(signed(issued)).finish(), "eu");
   const later = { ...one, goal: { ...issued, issueTime: new Date(6) } };
-  assert.ok(isNewerGoal(one, undefined));
-  assert.ok(isNewerGoal(later, one));
-  assert.not(isNewerGoal(one, one));
-  assert.not(isNewerGoal(one, later));
+  assert.ok(replaces(one, undefined));
+  assert.ok(replaces(later, one));
+  assert.not(replaces(one, one));
+  assert.not(replaces(one, later));
+  const forged = { ...one, signed: Buffer.from("other bytes of the same order") };
+  assert.ok(replaces(one, forged));
   const api = { ...issued, application: "api", selector: { b: "1", a: "2" } };
   const digest = encodeDigest([issued, api]);
   assert.ok(digest.equals(encodeDigest([{ ...api, selector: { a: "2", b: "1" } }, issued])));
   assert.equal(
-    GoalDigest.decode(digest).goals.map(({ application }) => application),
-    ["api", "web"],
+    GoalDigest.decode(digest).goals.map(({ application, removed }) => [application, removed]),
+    [
+      ["api", false],
+      ["web", false],
+    ],
   );
+  const { goals } = GoalDigest.decode(encodeDigest([{ ...issued, removed: true }]));
+  assert.is(goals[0]?.removed, true);
 });
 
 goals.run();

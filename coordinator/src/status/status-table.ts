@@ -1,6 +1,6 @@
 import type { RegionAgentStatus, RegionApplicationStatus, RegionProgress } from "@slipway/proto";
 
-/** A region is silent when none of its agents was heard of for this long. */
+/** A region is silent when no agent that leads it was heard of for this long. */
 export const AGENT_SILENT_AFTER_MS = 15_000;
 
 /** Called with the application that changed; undefined when any may have. */
@@ -18,8 +18,9 @@ interface Agent {
 type Trust = "live" | "warming" | "silent";
 
 /**
- * The newest that each region agent said, in memory. Two agents of a region say the same from two
- * points of view; for a region the freshest one counts that is alive and not warming up.
+ * The newest that each region agent said, in memory. One agent of a region leads, and counts its
+ * hosts: what was counted under the highest term holds, and whether that can be judged by is up to
+ * the agent that leads.
  */
 export class StatusTable {
   /** By region, then agent id. */
@@ -79,10 +80,9 @@ export class StatusTable {
     return regions.map((region) => {
       const trust = this.#trustOf(region);
       const status = this.#agentsOf(region)
-        .filter((agent) => this.#agentTrust(agent) === trust)
         .map((agent) => agent.applications.get(application))
         .filter((item) => item?.generation === generation)
-        .sort((a, b) => time(b) - time(a))[0];
+        .sort((a, b) => term(b) - term(a) || time(b) - time(a))[0];
       return {
         region,
         silent: trust === "silent",
@@ -112,7 +112,7 @@ export class StatusTable {
     return [...this.#regions.keys()].sort();
   }
 
-  /** A region's agents by id, and whether all of them are silent. */
+  /** A region's agents by id, and whether none that leads it is heard. */
   region(name: string): { agents: RegionAgentStatus[]; silent: boolean } {
     const agents = this.#agentsOf(name)
       .filter(({ heardAt }) => heardAt > Number.NEGATIVE_INFINITY)
@@ -142,19 +142,22 @@ export class StatusTable {
   }
 
   #trustOf(region: string): Trust {
-    const all = this.#agentsOf(region).map((agent) => this.#agentTrust(agent));
-    if (all.includes("live")) return "live";
-    return all.includes("warming") ? "warming" : "silent";
-  }
-
-  #agentTrust({ heardAt, status }: Agent): Trust {
-    if (this.#now() - heardAt > AGENT_SILENT_AFTER_MS) return "silent";
-    return status.warming ? "warming" : "live";
+    const [leader] = this.#agentsOf(region)
+      .filter(({ heardAt }) => this.#now() - heardAt <= AGENT_SILENT_AFTER_MS)
+      .map(({ status }) => status)
+      .filter(({ leaderTerm }) => leaderTerm > 0)
+      .sort((a, b) => b.leaderTerm - a.leaderTerm);
+    if (leader === undefined) return "silent";
+    return leader.warming ? "warming" : "live";
   }
 
   #changed(application: string | undefined): void {
     for (const listener of this.#listeners) listener(application);
   }
+}
+
+function term(status: RegionApplicationStatus | undefined): number {
+  return status?.leaderTerm ?? 0;
 }
 
 function time(status: RegionApplicationStatus | undefined): number {

@@ -62,6 +62,7 @@ export class FakeRegion {
       time: new Date(),
       warming: this.#warming,
       ahead: this.#ahead,
+      leaderTerm: 1,
     });
     const value = RegionAgentStatus.encode(status).finish();
     await this.#bucket.put(regionAgentKey(this.#region, this.#agentId), value);

@@ -15,17 +15,27 @@ function create() {
     now += ms;
     table.sweep();
   };
-  const beat = (agentId: string, extra: { warming?: boolean; ahead?: number } = {}): void => {
-    const { warming = false, ahead } = extra;
+  const beat = (
+    agentId: string,
+    extra: { warming?: boolean; ahead?: number; term?: number } = {},
+  ): void => {
+    const { warming = false, ahead, term: leaderTerm = 1 } = extra;
     const status = RegionAgentStatus.fromPartial({
       region: "eu",
       agentId,
       warming,
+      leaderTerm,
       ahead: ahead === undefined ? [] : [{ application: "web", generation: ahead }],
     });
     table.putAgent(status, now);
   };
-  const count = (agentId: string, generation: number, hostCount: number, at = now): void => {
+  const count = (
+    agentId: string,
+    generation: number,
+    hostCount: number,
+    at = now,
+    leaderTerm = 1,
+  ): void => {
     const application = "web";
     const time = new Date(at);
     table.putApplication(
@@ -36,6 +46,7 @@ function create() {
         generation,
         time,
         hostCount,
+        leaderTerm,
       }),
     );
   };
@@ -62,28 +73,38 @@ test("counts of the generation asked for are given, no others", () => {
   assert.equal(progress(4), [false, false, undefined]);
 });
 
-test("the freshest of two agents counts", () => {
+test("of several agents' counts the highest term's hold, whatever their clocks say", () => {
   const { beat, count, progress, now } = create();
-  beat("a");
-  beat("b");
-  count("a", 1, 10, now() + 5);
-  count("b", 1, 20, now() + 9);
-  assert.equal(progress(), [false, false, 20]);
-  count("a", 1, 30, now() + 12);
-  assert.equal(progress(), [false, false, 30]);
-});
-
-test("a warming agent does not count while another is warm", () => {
-  const { beat, count, progress, now } = create();
-  beat("a");
-  beat("b", { warming: true });
-  count("b", 1, 20, now() + 9);
-  assert.equal(progress(), [false, false, undefined]);
-  count("a", 1, 10);
+  beat("a", { term: 7 });
+  beat("b", { term: 0 });
+  count("a", 1, 10, now() + 60_000, 7);
   assert.equal(progress(), [false, false, 10]);
+  beat("b", { term: 8 });
+  count("b", 1, 20, now(), 8);
+  assert.equal(progress(), [false, false, 20]);
+  count("a", 1, 30, now() + 60_000, 7);
+  assert.equal(progress(), [false, false, 20]);
 });
 
-test("with warming agents only the region is warming", () => {
+test("whoever leads says whether the region is warming, and without it the region is silent", () => {
+  const { beat, progress, pass } = create();
+  beat("a", { term: 7 });
+  beat("b", { term: 0, warming: true });
+  assert.equal(progress(), [false, false, undefined]);
+  beat("b", { term: 8, warming: true });
+  assert.equal(progress(), [false, true, undefined]);
+  beat("a", { term: 0 });
+  beat("b", { term: 0 });
+  assert.equal(progress(), [true, false, undefined]);
+  beat("b", { term: 9 });
+  pass(AGENT_SILENT_AFTER_MS);
+  assert.equal(progress(), [false, false, undefined]);
+  beat("a", { term: 0 });
+  pass(1);
+  assert.equal(progress(), [true, false, undefined]);
+});
+
+test("while the agent that leads warms up the region is warming", () => {
   const { beat, count, progress } = create();
   beat("a", { warming: true });
   count("a", 1, 10);
@@ -101,16 +122,6 @@ test("after 15 s without a sign of life the region is silent, and that is a chan
   assert.equal([progress(), changes], [[true, false, 10], [undefined]]);
   beat("a");
   assert.equal([progress(), changes.length], [[false, false, 10], 2]);
-});
-
-test("a living agent takes over from a dead one, whose counts may be newer", () => {
-  const { beat, count, progress, pass, now } = create();
-  beat("a");
-  count("a", 1, 10, now() + 60_000);
-  pass(AGENT_SILENT_AFTER_MS + 1);
-  beat("b");
-  count("b", 1, 20);
-  assert.equal(progress(), [false, false, 20]);
 });
 
 test("what was there before the watch began is as old as it is", () => {
