@@ -1,4 +1,5 @@
 import type { Knex } from "knex";
+import { applicationRemoved } from "../application/removed.js";
 import { writeAudits, type AuditRecord } from "../audit/audit-log.js";
 import { inTransaction, type Session, type Statement } from "../db/connection.js";
 import { alreadyExists, notFound, unavailable } from "../errors.js";
@@ -23,7 +24,9 @@ const BY_KEY: Statement = {
 };
 const APPLICATIONS: Statement = {
   name: "slipway_present_revisions",
-  text: `select name, revision from applications where name = any($1::text[])`,
+  text: `
+    select name, revision, remove_time is not null as removed from applications
+    where name = any($1::text[])`,
 };
 const INSERT_BUILDS: Statement = {
   name: "slipway_insert_builds",
@@ -98,7 +101,7 @@ export function submitBatch(
     for (const { application, commitSha } of submissions) {
       const revision = revisions.get(application);
       const name = groupName(application, commitSha);
-      if (revision === undefined || groups.has(name)) continue;
+      if (revision === undefined || revision === "removed" || groups.has(name)) continue;
       groups.set(name, { application, revision, commitSha, buildId: "", created: false });
     }
     const wanted = submissions.filter(({ idempotencyKey: key }) => key === "" || !known.has(key));
@@ -114,7 +117,11 @@ export function submitBatch(
       const before = key === "" ? undefined : known.get(key);
       if (before !== undefined) return answerBefore(submission, before);
       const group = groups.get(groupName(application, commitSha));
-      if (group === undefined) return notFound("application", application);
+      if (group === undefined) {
+        return revisions.has(application)
+          ? applicationRemoved(application, "build it")
+          : notFound("application", application);
+      }
       if (group.buildId === "") {
         return unavailable("BUILD_CONTENDED", "the build kept changing hands; try again");
       }
@@ -162,10 +169,13 @@ async function submissionsByKey(
 async function presentRevisions(
   session: Session,
   submissions: readonly Submission[],
-): Promise<Map<string, number>> {
+): Promise<Map<string, number | "removed">> {
   const names = [...new Set(submissions.map(({ application }) => application))];
-  const rows = await session.run<{ name: string; revision: number }>(APPLICATIONS, [names]);
-  return new Map(rows.map(({ name, revision }) => [name, revision]));
+  const rows = await session.run<{ name: string; revision: number; removed: boolean }>(
+    APPLICATIONS,
+    [names],
+  );
+  return new Map(rows.map(({ name, revision, removed }) => [name, removed ? "removed" : revision]));
 }
 
 /** Gives each group its build. One whose build ends between the two statements goes round again. */
