@@ -2,7 +2,7 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { SkippedError } from "./skipped.js";
 import { rackModel } from "./rack-model/rack-model.js";
-import { submitToLease } from "./submit-to-lease.js";
+import { queue } from "./queue/queue.js";
 import { delta } from "./swarm/delta.js";
 import { swarm10Gb } from "./swarm/swarm-10gb.js";
 import { swarmFaults } from "./swarm/swarm-faults.js";
@@ -24,12 +24,16 @@ export interface BenchmarkOptions {
   /** KiB of a chunk, about. */
   chunk?: string;
   runs?: string;
+  /** Jobs of a queue, enqueued and completed for each figure. */
+  jobs?: string;
+  /** Builds that are in the database already, finished. */
+  finished?: string;
   /** Names of other programs to measure, separated by commas. */
   peers?: string;
   /** Names of what goes wrong, separated by commas. */
   faults?: string;
   encryption?: string;
-  /** Where the swarm's peers leave profiles. */
+  /** Where our processes leave profiles. */
   profile?: string;
   /** Where files are put meanwhile. */
   dir?: string;
@@ -39,8 +43,8 @@ export interface BenchmarkOptions {
 
 const benchmarks: Record<string, (options: BenchmarkOptions) => Promise<Figures>> = {
   delta,
+  queue,
   "rack-model": rackModel,
-  "submit-to-lease": submitToLease,
   "swarm-10gb": swarm10Gb,
   "swarm-faults": swarmFaults,
   "swarm-pair": swarmPair,
@@ -57,6 +61,8 @@ const { positionals, values } = parseArgs({
     warm: { type: "string" },
     chunk: { type: "string" },
     runs: { type: "string" },
+    jobs: { type: "string" },
+    finished: { type: "string" },
     peers: { type: "string" },
     faults: { type: "string" },
     encryption: { type: "string" },

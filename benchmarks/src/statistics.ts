@@ -14,3 +14,14 @@ export function round(value: number, decimals = 2): number {
   const scale = 10 ** decimals;
   return Math.round(value * scale) / scale;
 }
+
+/** What one run measured, by name. */
+export type Sample = Record<string, number>;
+
+/** The median of each figure, rounded. */
+export function mediansOf(samples: readonly Sample[]): Sample {
+  const names = Object.keys(samples[0] ?? {});
+  return Object.fromEntries(
+    names.map((name) => [name, round(median(samples.map((sample) => sample[name] ?? Number.NaN)))]),
+  );
+}
