@@ -319,7 +319,7 @@ test("a plan shows steps, hosts and bytes, and changes nothing", async ({ server
     "step 1 of 2, wave 1 of 2: 10 % of eu, then 30 s of watching",
     "step 2 of 2, wave 2 of 2: 100 % of eu, us, once somebody else approves",
     "eu      3      2            2.0 MiB  complete        eu-1, eu-2\\u001b[2J",
-    "us      2      2            2.0 MiB  unspecified     no agent of the region answers: perhaps all",
+    "us      2      2            2.0 MiB  unknown         no agent of the region answers: perhaps all",
   ]) {
     assert.ok(stdout.includes(`${line}\n`), `${line} in\n${stdout}`);
   }

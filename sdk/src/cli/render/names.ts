@@ -30,7 +30,8 @@ function cell(name: string | undefined): Exclude<Cell, string> {
 export const statusCell = (status: BuildStatus): Exclude<Cell, string> => cell(BuildStatus[status]);
 export const stateCell = (state: DeploymentState): Exclude<Cell, string> =>
   cell(DeploymentState[state]);
-export const replicationName = (state: ReplicationState): string => words(ReplicationState[state]);
+export const replicationName = (state: ReplicationState): string =>
+  state === ReplicationState.UNSPECIFIED ? "unknown" : words(ReplicationState[state]);
 
 /** A host's phase: RUNNING is its good end. */
 export function phaseCell(phase: HostPhase): Exclude<Cell, string> {
