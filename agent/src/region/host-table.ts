@@ -10,6 +10,8 @@ import { SILENT_MS, type KnownHost } from "./known-host.js";
 const MAX_HOSTS = 200_000;
 const MAX_MESSAGE_BYTES = 1024 * 1024;
 const MAX_LABELS = 100;
+/** Hosts that become silent at one look, so that a whole region's silence does not take seconds. */
+const MAX_SILENCED = 10_000;
 
 interface Row extends KnownHost {
   enrolment: EnrolledHost;
@@ -118,10 +120,13 @@ export class HostTable {
     for (const row of this.#rows.values()) if (row.enrolled) yield row;
   }
 
-  /** Notices hosts that have become silent. */
+  /** Notices hosts that have become silent; of very many the rest the next time. */
   sweep(now: number): void {
+    let left = MAX_SILENCED;
     for (const row of this.#rows.values()) {
       if (row.silent || !isSilent(row, now)) continue;
+      if (left === 0) return;
+      left -= 1;
       row.silent = true;
       this.#changed(row, "silence");
     }

@@ -82,7 +82,11 @@ async function goalIn(region: string, application = "web"): Promise<Goal | undef
   const kv = await openBucket(region);
   const entry = await kv.get(application).catch(() => null);
   if (entry === null || entry.length === 0) return undefined;
-  return Goal.decode(SignedGoal.decode(entry.value).payload);
+  try {
+    return Goal.decode(SignedGoal.decode(entry.value).payload);
+  } catch {
+    return undefined;
+  }
 }
 
 async function generationIn(region: string, application = "web"): Promise<number> {
@@ -92,8 +96,12 @@ async function generationIn(region: string, application = "web"): Promise<number
 async function digestOf(region: string): Promise<string> {
   const kv = await openBucket(region);
   const entry = await kv.get(GOAL_DIGEST_KEY).catch(() => null);
-  const { goals } = GoalDigest.decode(entry?.value ?? new Uint8Array());
-  return goals.map(({ application, generation }) => `${application}:${generation}`).join(" ");
+  try {
+    const { goals } = GoalDigest.decode(entry?.value ?? new Uint8Array());
+    return goals.map(({ application, generation }) => `${application}:${generation}`).join(" ");
+  } catch {
+    return "nonsense";
+  }
 }
 
 test("from before there is a global bucket, to whoever listens to the region", async () => {
