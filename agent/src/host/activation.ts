@@ -1,11 +1,13 @@
 import { HostFailureReason } from "@slipway/proto";
 import type { Logger } from "../log.js";
 import type { ReleaseRecord } from "./application-state.js";
-import { resolveLaunch } from "./launch.js";
+import { killLeftHooks, runHook } from "./hooks.js";
+import { resolveRelease, type ResolvedRelease } from "./launch.js";
 import type { LogFile } from "./log-file.js";
 import type { HostEnvironment } from "./release-environment.js";
 import type { ReleaseFolders } from "./release-folders.js";
 import { StartError } from "./release-process.js";
+import { ReleaseSecrets, SecretError } from "./secrets.js";
 import type { Supervisor } from "./supervisor.js";
 import { waitUntilHealthy, type ReleaseFailure } from "./wait-healthy.js";
 
@@ -21,6 +23,8 @@ export interface ActivatorOptions {
 /** Switches an application from one release folder to another. */
 export class Activator {
   readonly #options: ActivatorOptions;
+  /** Of the release that was last looked at. */
+  #secrets: { folder: string; values: ReleaseSecrets } | undefined;
   #logFrom = 0;
   #exitsFrom = 0;
 
@@ -28,45 +32,69 @@ export class Activator {
     this.#options = options;
   }
 
-  /** Stops what runs and starts the release; the answer says why it could not be started. */
-  async switchTo(record: ReleaseRecord): Promise<ReleaseFailure | undefined> {
-    const { folders, supervisor } = this.#options;
-    await folders.switchTo(record.folder);
-    await supervisor.stop();
-    return this.start(record);
+  /**
+   * Does all that can be done while what runs still runs: looks up the secrets, and runs the
+   * pre-activate command. The answer says why the release cannot be activated.
+   * @throws the signal's reason.
+   */
+  async prepare(record: ReleaseRecord, signal: AbortSignal): Promise<ReleaseFailure | undefined> {
+    try {
+      const { launch, preActivate } = this.resolve(record);
+      await launch.secrets.lookUp();
+      const { logFile } = this.#options;
+      return (
+        preActivate && (await runHook("pre-activate", preActivate, { launch, logFile, signal }))
+      );
+    } catch (error) {
+      return startFailure(error);
+    }
   }
 
-  /** Starts the release that `current` leads to; nothing else runs. */
-  async start(record: ReleaseRecord): Promise<ReleaseFailure | undefined> {
-    const { supervisor, logFile } = this.#options;
-    try {
-      const { launch } = this.#resolve(record);
-      this.#logFrom = await logFile.size();
-      this.#exitsFrom = 0;
-      await supervisor.start(launch);
-      return undefined;
-    } catch (error) {
-      if (!(error instanceof StartError)) throw error;
-      return { reason: HostFailureReason.START_FAILED, message: error.message };
-    }
+  /** Runs the post-activate command of the release that is healthy. @throws the signal's reason. */
+  async finish(record: ReleaseRecord, signal: AbortSignal): Promise<ReleaseFailure | undefined> {
+    const { launch, postActivate } = this.resolve(record);
+    const { logFile } = this.#options;
+    return postActivate && runHook("post-activate", postActivate, { launch, logFile, signal });
+  }
+
+  /**
+   * Stops what runs and starts the release; the answer says why it could not be started.
+   * @param drain - What runs is drained before it is stopped; this ends the wait.
+   * @throws the reason of `drain`; what runs goes on then, drained.
+   */
+  async switchTo(record: ReleaseRecord, drain?: AbortSignal): Promise<ReleaseFailure | undefined> {
+    const { folders, supervisor } = this.#options;
+    await supervisor.stop({ drain });
+    await folders.switchTo(record.folder);
+    return this.#start(record, (launch) => supervisor.start(launch));
+  }
+
+  /** The same for a release that was healthy before: if it cannot be started, it is tried again. */
+  async returnTo(record: ReleaseRecord): Promise<ReleaseFailure | undefined> {
+    const { folders, supervisor } = this.#options;
+    await supervisor.stop();
+    await folders.switchTo(record.folder);
+    return this.#start(record, (launch) => supervisor.keep(launch));
   }
 
   /** Takes over the release's process from an earlier agent; false if it does not run. */
   async adopt(record: ReleaseRecord): Promise<boolean> {
-    const { supervisor, logFile, log } = this.#options;
-    try {
-      const { launch } = this.#resolve(record);
-      this.#logFrom = await logFile.size();
-      this.#exitsFrom = 0;
-      return await supervisor.adopt(launch);
-    } catch (error) {
-      if (!(error instanceof StartError)) throw error;
-      log.error(
-        { err: error, release: record.folder },
-        "running release can no longer be resolved",
-      );
-      return false;
+    const { supervisor, log } = this.#options;
+    let adopted = false;
+    const failure = await this.#start(record, async (launch) => {
+      adopted = await supervisor.adopt(launch);
+    });
+    if (failure !== undefined) {
+      log.error({ failure, release: record.folder }, "running release can no longer be resolved");
     }
+    return adopted;
+  }
+
+  /** Ends what an earlier agent left running besides a release. */
+  async killLeftHooks(): Promise<void> {
+    const { folders, log } = this.#options;
+    const killed = await killLeftHooks(folders.root);
+    if (killed > 0) log.warn({ killed }, "hooks of an earlier agent were killed");
   }
 
   /** Waits for the release that was started to be healthy. @throws the signal's reason. */
@@ -75,7 +103,7 @@ export class Activator {
     signal: AbortSignal,
   ): Promise<ReleaseFailure | undefined> {
     const { supervisor, logFile } = this.#options;
-    const { launch, check } = this.#resolve(record);
+    const { launch, check } = this.resolve(record);
     const failure = await waitUntilHealthy({
       supervisor,
       launch,
@@ -98,13 +126,57 @@ export class Activator {
       await folders.switchToNone();
       return;
     }
-    const failure = await this.switchTo(record);
+    const failure = await this.returnTo(record);
     if (failure === undefined) log.warn({ release: record.folder }, "put back the release before");
     else log.error({ release: record.folder, failure }, "the release before cannot be started");
   }
 
-  #resolve(record: ReleaseRecord): ReturnType<typeof resolveLaunch> {
-    const { host, application, folders } = this.#options;
-    return resolveLaunch(host, application, record, folders.path(record.folder));
+  /** Stops what runs, drained unless the signal says that there is no time, and leads nowhere. */
+  async end(drain: AbortSignal): Promise<void> {
+    const { folders, supervisor } = this.#options;
+    await supervisor.stop({ drain });
+    await folders.switchToNone();
   }
+
+  /** @throws StartError */
+  resolve(record: ReleaseRecord): ResolvedRelease {
+    const { host, application, folders } = this.#options;
+    if (this.#secrets?.folder !== record.folder) {
+      const references = record.release.run?.secrets ?? {};
+      const values = new ReleaseSecrets(references, host.base);
+      this.#secrets = { folder: record.folder, values };
+    }
+    return resolveRelease(host, application, record, {
+      folder: folders.path(record.folder),
+      secrets: this.#secrets.values,
+    });
+  }
+
+  async #start(
+    record: ReleaseRecord,
+    start: (launch: ResolvedRelease["launch"]) => Promise<void>,
+  ): Promise<ReleaseFailure | undefined> {
+    try {
+      const { launch } = this.resolve(record);
+      this.#logFrom = await this.#options.logFile.size();
+      this.#exitsFrom = 0;
+      await start(launch);
+      return undefined;
+    } catch (error) {
+      return startFailure(error);
+    }
+  }
+}
+
+/** Why a release cannot be started. @throws the error, if it is about something else. */
+function startFailure(error: unknown): ReleaseFailure {
+  if (!(error instanceof StartError)) throw error;
+  return { reason: startFailureReason(error), message: error.message };
+}
+
+/** What kind of failure it is that a release was not started. */
+export function startFailureReason(error: Error): HostFailureReason {
+  return error instanceof SecretError
+    ? HostFailureReason.SECRET_UNAVAILABLE
+    : HostFailureReason.START_FAILED;
 }

@@ -138,7 +138,9 @@ export class Application {
     this.#controller.abort(new SupersededError("the agent stops"));
     this.#wake();
     await this.#loop;
-    if (options.stopRelease) await this.#options.supervisor.stop();
+    if (options.stopRelease) {
+      await this.#options.supervisor.stop({ drain: new AbortController().signal });
+    }
     this.#options.supervisor.leave();
   }
 

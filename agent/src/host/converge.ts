@@ -97,7 +97,7 @@ export class Converger {
       failed: this.state.failed,
     });
     if (target.kind === "forget") {
-      await this.#switching.end();
+      await this.#switching.end(signal);
       return "gone";
     }
     if (target.kind === "failed") {

@@ -1,10 +1,9 @@
-import { spawn } from "node:child_process";
 import { request as httpRequest } from "node:http";
 import { request as httpsRequest } from "node:https";
 import { connect } from "node:net";
 import { durationToMs, type HealthCheck } from "@slipway/proto";
 import { expand } from "./expand.js";
-import { signalGroup } from "../process/group.js";
+import { runCommand } from "./run-command.js";
 
 /** A health check with its defaults and with every ${NAME} replaced. */
 export interface ResolvedCheck {
@@ -94,7 +93,7 @@ function check(
     case "tcp":
       return checkTcp(kind.host, kind.port, signal);
     default:
-      return checkCommand(kind.command, context, signal);
+      return runCommand(kind.command, { ...context, signal });
   }
 }
 
@@ -121,39 +120,6 @@ function checkTcp(host: string, port: number, signal: AbortSignal): Promise<stri
     socket.once("connect", () => {
       resolve(undefined);
       socket.destroy();
-    });
-  });
-}
-
-function checkCommand(
-  [file = "", ...args]: readonly string[],
-  context: { folder: string; environment: Readonly<Record<string, string>> },
-  signal: AbortSignal,
-): Promise<string | undefined> {
-  return new Promise((resolve) => {
-    const child = spawn(file, args, {
-      cwd: context.folder,
-      env: { ...context.environment },
-      stdio: "ignore",
-      detached: true,
-    });
-    const kill = (): void => {
-      if (child.pid !== undefined) signalGroup(child.pid, "SIGKILL");
-    };
-    signal.addEventListener("abort", kill, { once: true });
-    if (signal.aborted) kill();
-    const done = (answer: string | undefined): void => {
-      signal.removeEventListener("abort", kill);
-      resolve(answer);
-    };
-    child.once("error", (error) => done(`${file}: ${error.message}`));
-    child.once("exit", (code, name) => {
-      kill();
-      done(
-        code === 0
-          ? undefined
-          : `${file}: ${name === null ? `exit code ${code}` : `signal ${name}`}`,
-      );
     });
   });
 }

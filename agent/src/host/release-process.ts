@@ -5,6 +5,8 @@ import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { signalGroup } from "../process/group.js";
 import { isAlive, processStartTime, type ProcessIdentity } from "../process/identity.js";
+import { statIfThere } from "../store/files.js";
+import type { ReleaseSecrets } from "./secrets.js";
 
 /**
  * Tells a release where its folder is, and the agent whose process it is that has this in its
@@ -16,12 +18,24 @@ export const RELEASE_FOLDER_VARIABLE = "SLIPWAY_RELEASE_FOLDER";
 export interface Launch {
   /** Name of the release folder, which stands for the release. */
   release: string;
-  /** The release folder: the working directory. */
+  /** The release folder. */
   folder: string;
+  /** In it, or itself. */
+  workingDirectory: string;
   command: readonly string[];
+  /** Without the secrets. */
   environment: Readonly<Record<string, string>>;
+  secrets: ReleaseSecrets;
   /** Milliseconds between SIGTERM and SIGKILL. */
   stopTimeoutMs: number;
+  /** What comes between being told to stop and SIGTERM. */
+  drain: { timeMs: number; hook: Hook | undefined };
+}
+
+/** A command that a release brings along, with every ${NAME} replaced. */
+export interface Hook {
+  command: readonly string[];
+  timeoutMs: number;
 }
 
 /** A process that can be recognised again by a later agent. */
@@ -53,17 +67,30 @@ export interface ReleaseProcess {
 
 /**
  * Starts the command with its output appended to the log file.
+ * @param secrets - Values for the environment, by name.
  * @throws StartError if it cannot be started.
  */
-export async function startProcess(launch: Launch, logPath: string): Promise<ReleaseProcess> {
+export async function startProcess(
+  launch: Launch,
+  secrets: Readonly<Record<string, string>>,
+  logPath: string,
+): Promise<ReleaseProcess> {
   const [file, ...args] = launch.command;
   if (file === undefined || file === "") throw new StartError("the run command is empty");
+  // Else it would seem that the command is missing.
+  if (!((await statIfThere(launch.workingDirectory))?.isDirectory() ?? false)) {
+    throw new StartError(`the working directory ${launch.workingDirectory} is not there`);
+  }
   const output = openSync(logPath, "a", 0o600);
   let child;
   try {
     child = spawn(file, args, {
-      cwd: launch.folder,
-      env: { ...launch.environment, [RELEASE_FOLDER_VARIABLE]: path.resolve(launch.folder) },
+      cwd: launch.workingDirectory,
+      env: {
+        ...launch.environment,
+        ...secrets,
+        [RELEASE_FOLDER_VARIABLE]: path.resolve(launch.folder),
+      },
       // A session of its own: the release outlives the agent, and is signalled as a group.
       detached: true,
       stdio: ["ignore", output, output],

@@ -6,6 +6,7 @@ import { writeAtomicallySync } from "../atomic-file.js";
 import { parseIdentity } from "../process/identity.js";
 import { killStrays } from "../process/strays.js";
 import { readIfThere } from "../store/files.js";
+import { Drain } from "./drain.js";
 import type { LogFile } from "./log-file.js";
 import {
   adoptProcess,
@@ -50,6 +51,8 @@ export class Supervisor {
   #upSince = 0;
   #exits = 0;
   #lastExit: ProcessExit | undefined;
+  #startError: Error | undefined;
+  #drain: Drain | undefined;
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
@@ -89,11 +92,17 @@ export class Supervisor {
   async start(launch: Launch): Promise<void> {
     this.#begin(launch);
     try {
-      await this.#spawn(launch, this.#epoch);
+      await this.#spawn(launch, this.#epoch, await launch.secrets.values());
     } catch (error) {
       this.#launch = undefined;
       throw error;
     }
+  }
+
+  /** The same for a release that is known to be good: it is tried until it can be started. */
+  async keep(launch: Launch): Promise<void> {
+    this.#begin(launch);
+    await this.#again(this.#epoch);
   }
 
   /** Takes over the release's process if an earlier agent left it running; false if not. */
@@ -114,13 +123,28 @@ export class Supervisor {
     else await this.#end(record, stopTimeoutMs);
   }
 
-  /** Stops the release gracefully, then by force; nothing is supervised afterwards. */
-  async stop(): Promise<void> {
+  /**
+   * Stops the release gracefully, then by force; nothing is supervised afterwards.
+   * @param drain - Lets the release drain before; this ends the wait.
+   * @throws the reason of `drain`; the release runs on, and drains on.
+   */
+  async stop({ drain }: { drain?: AbortSignal | undefined } = {}): Promise<void> {
+    if (drain !== undefined) await this.#letDrain(drain);
     const launch = this.#launch;
     const process = this.#release();
     if (launch !== undefined && process !== undefined) {
       await this.#end(process.record, launch.stopTimeoutMs);
     }
+  }
+
+  /** Whether the release was told to drain: it is not to be relied on any more. */
+  get isDrained(): boolean {
+    return this.#drain !== undefined;
+  }
+
+  /** Why the release is not there: its last start failed. It is tried again. */
+  get startError(): Error | undefined {
+    return this.#startError;
   }
 
   /** Lets go of the release, which runs on for the next agent to adopt. */
@@ -134,12 +158,15 @@ export class Supervisor {
     this.#launch = launch;
     this.#exits = 0;
     this.#lastExit = undefined;
+    this.#startError = undefined;
     this.#failuresInARow = 0;
   }
 
   #release(): ReleaseProcess | undefined {
     this.#epoch += 1;
     clearTimeout(this.#restart);
+    this.#drain?.stop();
+    this.#drain = undefined;
     const process = this.#process;
     process?.forget();
     this.#process = undefined;
@@ -147,8 +174,23 @@ export class Supervisor {
     return process;
   }
 
-  async #spawn(launch: Launch, epoch: number): Promise<void> {
-    const process = await startProcess(launch, this.#options.logFile.path);
+  async #letDrain(signal: AbortSignal): Promise<void> {
+    const launch = this.#launch;
+    const process = this.#process;
+    if (launch === undefined || process === undefined) return;
+    const { timeMs, hook } = launch.drain;
+    if (timeMs === 0 && hook === undefined) return;
+    this.#drain ??= new Drain(launch, process.exited, this.#options);
+    await this.#drain.wait(signal);
+  }
+
+  async #spawn(
+    launch: Launch,
+    epoch: number,
+    secrets: Readonly<Record<string, string>>,
+  ): Promise<void> {
+    if (epoch !== this.#epoch) return;
+    const process = await startProcess(launch, secrets, this.#options.logFile.path);
     this.#writeRecord(process.record);
     if (epoch !== this.#epoch) {
       // Stopped while it was being started.
@@ -161,6 +203,7 @@ export class Supervisor {
 
   #watch(process: ReleaseProcess, epoch: number): void {
     this.#process = process;
+    this.#startError = undefined;
     const startedAt = Date.now();
     this.#upSince = startedAt;
     process.exited
@@ -191,7 +234,7 @@ export class Supervisor {
     } catch (err) {
       this.#options.log.error({ err, release }, "what a release left running cannot be ended");
     }
-    if (epoch === this.#epoch) this.#restartIn(waitMs, epoch);
+    if (epoch === this.#epoch && !this.isDrained) this.#restartIn(waitMs, epoch);
   }
 
   #restartIn(waitMs: number, epoch: number): void {
@@ -202,14 +245,17 @@ export class Supervisor {
     const launch = this.#launch;
     if (epoch !== this.#epoch || launch === undefined) return;
     try {
-      await this.#spawn(launch, epoch);
+      // They may have changed since the last start.
+      await this.#spawn(launch, epoch, await launch.secrets.lookUp());
     } catch (error) {
+      if (epoch !== this.#epoch) return;
+      this.#startError = error as Error;
       this.#options.log.error(
         { err: error, release: launch.release },
         "release cannot be started again",
       );
       this.#failuresInARow += 1;
-      if (epoch === this.#epoch) this.#restartIn(backOffMs(this.#failuresInARow, RESTART), epoch);
+      this.#restartIn(backOffMs(this.#failuresInARow, RESTART), epoch);
     }
   }
 

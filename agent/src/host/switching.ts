@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { HostFailureReason, HostPhase, type HostFailure } from "@slipway/proto";
 import { backOffMs } from "../back-off.js";
-import { Activator, type ActivatorOptions } from "./activation.js";
+import { Activator, startFailureReason, type ActivatorOptions } from "./activation.js";
 import { hostFailure, localTransfer } from "./application-report.js";
 import type { ReleaseRecord } from "./application-state.js";
 import type { KeptState } from "./kept-state.js";
@@ -43,9 +43,17 @@ export class Switching {
     return [active, activating].find((record) => record !== undefined && record.folder === release);
   }
 
-  /** What is wrong with a release that was healthy: it exits, and is started again and again. */
+  /**
+   * What is wrong with a release that was healthy: it cannot be started any more, or it exits, and is
+   * started again and again.
+   */
   get trouble(): HostFailure | undefined {
     const { supervisor } = this.#options;
+    const { startError } = supervisor;
+    if (startError !== undefined) {
+      const message = `it cannot be started, and is tried again: ${startError.message}`;
+      return hostFailure(startFailureReason(startError), message);
+    }
     if (!this.#healthy || !supervisor.isUnsteady(this.#exitsWhenHealthy)) return undefined;
     const times = supervisor.exits - this.#exitsWhenHealthy;
     const last = describeExit(supervisor.lastExit);
@@ -57,6 +65,7 @@ export class Switching {
   async resume({ start }: { start: boolean }): Promise<void> {
     const { folders, supervisor, state, log } = this.#options;
     const { active, activating } = state.value;
+    await this.#activator.killLeftHooks();
     for (const record of [activating, active]) {
       if (record === undefined || !(await folders.has(record.folder))) continue;
       if (await this.#activator.adopt(record)) {
@@ -70,7 +79,7 @@ export class Switching {
       log.error({ release: active.folder }, "active release folder is gone");
       return;
     }
-    const failure = await this.#activator.switchTo(active);
+    const failure = await this.#activator.returnTo(active);
     if (failure !== undefined) {
       log.error({ release: active.folder, failure }, "active release cannot be started");
     }
@@ -91,7 +100,8 @@ export class Switching {
     if (
       active !== undefined &&
       releaseKey(active.release) === releaseKey(record.release) &&
-      supervisor.release === active.folder
+      supervisor.release === active.folder &&
+      !supervisor.isDrained
     ) {
       await this.#keepActive({ ...active, release: record.release }, course, signal);
       return undefined;
@@ -101,16 +111,15 @@ export class Switching {
       failure = await staging.stage(record, course, signal);
       if (failure === undefined) {
         report?.step(HostPhase.STAGED);
-        this.#healthy = false;
-        await state.save({ activating: record });
-        report?.step(HostPhase.ACTIVATING);
-        failure = await this.#activator.switchTo(record);
+        failure = await this.#activator.prepare(record, signal);
       }
+      if (failure === undefined) failure = await this.#switchTo(record, course, signal);
     }
     if (failure === undefined) {
       report?.step(HostPhase.ACTIVATING);
       failure = await this.#activator.waitHealthy(record, signal);
     }
+    failure ??= await this.#activator.finish(record, signal);
     if (failure === undefined) await this.#succeed(record, course);
     else await this.#fail(record, course, failure);
     return failure;
@@ -120,20 +129,36 @@ export class Switching {
   async restore(): Promise<void> {
     const { state, supervisor } = this.#options;
     const { active } = state.value;
-    if (active !== undefined && supervisor.release === active.folder) return;
+    const { release, isDrained } = supervisor;
+    if (active !== undefined && release === active.folder && !isDrained) return;
     this.#healthy = false;
     await this.#activator.putBack(active);
     await state.save({ activating: undefined });
   }
 
-  /** Stops what runs, and removes all releases. */
-  async end(): Promise<void> {
+  /** Stops what runs, and removes all releases. @throws the signal's reason. */
+  async end(signal: AbortSignal): Promise<void> {
     const { state, folders, collect } = this.#options;
     this.#healthy = false;
-    await this.#activator.putBack(undefined);
+    await this.#activator.end(signal);
     await state.save({ active: undefined, previous: undefined, activating: undefined });
     await folders.prune(new Set());
     await collect();
+  }
+
+  async #switchTo(
+    record: ReleaseRecord,
+    { report }: Course,
+    signal: AbortSignal,
+  ): Promise<ReleaseFailure | undefined> {
+    const { state, supervisor } = this.#options;
+    this.#healthy = false;
+    await state.save({ activating: record });
+    report?.step(HostPhase.ACTIVATING);
+    // What was never healthy, or comes back, serves nobody that would have to be let go.
+    const { active } = state.value;
+    const serves = supervisor.release === active?.folder && active?.folder !== record.folder;
+    return this.#activator.switchTo(record, serves ? signal : undefined);
   }
 
   /** The release runs already: no restart, but it must be known to be healthy. */

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { HostFailureReason } from "@slipway/proto";
-import { checkOnce, type ResolvedCheck } from "./health-check.js";
+import { checkRelease } from "./check-release.js";
+import type { ResolvedCheck } from "./health-check.js";
 import type { LogFile } from "./log-file.js";
 import type { Launch, ProcessExit } from "./release-process.js";
 import type { Supervisor } from "./supervisor.js";
@@ -44,9 +45,7 @@ export async function waitUntilHealthy(waiting: Waiting): Promise<ReleaseFailure
       if (await ranFor(supervisor, check.intervalMs, signal)) return undefined;
     } else if (supervisor.isUp) {
       const { exits } = supervisor;
-      const found = await checkOnce(check.kind, {
-        folder: launch.folder,
-        environment: launch.environment,
+      const found = await checkRelease(launch, check.kind, {
         timeoutMs: Math.max(1, Math.min(check.timeoutMs, deadline - Date.now())),
         signal,
       });
@@ -91,11 +90,12 @@ async function pauseWatching(waiting: Waiting, ms: number): Promise<void> {
 
 async function exited({
   supervisor,
+  launch,
   logFile,
   logFrom,
   exitsFrom,
 }: Waiting): Promise<ReleaseFailure> {
-  const output = await logFile.tail(logFrom, TAIL_BYTES);
+  const output = launch.secrets.redact(await logFile.tail(logFrom, TAIL_BYTES));
   const exits = supervisor.exits - exitsFrom;
   const times = exits === 1 ? "" : ` ${exits} times`;
   const said = output === "" ? "it printed nothing" : `its last output:\n${output}`;

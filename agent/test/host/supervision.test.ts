@@ -15,6 +15,7 @@ import {
 } from "../../src/process/data-directory-lock.js";
 import { LogFile } from "../../src/host/log-file.js";
 import { killLeftovers, startProcess, stopProcess } from "../../src/host/release-process.js";
+import { ReleaseSecrets } from "../../src/host/secrets.js";
 import { Supervisor } from "../../src/host/supervisor.js";
 import { processStartTime } from "../../src/process/identity.js";
 import { ask, eventually, log, serviceScript, temporaryFolder } from "./fixtures.js";
@@ -34,9 +35,12 @@ test.after.each((context) => context.remove());
 const launch = (folder: string, source: string) => ({
   release: "0123456789abcdef-r1-01234567",
   folder,
+  workingDirectory: folder,
   command: [process.execPath, "-e", source],
   environment: { PATH: process.env["PATH"] ?? "" },
+  secrets: new ReleaseSecrets({}, {}),
   stopTimeoutMs: 300,
+  drain: { timeMs: 0, hook: undefined },
 });
 
 test("a release outlives the agent's kill -9 and is found again, not started again", async ({
@@ -85,7 +89,7 @@ test("a stop ends the whole group, by force if need be", async ({ folder }) => {
     const child = spawn(process.execPath, ["-e", "process.on('SIGTERM', () => {}); console.log('child', process.pid); setInterval(() => {}, 1000)"], { stdio: "inherit" });
     setInterval(() => {}, 1000);`;
   const logFile = path.join(folder, "log");
-  const started = await startProcess(launch(folder, source), logFile);
+  const started = await startProcess(launch(folder, source), {}, logFile);
   const child = await eventually(
     "the grandchild",
     async () => /child (\d+)/.exec(await readFile(logFile, "utf8"))?.[1],
@@ -98,6 +102,7 @@ test("a stop ends the whole group, by force if need be", async ({ folder }) => {
 test("a pid that now is another process's is left alone", async ({ folder }) => {
   const started = await startProcess(
     launch(folder, "setInterval(() => {}, 1000)"),
+    {},
     path.join(folder, "log"),
   );
   const stranger = { ...started.record, startTime: "another" };
