@@ -5,6 +5,7 @@ import type { Logger } from "pino";
 import type { CoordinatorConfig } from "./config.js";
 import type { EventBus } from "./events.js";
 import type { GoalPublisher } from "./goal/goal-publisher.js";
+import type { RevocationPublisher } from "./goal/revocation-publisher.js";
 import type { BuildLogs } from "./logs/build-logs.js";
 import type { LateLines } from "./logs/late-lines.js";
 import type { Dispatcher } from "./queue/dispatcher.js";
@@ -35,6 +36,8 @@ export interface Context {
   goals: GoalPublisher;
   /** What region agents say. */
   status: StatusTable;
+  /** Which hosts' certificates hold no more, in the global bucket. */
+  revocations: RevocationPublisher;
   /** Signs notifications; undefined if this coordinator sends none. */
   hookSecret: string | undefined;
   /** Deployments, fanned out to those who watch them. */

@@ -9,11 +9,15 @@ import { migrations } from "./db/migrations/index.js";
 import { Notifications } from "./db/notifications.js";
 import { replicationMigrations } from "./db/replication-migrations/index.js";
 import { EventBus } from "./events.js";
+import { GoalBucket } from "./goal/goal-bucket.js";
+import { RevocationPublisher } from "./goal/revocation-publisher.js";
+import { createRevocationSigner } from "./goal/revocation-signer.js";
+import { createGoalSigner } from "./goal/signing.js";
 import { Lifetimes } from "./lifetimes.js";
 import { readHookSecret } from "./notification/hook-secret.js";
 import { operationServices } from "./operations.js";
 import { retryUntil } from "./retry.js";
-import { createDeploymentParts, deploymentServices, readGoalSigner } from "./rollout/parts.js";
+import { createDeploymentParts, deploymentServices, readGoalKey } from "./rollout/parts.js";
 import { startServer } from "./server.js";
 
 export type { CoordinatorConfig, CoordinatorOptions } from "./config.js";
@@ -54,7 +58,8 @@ async function createContext(
   log: Logger,
   signal: AbortSignal,
 ): Promise<Context> {
-  const signer = await readGoalSigner(config.goalKeyFile);
+  const goalKey = await readGoalKey(config.goalKeyFile);
+  const signer = createGoalSigner(goalKey);
   const hookSecret = await readHookSecret(config.hookSecretFile);
   const until = { deadline: Date.now() + config.startTimeoutMs, signal, log };
   const pool = {
@@ -89,7 +94,19 @@ async function createContext(
 
   const connected = { config, log, clock: systemClock, db, replicationDb, nats, events };
   const base = { ...connected, ...createBuildParts(connected) };
-  const context: Context = { ...base, ...createDeploymentParts(base, signer), hookSecret };
+  const revocations = new RevocationPublisher({
+    db,
+    bucket: new GoalBucket(nats, log),
+    signer: createRevocationSigner(goalKey),
+    clock: systemClock,
+    log,
+  });
+  const context: Context = {
+    ...base,
+    ...createDeploymentParts(base, signer),
+    hookSecret,
+    revocations,
+  };
   const services = [
     ...buildServices(context),
     ...deploymentServices(context),

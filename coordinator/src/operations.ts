@@ -2,11 +2,17 @@ import { forgetOld } from "./audit/retention.js";
 import type { Context, Service } from "./context.js";
 import { Deliverer } from "./notification/deliverer.js";
 import { sweepNotifications } from "./notification/retention.js";
+import { onReconnect } from "./status/reconnects.js";
 import { Sweeper } from "./sweeper.js";
 
-/** What sends notifications and keeps tables in bounds, beside the calls. */
+type OperationContext = Pick<
+  Context,
+  "config" | "db" | "log" | "events" | "clock" | "nats" | "hookSecret" | "revocations"
+>;
+
+/** What sends notifications, publishes revocations and keeps tables in bounds, beside the calls. */
 export function operationServices(
-  context: Pick<Context, "config" | "db" | "log" | "events" | "clock" | "hookSecret">,
+  context: OperationContext,
 ): readonly (readonly [string, Service])[] {
   const { config, db, log, hookSecret } = context;
   const sweeps = [
@@ -19,11 +25,32 @@ export function operationServices(
       run: (signal: AbortSignal) => sweepNotifications(db, log, signal),
     },
   ];
-  const sweeper = new Sweeper({ sweeps, intervalMs: config.sweepIntervalMs, log });
-  if (hookSecret === undefined) return [["sweeping", sweeper]];
-  const deliverer = new Deliverer({ ...context, secret: hookSecret });
-  return [
-    ["sweeping", sweeper],
-    ["notifications to hooks", deliverer],
+  const services: (readonly [string, Service])[] = [
+    ["sweeping", new Sweeper({ sweeps, intervalMs: config.sweepIntervalMs, log })],
+    ["publishing revocations", revocationService(context)],
   ];
+  if (hookSecret !== undefined) {
+    services.push(["notifications to hooks", new Deliverer({ ...context, secret: hookSecret })]);
+  }
+  return services;
+}
+
+/** Looks as often as for goals, and when NATS is back: it may have lost what it had. */
+function revocationService({ config, log, nats, revocations }: OperationContext): Service {
+  const sweeper = new Sweeper({
+    sweeps: [{ what: "publishing revocations", run: () => revocations.publish() }],
+    intervalMs: config.projectionIntervalMs,
+    log,
+  });
+  let forget: (() => void) | undefined;
+  return {
+    start() {
+      forget ??= onReconnect(nats, () => sweeper.wake());
+      sweeper.start();
+    },
+    async stop() {
+      forget?.();
+      await sweeper.stop();
+    },
+  };
 }

@@ -1,6 +1,6 @@
-import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import type { Service } from "./context.js";
+import { Wake } from "./wake.js";
 
 /** Something that is done now and then, by any coordinator or by several at once. */
 export interface Sweep {
@@ -14,6 +14,7 @@ export interface Sweep {
 export class Sweeper implements Service {
   readonly #options: { sweeps: readonly Sweep[]; intervalMs: number; log: Logger };
   readonly #stop = new AbortController();
+  readonly #wake = new Wake();
   #running: Promise<void> | undefined;
 
   constructor(options: { sweeps: readonly Sweep[]; intervalMs: number; log: Logger }) {
@@ -27,6 +28,11 @@ export class Sweeper implements Service {
   async stop(): Promise<void> {
     this.#stop.abort();
     await this.#running;
+  }
+
+  /** Does every sweep now. */
+  wake(): void {
+    this.#wake.signal();
   }
 
   async runOnce(): Promise<void> {
@@ -46,8 +52,8 @@ export class Sweeper implements Service {
     const { signal } = this.#stop;
     while (!signal.aborted) {
       await this.runOnce();
-      const pause = this.#options.intervalMs * (0.75 + Math.random() / 2);
-      await delay(pause, undefined, { signal }).catch(() => undefined);
+      const timeoutMs = this.#options.intervalMs * (0.75 + Math.random() / 2);
+      await this.#wake.next({ timeoutMs, signal }).catch(() => undefined);
     }
   }
 }

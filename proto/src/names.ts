@@ -7,6 +7,11 @@ export const ARTIFACT_DIGEST_PATTERN = /^sha256:[0-9a-f]{64}$/;
 
 /** KV bucket of the global NATS: application name → ApplicationGoal. */
 export const GLOBAL_GOALS_BUCKET = "slipway_goals";
+/**
+ * Key of a SignedRevocationList in the global goals bucket; no application can have a name that
+ * begins so.
+ */
+export const REVOCATIONS_KEY = "_revocations";
 /** KV bucket of the global NATS for RegionAgentStatus and RegionApplicationStatus. */
 export const STATUS_BUCKET = "slipway_status";
 /** Key of a GoalDigest in a regional bucket; no application can have this name. */
@@ -51,6 +56,8 @@ export const buildLogSubject = (buildId: string): string => `slipway.build.logs.
 
 /** Said before a Goal's payload when it is signed, so that no other signature can pass for it. */
 export const GOAL_SIGNATURE_CONTEXT = "slipway goal v1\n";
+/** Said before a RevocationList's payload when it is signed. */
+export const REVOCATIONS_SIGNATURE_CONTEXT = "slipway revocations v1\n";
 /** Said before a Membership's payload when it is signed. */
 export const MEMBERSHIP_SIGNATURE_CONTEXT = "slipway membership v1\n";
 

@@ -33,15 +33,15 @@ export class GoalBucket {
 
   /** Reads a key; undefined if it was never written. @throws NatsError if NATS is away. */
   async get(application: string): Promise<GoalEntry | undefined> {
-    const kv = await this.#open();
-    const entry = await kv.get(application).catch((error: unknown) => this.#failed(error));
-    if (entry === null) return undefined;
-    if (entry.operation !== "PUT") return { goal: undefined, revision: entry.revision };
+    const entry = await this.getValue(application);
+    if (entry === undefined) return undefined;
+    const { value, revision } = entry;
+    if (value === undefined) return { goal: undefined, revision };
     try {
-      return { goal: ApplicationGoal.decode(entry.value), revision: entry.revision };
+      return { goal: ApplicationGoal.decode(value), revision };
     } catch (error) {
       this.#log.error({ err: error, application }, "a goal that cannot be read is replaced");
-      return { goal: undefined, revision: entry.revision };
+      return { goal: undefined, revision };
     }
   }
 
@@ -50,10 +50,25 @@ export class GoalBucket {
    * @throws NatsError if NATS is away.
    */
   async put(goal: ApplicationGoal, expectedRevision: number): Promise<boolean> {
-    const value = ApplicationGoal.encode(goal).finish();
+    return this.putValue(goal.application, ApplicationGoal.encode(goal).finish(), expectedRevision);
+  }
+
+  /** Any key: its value is undefined if it was deleted. The same otherwise as get. */
+  async getValue(
+    key: string,
+  ): Promise<{ value: Uint8Array | undefined; revision: number } | undefined> {
+    const kv = await this.#open();
+    const entry = await kv.get(key).catch((error: unknown) => this.#failed(error));
+    if (entry === null) return undefined;
+    const { operation, value, revision } = entry;
+    return { value: operation === "PUT" ? value : undefined, revision };
+  }
+
+  /** Any key; the same otherwise as put. */
+  async putValue(key: string, value: Uint8Array, expectedRevision: number): Promise<boolean> {
     const kv = await this.#open();
     try {
-      await kv.put(goal.application, value, { previousSeq: expectedRevision });
+      await kv.put(key, value, { previousSeq: expectedRevision });
       return true;
     } catch (error) {
       if (isWrongRevision(error)) return false;

@@ -50,7 +50,8 @@ export function keyId(publicKey: KeyObject): string {
   return createHash("sha256").update(raw).digest().subarray(0, 8).toString("hex");
 }
 
-function parsePrivateKey(pem: string): KeyObject {
+/** @throws Error with a one-line reason. */
+export function parsePrivateKey(pem: string): KeyObject {
   let key: KeyObject;
   try {
     key = createPrivateKey(pem);

@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import type { Service } from "../context.js";
 import { GoalBucket } from "../goal/goal-bucket.js";
 import { GoalPublisher } from "../goal/goal-publisher.js";
-import { createGoalSigner, type GoalSigner } from "../goal/signing.js";
+import type { GoalSigner } from "../goal/signing.js";
 import { ReplicationPlanner } from "../replication/planner.js";
 import { replicationReader } from "../replication/replication-store.js";
 import { StatusTable } from "../status/status-table.js";
@@ -12,16 +12,14 @@ import { Leadership } from "./leadership.js";
 import { Reconciler } from "./reconciler.js";
 import type { RolloutBase, RolloutContext, RolloutParts } from "./rollout-context.js";
 
-/** Reads the goal key. @throws Error with a one-line reason. */
-export async function readGoalSigner(file: string): Promise<GoalSigner> {
-  let pem: string;
+/** Reads the goal key, in PEM. @throws Error with a one-line reason. */
+export async function readGoalKey(file: string): Promise<string> {
   try {
-    pem = await readFile(file, "utf8");
+    return await readFile(file, "utf8");
   } catch (error) {
     const reason = (error as NodeJS.ErrnoException).code ?? String(error);
     throw new Error(`the goal key ${file} cannot be read: ${reason}`, { cause: error });
   }
-  return createGoalSigner(pem);
 }
 
 /** Puts together what deployments need; nothing runs yet. */

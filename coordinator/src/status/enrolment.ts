@@ -98,6 +98,16 @@ export function decommissionHost(db: Knex, hostId: string, by: Author): Promise<
   });
 }
 
+/** Hosts that were taken out of the fleet for good, the last one in front; at most so many. */
+export async function decommissionedHosts(db: Knex, limit: number): Promise<string[]> {
+  const rows: { host_id: string }[] = await db("hosts")
+    .whereNotNull("decommission_time")
+    .orderBy([{ column: "decommission_time", order: "desc" }, "host_id"])
+    .limit(limit)
+    .select("host_id");
+  return rows.map(({ host_id: hostId }) => hostId);
+}
+
 /** A page of hosts by region and id. */
 export async function listHosts(
   db: Knex,

@@ -56,8 +56,8 @@ test("queues, leases and completes a build", async () => {
   assert.equal(created, [{ id: buildId }]);
   await db.raw(
     `insert into build_submissions (id, build_id, idempotency_key, submitter)
-     select * from unnest(?::uuid[], ?::uuid[], ?::text[], ?::text[])`,
-    [[uuidv7()], [buildId], [null], ["ann"]],
+     select * from unnest(?::uuid[], ?::uuid[], array[null]::text[], ?::text[])`,
+    [[uuidv7()], [buildId], ["ann"]],
   );
   const leased = await db("builds")
     .where({ id: buildId, status: "QUEUED" })

@@ -5,7 +5,7 @@ import { Violations } from "../../validate.js";
 import { checkAuthor } from "../author.js";
 
 export async function decommissionHost(
-  { db, log }: Context,
+  { db, log, revocations }: Context,
   { hostId, actor, reason }: DecommissionHostRequest,
 ): Promise<DecommissionHostResponse> {
   const found = new Violations();
@@ -14,6 +14,8 @@ export async function decommissionHost(
   found.throwIfAny();
   if (await enrolment.decommissionHost(db, hostId, by)) {
     log.info({ hostId, actor, reason }, "host decommissioned");
+    // Done again now and then: it waits neither for NATS nor for us.
+    revocations.publishSoon();
   }
   return {};
 }

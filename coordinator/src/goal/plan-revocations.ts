@@ -1,0 +1,43 @@
+import type { RevocationList } from "@slipway/proto";
+
+/** NATS takes 1 MiB a message by default; the rest is for what frames the list. */
+const MAX_BYTES = 1_000_000;
+
+/** What to do about the list in the bucket. */
+export interface RevocationPlan {
+  /** To be written; undefined if what is there will do. */
+  write: RevocationList | undefined;
+  /** Hosts that the bucket's list revokes and the database does not know of; they stay revoked. */
+  unknown: string[];
+  /** How many, of those decommissioned first, have no room. */
+  leftOut: number;
+}
+
+/**
+ * Compares the hosts that the database says are decommissioned, the last one in front, with the list
+ * that the bucket has, if it is ours. Nothing that was revoked is ever taken back: the database may
+ * be a restored backup. Pure.
+ */
+export function planRevocations(
+  decommissioned: readonly string[],
+  present: RevocationList | undefined,
+  now: Date,
+): RevocationPlan {
+  const known = new Set(decommissioned);
+  const unknown = (present?.hostIds ?? []).filter((hostId) => !known.has(hostId));
+  const hostIds: string[] = [];
+  let bytes = 0;
+  for (const hostId of [...decommissioned, ...unknown]) {
+    // A tag and a length each.
+    bytes += hostId.length + 2;
+    if (bytes > MAX_BYTES) break;
+    hostIds.push(hostId);
+  }
+  const leftOut = decommissioned.length + unknown.length - hostIds.length;
+  const there = new Set(present?.hostIds);
+  const isThere = hostIds.length === there.size && hostIds.every((hostId) => there.has(hostId));
+  if (isThere) return { write: undefined, unknown, leftOut };
+  // By the clock, so that it rises also after the bucket was lost; by one if the clock stood still.
+  const version = Math.max((present?.version ?? 0) + 1, now.getTime());
+  return { write: { version, issueTime: now, hostIds }, unknown, leftOut };
+}

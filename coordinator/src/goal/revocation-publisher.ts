@@ -1,0 +1,93 @@
+import { REVOCATIONS_KEY, SignedRevocationList, type RevocationList } from "@slipway/proto";
+import type { Knex } from "knex";
+import type { Logger } from "pino";
+import type { Clock } from "../context.js";
+import { decommissionedHosts } from "../status/enrolment.js";
+import type { GoalBucket } from "./goal-bucket.js";
+import { planRevocations } from "./plan-revocations.js";
+import type { RevocationSigner } from "./revocation-signer.js";
+
+const MAX_ATTEMPTS = 4;
+/** More than have room in a list. */
+const MAX_HOSTS = 500_000;
+
+interface Options {
+  db: Knex;
+  bucket: GoalBucket;
+  signer: RevocationSigner;
+  clock: Clock;
+  log: Logger;
+}
+
+/** Keeps the list of revoked hosts in the global bucket. The bucket can be lost and is rebuilt. */
+export class RevocationPublisher {
+  readonly #options: Options;
+  #publishing: Promise<unknown> = Promise.resolve();
+
+  constructor(options: Options) {
+    this.#options = options;
+  }
+
+  /** Publishes in the background. If that fails, the next time does it. */
+  publishSoon(): void {
+    this.#publishing = this.#publishing
+      .then(() => this.publish())
+      .catch((error: unknown) => {
+        this.#options.log.warn({ err: error }, "revoked hosts not published yet");
+      });
+  }
+
+  /**
+   * Puts into the bucket what it lacks. Safe to call at any time by any coordinator. Answers how many
+   * lists were written.
+   * @throws NatsError if NATS is away.
+   */
+  async publish(): Promise<number> {
+    const { db, bucket, signer, clock, log } = this.#options;
+    const hosts = await decommissionedHosts(db, MAX_HOSTS);
+    // It may have been lost since we saw it.
+    await bucket.prepare();
+    for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
+      const entry = await bucket.getValue(REVOCATIONS_KEY);
+      const present = this.#open(entry?.value);
+      const now = new Date(clock.now());
+      const { write, unknown, leftOut } = planRevocations(hosts, present, now);
+      if (unknown.length > 0) {
+        const some = { count: unknown.length, hostIds: unknown.slice(0, 20) };
+        log.error(
+          some,
+          "hosts are revoked that the database knows nothing of: was a backup restored?",
+        );
+      }
+      if (leftOut > 0) {
+        log.error({ leftOut }, "the list of revoked hosts is full: the first ones are left out");
+      }
+      if (write === undefined) return 0;
+      const value = SignedRevocationList.encode(signer.sign(write)).finish();
+      if (await bucket.putValue(REVOCATIONS_KEY, value, entry?.revision ?? 0)) {
+        log.info(
+          { hosts: write.hostIds.length, version: write.version },
+          "revoked hosts published",
+        );
+        return 1;
+      }
+    }
+    throw new Error("the list of revoked hosts was changed by others at every attempt");
+  }
+
+  /** What is not ours is replaced. */
+  #open(value: Uint8Array | undefined): RevocationList | undefined {
+    if (value === undefined) return undefined;
+    try {
+      const list = this.#options.signer.open(SignedRevocationList.decode(value));
+      if (list !== undefined) return list;
+      this.#options.log.error("a list of revoked hosts that nobody here signed is replaced");
+    } catch (error) {
+      this.#options.log.error(
+        { err: error },
+        "a list of revoked hosts cannot be read, is replaced",
+      );
+    }
+    return undefined;
+  }
+}
