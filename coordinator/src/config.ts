@@ -36,9 +36,7 @@ export interface CoordinatorConfig {
   auditMaxAgeMs: number;
   /** How often what is too old is deleted. Default 10 min. */
   sweepIntervalMs: number;
-  /** How long a deployment may take from its goal being set. Default 10 min. */
-  deploymentDeadlineMs: number;
-  /** How long a deployment may wait for replication, if it was asked to. Default 6 h. */
+  /** How long a deployment may take until its first host switches. Default 6 h. */
   replicationDeadlineMs: number;
   /** How often deployments are looked at if no signal came. Default 5 s. */
   reconcileIntervalMs: number;
@@ -69,7 +67,6 @@ export function resolveConfig(options: CoordinatorOptions): CoordinatorConfig {
     logMaxAgeMs: 14 * 24 * 3_600_000,
     auditMaxAgeMs: 2 * 365 * 24 * 3_600_000,
     sweepIntervalMs: 10 * 60_000,
-    deploymentDeadlineMs: 10 * 60_000,
     replicationDeadlineMs: 6 * 3_600_000,
     reconcileIntervalMs: 5_000,
     projectionIntervalMs: 60_000,

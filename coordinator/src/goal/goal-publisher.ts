@@ -1,7 +1,8 @@
 import type { Logger } from "pino";
 import type { Clock } from "../context.js";
-import { applicationGoalOf, planProjection, type GoalSource } from "./goal.js";
+import { applicationGoalOf, limitsOfSource, type AnyGoalSource } from "./goal.js";
 import type { GoalBucket } from "./goal-bucket.js";
+import { isPlausible, planProjection } from "./plan-projection.js";
 import type { GoalSigner } from "./signing.js";
 
 const MAX_ATTEMPTS = 4;
@@ -24,21 +25,26 @@ export class GoalPublisher {
    * Puts the goal into the bucket unless it is there. Safe to call at any time by any coordinator.
    * @throws NatsError if NATS is away.
    */
-  async publish(source: GoalSource): Promise<Published> {
+  async publish(source: AnyGoalSource): Promise<Published> {
     const { bucket, signer, clock, log } = this.#options;
     const { application, generation, deploymentId } = source;
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
       const entry = await bucket.get(application);
       const now = new Date(clock.now());
-      const plan = planProjection(source, entry?.goal, signer.keyId, now);
+      const plan = planProjection(source, entry?.goal, signer, now);
       if (plan.action === "keep") return { outcome: "kept" };
       if (plan.action === "alarm") {
         const { generation: ahead, deploymentId: of } = plan;
         return { outcome: "ahead", generation: ahead, deploymentId: of };
       }
-      const goal = applicationGoalOf(source, signer, now);
+      const goal = applicationGoalOf(plan.source, signer, plan.issueTime);
       if (await bucket.put(goal, entry?.revision ?? 0)) {
-        log.info({ application, generation, deploymentId, why: plan.why }, "goal written");
+        const { why } = plan;
+        const limits = limitsOfSource(plan.source);
+        log.info({ application, generation, deploymentId, limits, why }, "goal written");
+        if (why === "nonsense") {
+          log.error({ application, generation }, "a goal that nobody here signed was replaced");
+        }
         return { outcome: "written" };
       }
     }
@@ -53,6 +59,7 @@ export class GoalPublisher {
   /** The generation in the bucket; 0 if it has none. @throws NatsError if NATS is away. */
   async generation(application: string): Promise<number> {
     const entry = await this.#options.bucket.get(application);
-    return entry?.goal?.generation ?? 0;
+    const goal = entry?.goal;
+    return goal !== undefined && isPlausible(goal, application) ? goal.generation : 0;
   }
 }

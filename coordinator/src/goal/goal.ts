@@ -3,8 +3,6 @@ import type { GoalSigner } from "./signing.js";
 
 /** How long a goal may be obeyed without being issued again. */
 export const GOAL_VALIDITY_MS = 30 * 24 * 3_600_000;
-/** A goal is issued again when less than this is left. */
-export const GOAL_RENEWAL_MS = 15 * 24 * 3_600_000;
 
 /** NATS takes 1 MiB a message by default; the rest is for its headers. */
 export const GOAL_MAX_BYTES = 1_000_000;
@@ -12,38 +10,64 @@ export const GOAL_MAX_BYTES = 1_000_000;
 const SIGNED_OVERHEAD_BYTES = 200;
 /** Takes as many bytes as any time that will be signed. */
 const FAR = new Date("2100-01-01T00:00:00.123456Z");
+/** Takes as many bytes as any limit. */
+const LARGEST_LIMIT = 10_000;
 
-/** What a goal is made of: the part of a deployment that never changes. */
-export interface GoalSource {
+/** What every goal of an application says. */
+interface GoalBase {
   application: string;
   generation: number;
   deploymentId: string;
   regions: readonly string[];
+}
+
+/** What a deployment's goal is made of. Of all this only limits change, and they only rise. */
+export interface GoalSource extends GoalBase {
   selector: Readonly<Record<string, string>>;
   run: Release;
   previous: Release | undefined;
+  /** By region: hosts whose bucket is below it switch; 0 to 10,000. */
+  limits: Readonly<Record<string, number>>;
+}
+
+/** The goal of an application that was removed; the deployment id is the removal's own. */
+export interface RemovalSource extends GoalBase {
+  removed: true;
+}
+
+export type AnyGoalSource = GoalSource | RemovalSource;
+
+/** By region: of hosts, how many switch. An application that was removed has no limits. */
+export function limitsOfSource(source: AnyGoalSource): Readonly<Record<string, number>> {
+  return "removed" in source ? {} : source.limits;
 }
 
 /** The goal of one region. */
-function goalOf(source: GoalSource, region: string, issueTime: Date): Goal {
+function goalOf(source: AnyGoalSource, region: string, issueTime: Date): Goal {
+  const content =
+    "removed" in source
+      ? { selector: {}, run: undefined, previous: undefined, bucketLimit: 0, removed: true }
+      : {
+          selector: { ...source.selector },
+          run: source.run,
+          previous: source.previous,
+          bucketLimit: source.limits[region] ?? 0,
+          removed: false,
+        };
   return {
     application: source.application,
     region,
     generation: source.generation,
     issueTime,
     deploymentId: source.deploymentId,
-    selector: { ...source.selector },
-    run: source.run,
-    previous: source.previous,
-    bucketLimit: 10_000,
-    removed: false,
     expireTime: new Date(issueTime.getTime() + GOAL_VALIDITY_MS),
+    ...content,
   };
 }
 
 /** The value of the application's key in the global bucket, signed for each region. */
 export function applicationGoalOf(
-  source: GoalSource,
+  source: AnyGoalSource,
   signer: GoalSigner,
   issueTime: Date,
 ): ApplicationGoal {
@@ -62,38 +86,8 @@ export function applicationGoalOf(
 /** How large the key's value gets, in bytes; a little too high rather than too low. */
 export function goalBytes(source: GoalSource): number {
   return source.regions.reduce((all, region) => {
-    const { length } = Goal.encode(goalOf(source, region, FAR)).finish();
+    const largest = { ...source, limits: { [region]: LARGEST_LIMIT } };
+    const { length } = Goal.encode(goalOf(largest, region, FAR)).finish();
     return all + length + region.length + SIGNED_OVERHEAD_BYTES;
   }, SIGNED_OVERHEAD_BYTES);
-}
-
-/** What to do about the bucket's value for an application. */
-export type Projection =
-  | { action: "keep" }
-  /** The bucket has none, an older one, or one that runs out or has another key. */
-  | { action: "write"; why: "missing" | "older" | "incomplete" | "renewal" | "key" }
-  /** The bucket is ahead of the database: never corrected downwards. */
-  | { action: "alarm"; generation: number; deploymentId: string };
-
-/** Compares what should be in the bucket with what is. `present` is undefined for nothing there. */
-export function planProjection(
-  source: GoalSource,
-  present: ApplicationGoal | undefined,
-  keyId: string,
-  now: Date,
-): Projection {
-  if (present === undefined) return { action: "write", why: "missing" };
-  if (present.generation < source.generation) return { action: "write", why: "older" };
-  const { generation, deploymentId } = present;
-  if (generation > source.generation || deploymentId !== source.deploymentId) {
-    return { action: "alarm", generation, deploymentId };
-  }
-  for (const region of source.regions) {
-    const signed = present.regions[region];
-    if (signed === undefined) return { action: "write", why: "incomplete" };
-    if (signed.keyId !== keyId) return { action: "write", why: "key" };
-    const expireTime = Goal.decode(signed.payload).expireTime?.getTime() ?? 0;
-    if (expireTime - now.getTime() < GOAL_RENEWAL_MS) return { action: "write", why: "renewal" };
-  }
-  return { action: "keep" };
 }

@@ -17,6 +17,8 @@ export interface GoalSigner {
   /** First 8 bytes of SHA-256 of the raw public key, in hexadecimal. */
   readonly keyId: string;
   sign(goal: Goal): SignedGoal;
+  /** The goal that was signed; undefined unless it was with this key. */
+  open(signed: SignedGoal): Goal | undefined;
 }
 
 /**
@@ -25,7 +27,8 @@ export interface GoalSigner {
  */
 export function createGoalSigner(pem: string): GoalSigner {
   const privateKey = parsePrivateKey(pem);
-  const id = keyId(createPublicKey(privateKey));
+  const publicKey = createPublicKey(privateKey);
+  const id = keyId(publicKey);
   return {
     keyId: id,
     sign: (goal) => {
@@ -33,6 +36,7 @@ export function createGoalSigner(pem: string): GoalSigner {
       const signature = sign(null, Buffer.concat([CONTEXT, payload]), privateKey);
       return { payload, signature, keyId: id };
     },
+    open: (signed) => openSignedGoal(signed, publicKey),
   };
 }
 

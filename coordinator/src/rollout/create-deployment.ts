@@ -1,36 +1,78 @@
+import type { Strategy } from "@slipway/proto";
+import type { Knex } from "knex";
+import { checkStrategy } from "../application/strategy.js";
 import { failedPrecondition } from "../errors.js";
+import { freezesOf } from "../freeze/freezes.js";
 import { describeMissing, missingRegions, type MissingRegion } from "../replication/deployable.js";
 import { planReplications } from "../replication/replication-store.js";
-import { deploy, findAsked, type Asked } from "./deployer.js";
+import { Violations } from "../validate.js";
+import { deploy, findAsked, type Asked, type Choose } from "./deployer.js";
 import type { StoredDeployment } from "./deployment.js";
+import { describeFreezes } from "./describe-freezes.js";
 import { planRelease, type ReleasePlan } from "./release.js";
 import type { RolloutContext } from "./rollout-context.js";
 
+/** What is to be deployed, and how. */
+export interface CreateOptions {
+  buildId: string;
+  waitForReplication: boolean;
+  /** Instead of the application's. */
+  strategy: Strategy | undefined;
+  overrideFreeze: boolean;
+}
+
 /**
  * Deploys a build in all regions of its application revision.
- * @throws DomainError NOT_FOUND for an unknown build, FAILED_PRECONDITION if it has not succeeded,
- *   is not replicated (unless `waitForReplication`), or no host is enrolled for it.
+ * @throws DomainError NOT_FOUND for an unknown build, INVALID_ARGUMENT for a bad strategy,
+ *   FAILED_PRECONDITION if it has not succeeded, is not replicated (unless `waitForReplication`), is
+ *   frozen, or no host is enrolled for it.
  */
 export async function createDeployment(
   context: RolloutContext,
-  buildId: string,
-  waitForReplication: boolean,
+  options: CreateOptions,
   asked: Asked,
 ): Promise<StoredDeployment> {
   // Said before: answered again, whatever has become of the build's blobs since.
   const before = await findAsked(context.db, asked);
   if (before !== undefined) return before;
+  const { application, choose } = await chooseBuild(context, options);
+  return deploy(context, application, asked, choose);
+}
+
+/** Chooses a build, after all checks that need no lock. @throws DomainError */
+export async function chooseBuild(
+  context: RolloutContext,
+  { buildId, waitForReplication, strategy: given, overrideFreeze }: CreateOptions,
+): Promise<{ application: string; choose: Choose }> {
   const plan = await planRelease(context.db, buildId);
+  const { application, release, regions, selector } = plan;
+  const strategy = given === undefined ? plan.strategy : checked(given, plan);
   const missing = await regionsWithout(context, plan);
   if (missing.length > 0 && !waitForReplication) throw notDeployable(buildId, missing);
-  return deploy(context, plan.application, asked, () =>
-    Promise.resolve({
-      release: plan.release,
-      regions: plan.regions,
-      selector: plan.selector,
-      isRollback: false,
-      started: missing.length === 0,
-    }),
+  const choose: Choose = async (db) => {
+    if (!overrideFreeze) await checkFreezes(db, application, regions);
+    return { release, regions, selector, strategy, isRollback: false, overrideFreeze };
+  };
+  return { application, choose };
+}
+
+function checked(strategy: Strategy, { regions, release: { run } }: ReleasePlan): Strategy {
+  const found = new Violations();
+  const result = checkStrategy(strategy, { regions, run }, "strategy", found);
+  found.throwIfAny();
+  return result;
+}
+
+async function checkFreezes(
+  db: Knex,
+  application: string,
+  regions: readonly string[],
+): Promise<void> {
+  const freezes = await freezesOf(db, application, regions);
+  if (freezes.length === 0) return;
+  throw failedPrecondition(
+    "FROZEN",
+    `${describeFreezes(freezes).join("; ")}; wait, or override the freeze and say why`,
   );
 }
 

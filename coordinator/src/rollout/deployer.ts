@@ -1,17 +1,13 @@
-import { setTimeout as delay } from "node:timers/promises";
-import type { Release } from "@slipway/proto";
 import type { Knex } from "knex";
 import { alreadyExists, failedPrecondition, notFound } from "../errors.js";
-import { GOAL_MAX_BYTES, goalBytes, type GoalSource } from "../goal/goal.js";
-import { anyHost } from "../status/enrolment.js";
 import { uuidv7 } from "../uuid.js";
 import type { StoredDeployment } from "./deployment.js";
 import * as store from "./deployment-store.js";
+import { insertPrepared, storeOutcome } from "./move.js";
+import { checkPrepared, generationElsewhere, prepare, type Choice } from "./prepare.js";
 import type { RolloutContext } from "./rollout-context.js";
 import { transition } from "./transition.js";
 
-/** How long creating waits for the goal bucket. */
-const BUCKET_TIMEOUT_MS = 1_500;
 const UNIQUE_VIOLATION = "23505";
 
 /** Who asks, why, and under which key. */
@@ -24,18 +20,8 @@ export interface Asked {
   request: string;
 }
 
-/** What is to be deployed. */
-export interface Choice {
-  release: Release;
-  regions: readonly string[];
-  selector: Readonly<Record<string, string>>;
-  isRollback: boolean;
-  /** Set the goal at once; otherwise it waits for replication. */
-  started: boolean;
-}
-
 /** Chooses what to deploy, under the application's lock. */
-export type Choose = (trx: Knex.Transaction) => Promise<Choice>;
+export type Choose = (db: Knex) => Promise<Choice>;
 
 /** The deployment that the key named before. @throws DomainError ALREADY_EXISTS for another one. */
 export async function findAsked(db: Knex, asked: Asked): Promise<StoredDeployment | undefined> {
@@ -68,7 +54,8 @@ export async function deploy(
     throw error;
   });
   if (repeated) return created;
-  const { id, generation, buildId, state } = created.deployment;
+  const { id, generation, buildId } = created.deployment;
+  const { state } = created.snapshot;
   for (const changed of superseded === undefined ? [id] : [superseded, id]) {
     events.publish({ kind: "deployment", id: changed });
   }
@@ -85,92 +72,45 @@ interface Deployed {
 
 async function deployIn(
   trx: Knex.Transaction,
-  { config }: RolloutContext,
+  context: RolloutContext,
   given: { application: string; asked: Asked; choose: Choose; known: number },
 ): Promise<Deployed> {
   const { application, asked, choose, known } = given;
-  if (!(await store.lockApplication(trx, application))) {
-    throw notFound("application", application);
-  }
+  const locked = await store.readApplication(trx, application, { lock: true });
+  if (locked === undefined) throw notFound("application", application);
   const before = await findAsked(trx, asked);
   if (before !== undefined) return { created: before, superseded: undefined, repeated: true };
-  const { release, regions, selector, isRollback, started } = await choose(trx);
-  if (!(await anyHost(trx, { regions, selector }))) throw noHosts(application, regions, selector);
-
+  if (locked.removed) throw removed(application);
+  const choice = await choose(trx);
   const id = uuidv7();
+  const { creator, reason, request, idempotencyKey } = asked;
+  const preparation = { id, application, creator, choice, known, locked };
+  const prepared = await prepare(trx, context, preparation);
+  await checkPrepared(trx, prepared);
   const active = await store.activeDeployment(trx, application, { lock: true });
-  const next = active && transition(active.state, { type: "superseded", by: id });
-  if (active !== undefined && next !== undefined) {
-    const stored = await store.storeTransition(trx, active, next, 0);
-    if (!stored) throw new Error(`deployment ${active.deployment.id} changed under its lock`);
-  }
-  const newest = await store.newestDeployment(trx, application);
-  const succeeded = await store.newestSucceeded(trx, application);
-  const goal: GoalSource = {
-    application,
-    generation: Math.max(newest?.deployment.generation ?? 0, known) + 1,
-    deploymentId: id,
-    regions,
-    selector,
-    run: release,
-    previous: succeeded?.goal.run,
-  };
-  const bytes = goalBytes(goal);
-  if (bytes > GOAL_MAX_BYTES) throw tooLarge(goal, bytes);
-  const created = await store.insertDeployment(trx, {
-    goal,
-    isRollback,
-    creator: asked.creator,
-    reason: asked.reason,
-    idempotencyKey: asked.idempotencyKey === "" ? null : asked.idempotencyKey,
-    request: asked.request,
-    started,
-    deadlineMs: started ? config.deploymentDeadlineMs : config.replicationDeadlineMs,
+  if (active !== undefined) await supersede(trx, active, id);
+  const created = await insertPrepared(trx, prepared, {
+    reason,
+    request,
+    idempotencyKey: idempotencyKey === "" ? null : idempotencyKey,
   });
   return { created, superseded: active?.deployment.id, repeated: false };
 }
 
-/** The highest generation that the goal bucket or a host knows of. */
-async function generationElsewhere(
-  { goals, status, log }: RolloutContext,
-  application: string,
-): Promise<number> {
-  const reported = status.highestGeneration(application);
-  const ended = new AbortController();
-  try {
-    const late = delay(BUCKET_TIMEOUT_MS, undefined, { signal: ended.signal }).then(() => {
-      throw new Error(`the goal bucket did not answer within ${BUCKET_TIMEOUT_MS} ms`);
-    });
-    return Math.max(reported, await Promise.race([goals.generation(application), late]));
-  } catch (error) {
-    // A deployment does not wait for NATS: its goal is written when NATS is back. Should the bucket
-    // turn out to be ahead, the reconciler says so.
-    log.warn({ err: error, application }, "deploying without knowing the bucket's generation");
-    return reported;
-  } finally {
-    ended.abort();
-  }
+async function supersede(
+  trx: Knex.Transaction,
+  active: store.ReadDeployment,
+  by: string,
+): Promise<void> {
+  const outcome = transition(active.snapshot, { type: "superseded", by }, active.now);
+  const stored = outcome.kind === "changed" && (await storeOutcome(trx, active, outcome));
+  if (!stored) throw new Error(`deployment ${active.deployment.id} changed under its lock`);
 }
 
-function tooLarge({ application, regions }: GoalSource, bytes: number): Error {
+/** @throws DomainError FAILED_PRECONDITION */
+export function removed(application: string): Error {
   return failedPrecondition(
-    "GOAL_TOO_LARGE",
-    `the goal of ${application} for ${regions.length} regions, with its previous release, would have ` +
-      `${bytes} bytes of at most ${GOAL_MAX_BYTES}: make the application's run environment smaller, ` +
-      "and build again",
-  );
-}
-
-function noHosts(
-  application: string,
-  regions: readonly string[],
-  selector: Readonly<Record<string, string>>,
-): Error {
-  const labels = Object.entries(selector).map(([label, value]) => `${label}=${value}`);
-  const those = labels.length === 0 ? "" : ` with ${labels.join(", ")}`;
-  return failedPrecondition(
-    "NO_HOSTS",
-    `no host${those} is enrolled in ${regions.join(", ")}, so nothing would run ${application}; ` +
-      "start host agents there, or apply the application with another selector and build again",
+    "APPLICATION_REMOVED",
+    `application ${application} was removed; apply it again to deploy it`,
   );
 }

@@ -1,10 +1,11 @@
-import { WatchDeploymentResponse, type RegionProgress } from "@slipway/proto";
+import { ReplicationState, WatchDeploymentResponse, type Replication } from "@slipway/proto";
 import type { Context, Service } from "../context.js";
 import { notFound } from "../errors.js";
 import type { StoredDeployment } from "./deployment.js";
 import { findDeployment, findDeployments } from "./deployment-store.js";
 import { NewestSlot } from "./newest-slot.js";
-import { isFinal } from "./transition.js";
+import { progressOf } from "./progress.js";
+import { isFinal } from "./snapshot.js";
 
 /** At most four changes a second are sent. */
 const MIN_INTERVAL_MS = 250;
@@ -12,6 +13,8 @@ const MIN_INTERVAL_MS = 250;
 /** What a watcher is sent: a WatchDeploymentResponse, encoded once for all watchers. */
 interface Update {
   bytes: Buffer;
+  /** Of the stored deployment. */
+  revision: number;
   final: boolean;
 }
 
@@ -20,6 +23,8 @@ interface Feed {
   id: string;
   slots: Set<NewestSlot<Update>>;
   stored: StoredDeployment | undefined;
+  /** Of its artifact, as far as known. */
+  replications: readonly Replication[];
   /** The first read of the row. */
   loaded: Promise<void>;
   update: Update | undefined;
@@ -27,7 +32,10 @@ interface Feed {
   timer: NodeJS.Timeout | undefined;
 }
 
-type FeedContext = Pick<Context, "db" | "events" | "status" | "log" | "config" | "clock">;
+type FeedContext = Pick<
+  Context,
+  "db" | "events" | "status" | "replicationStatus" | "log" | "config" | "clock"
+>;
 
 /**
  * Fans deployments out to those who watch them: one read and one encoding for all watchers of a
@@ -49,6 +57,7 @@ export class DeploymentFeeds implements Service {
     const poll = setInterval(() => void this.#poll(), config.pollIntervalMs);
     this.#stops = [
       () => clearInterval(poll),
+      events.subscribe("artifact", () => void this.#poll()),
       events.subscribe("deployment", (id) => {
         if (id === undefined) void this.#poll();
         else void this.#refresh(this.#feeds.get(id));
@@ -70,18 +79,21 @@ export class DeploymentFeeds implements Service {
 
   /**
    * The present state, encoded, then every change, and the end after the final state.
+   * @param afterRevision what the watcher has already, and is not sent again; 0 for nothing.
    * @throws DomainError NOT_FOUND, or the signal's reason.
    */
-  async *watch(id: string, signal: AbortSignal): AsyncGenerator<Buffer> {
+  async *watch(id: string, afterRevision: number, signal: AbortSignal): AsyncGenerator<Buffer> {
     const slot = new NewestSlot<Update>();
     const feed = this.#join(id, slot);
     try {
       await feed.loaded;
-      if (slot.isEmpty && feed.update !== undefined) slot.put(feed.update);
+      const present = feed.update;
+      if (slot.isEmpty && present !== undefined) slot.put(present);
       while (true) {
-        const { bytes, final } = await slot.take(signal);
-        yield bytes;
-        if (final) return;
+        const update = await slot.take(signal);
+        // The very first is what it has; a later one of the same revision has other counts.
+        if (update !== present || update.revision !== afterRevision) yield update.bytes;
+        if (update.final) return;
       }
     } finally {
       feed.slots.delete(slot);
@@ -99,6 +111,7 @@ export class DeploymentFeeds implements Service {
       id,
       slots: new Set([slot]),
       stored: undefined,
+      replications: [],
       loaded: Promise.resolve(),
       update: undefined,
       sentAt: 0,
@@ -115,6 +128,7 @@ export class DeploymentFeeds implements Service {
     try {
       const stored = await findDeployment(this.#context.db, feed.id);
       if (stored === undefined) throw notFound("deployment", feed.id);
+      feed.replications = await this.#replications(stored, feed.replications);
       this.#take(feed, stored);
       this.#send(feed);
     } catch (error) {
@@ -129,7 +143,7 @@ export class DeploymentFeeds implements Service {
     if (feed === undefined) return;
     try {
       const stored = await findDeployment(this.#context.db, feed.id);
-      if (stored !== undefined) this.#take(feed, stored);
+      if (stored !== undefined) await this.#update(feed, stored);
     } catch (error) {
       this.#context.log.warn({ err: error, deploymentId: feed.id }, "reading a deployment failed");
     }
@@ -142,12 +156,37 @@ export class DeploymentFeeds implements Service {
     try {
       for (const stored of await findDeployments(this.#context.db, [...this.#feeds.keys()])) {
         const feed = this.#feeds.get(stored.deployment.id);
-        if (feed !== undefined) this.#take(feed, stored);
+        if (feed !== undefined) await this.#update(feed, stored);
       }
     } catch (error) {
       this.#context.log.warn({ err: error }, "reading watched deployments failed");
     } finally {
       this.#polling = false;
+    }
+  }
+
+  async #update(feed: Feed, stored: StoredDeployment): Promise<void> {
+    const before = feed.replications;
+    feed.replications = await this.#replications(stored, before);
+    this.#take(feed, stored);
+    if (feed.replications !== before) this.#schedule(feed);
+  }
+
+  /** Not asked for again once all is there; what is known stays if that database is away. */
+  async #replications(
+    { goal, deployment }: StoredDeployment,
+    known: readonly Replication[],
+  ): Promise<readonly Replication[]> {
+    const { log, replicationStatus } = this.#context;
+    const complete = (region: string): boolean =>
+      known.some((one) => one.region === region && one.state === ReplicationState.COMPLETE);
+    if (goal.regions.every(complete)) return known;
+    try {
+      const { artifactDigest } = goal.run;
+      return (await replicationStatus.get([artifactDigest])).get(artifactDigest) ?? known;
+    } catch (error) {
+      log.warn({ err: error, deploymentId: deployment.id }, "a watch goes on without replication");
+      return known;
     }
   }
 
@@ -172,13 +211,11 @@ export class DeploymentFeeds implements Service {
     // After the final state counts go on changing; nobody is to see that.
     if (feed.stored === undefined || feed.update?.final === true) return;
     feed.sentAt = this.#context.clock.now();
-    const { deployment, state } = feed.stored;
-    const regions = progressOf(this.#context, feed.stored);
-    const bytes = Buffer.from(
-      WatchDeploymentResponse.encode({ deployment, regions, totals: undefined }).finish(),
-    );
+    const { deployment, snapshot } = feed.stored;
+    const progress = progressOf(this.#context, feed.stored, feed.replications);
+    const bytes = Buffer.from(WatchDeploymentResponse.encode({ deployment, ...progress }).finish());
     if (feed.update?.bytes.equals(bytes) === true) return;
-    feed.update = { bytes, final: isFinal(state) };
+    feed.update = { bytes, revision: deployment.revision, final: isFinal(snapshot.state) };
     for (const slot of feed.slots) slot.put(feed.update);
   }
 
@@ -186,12 +223,4 @@ export class DeploymentFeeds implements Service {
     clearTimeout(feed.timer);
     if (this.#feeds.get(feed.id) === feed) this.#feeds.delete(feed.id);
   }
-}
-
-/** How far each region of a deployment is, as far as this coordinator has heard. */
-export function progressOf(
-  { status }: Pick<Context, "status">,
-  { goal }: StoredDeployment,
-): RegionProgress[] {
-  return status.progress(goal.application, goal.generation, goal.regions);
 }

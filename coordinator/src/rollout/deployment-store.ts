@@ -1,24 +1,23 @@
-import { Release } from "@slipway/proto";
+import { Release, type Strategy } from "@slipway/proto";
 import type { Knex } from "knex";
 import type { GoalSource } from "../goal/goal.js";
 import { fromRow, type DeploymentRow, type StoredDeployment } from "./deployment.js";
-import type { Transition } from "./transition.js";
+import { UNFINISHED, type Snapshot } from "./snapshot.js";
 
-/** A deployment to be stored: in state RUNNING if `started`, else PENDING. */
+/** A deployment to be stored. */
 export interface NewDeployment {
   goal: GoalSource;
-  isRollback: boolean;
-  creator: string;
+  strategy: Strategy;
+  snapshot: Snapshot;
   reason: string;
   idempotencyKey: string | null;
   request: string;
-  started: boolean;
-  /** From now, by the database's clock. */
-  deadlineMs: number;
 }
 
+/** A deployment, and the time by the database's clock when it was read. */
+export type ReadDeployment = StoredDeployment & { now: number };
+
 const NOW = "clock_timestamp()";
-const FUTURE = `${NOW} + ? * interval '1 ms'`;
 
 /** One deployment; undefined if there is none of that id. */
 export async function findDeployment(db: Knex, id: string): Promise<StoredDeployment | undefined> {
@@ -50,19 +49,27 @@ export async function newestDeployment(
   return row && fromRow(row);
 }
 
-/** An application's newest deployment that succeeded, of another build than the one given. */
+/**
+ * An application's newest deployment that succeeded, of another build than the one given. What was
+ * before the application was removed is gone.
+ */
 export async function newestSucceeded(
   db: Knex,
   application: string,
   exceptBuildId?: string,
 ): Promise<StoredDeployment | undefined> {
-  const query = deployments(db).where({ application, state: "SUCCEEDED" });
+  const query = deployments(db)
+    .where({ application, state: "SUCCEEDED" })
+    .whereRaw(
+      `generation > coalesce((select removal_generation from applications where name = ?), 0)`,
+      [application],
+    );
   if (exceptBuildId !== undefined) void query.whereNot("build_id", exceptBuildId);
   const row = await query.orderBy("generation", "desc").first();
   return row && fromRow(row);
 }
 
-/** An application's newest deployment of a build whose goal was set. */
+/** An application's newest deployment of a build that some host was told to switch to. */
 export async function newestStartedOf(
   db: Knex,
   application: string,
@@ -87,56 +94,78 @@ export async function listDeployments(
   return (await query).map(fromRow);
 }
 
-/** An application's deployment that is not final, and whether its deadline has passed. */
+/** The one of an application that is not final. */
 export async function activeDeployment(
   db: Knex,
   application: string,
   { lock = false }: { lock?: boolean } = {},
-): Promise<(StoredDeployment & { overdue: boolean }) | undefined> {
-  const query = deployments(db).where({ application }).whereIn("state", ["PENDING", "RUNNING"]);
+): Promise<ReadDeployment | undefined> {
+  const query = deployments(db)
+    .where({ application })
+    .whereIn("state", [...UNFINISHED]);
   if (lock) void query.forUpdate();
-  const row = (await query.first("*", db.raw(`deadline <= ${NOW} as overdue`))) as
-    (DeploymentRow & { overdue: boolean }) | undefined;
-  return row && { ...fromRow(row), overdue: row.overdue };
+  return readOne(db, query);
 }
 
-/** The applications that have a deployment that is not final. */
-export async function activeApplications(db: Knex): Promise<string[]> {
-  const rows = await deployments(db).whereIn("state", ["PENDING", "RUNNING"]).select("application");
-  return rows.map(({ application }) => application);
+/** One deployment, to be changed; undefined if there is none of that id. */
+export async function readDeployment(db: Knex, id: string): Promise<ReadDeployment | undefined> {
+  return readOne(db, deployments(db).where({ id }));
 }
 
-/** A page of applications' goals: of each the newest deployment that was started. */
-export async function startedGoals(
+async function readOne(
   db: Knex,
-  { after, limit }: { after: string; limit: number },
-): Promise<GoalSource[]> {
-  const rows = (await db
-    .from(
-      // One index look-up an application, however many deployments it has had.
-      db.raw(
-        `applications a cross join lateral (
-           select * from deployments d
-           where d.application = a.name and d.start_time is not null
-           order by d.generation desc limit 1) d`,
-      ),
-    )
-    .where("a.name", ">", after)
-    .orderBy("a.name")
-    .limit(limit)
-    .select("d.*")) as DeploymentRow[];
-  return rows.map((row) => fromRow(row).goal);
+  query: Knex.QueryBuilder<DeploymentRow, DeploymentRow[]>,
+): Promise<ReadDeployment | undefined> {
+  const row = (await query.first("*", db.raw(`${NOW} as now`))) as
+    (DeploymentRow & { now: Date }) | undefined;
+  return row && { ...fromRow(row), now: row.now.getTime() };
 }
 
-/** Locks an application against other deployments until the transaction ends. False: no such. */
-export async function lockApplication(trx: Knex.Transaction, name: string): Promise<boolean> {
-  const row: unknown = await trx("applications").where({ name }).forNoKeyUpdate().first("name");
-  return row !== undefined;
+/** The deployments that are not final, and what holds them up. */
+export async function activeDeployments(
+  db: Knex,
+): Promise<{ id: string; application: string; blocked: boolean }[]> {
+  const rows = await deployments(db)
+    .whereIn("state", [...UNFINISHED])
+    .select("id", "application", "blocked_by");
+  return rows.map(({ id, application, blocked_by: by }) => ({
+    id,
+    application,
+    blocked: by !== "",
+  }));
+}
+
+/** An application as far as deploying it goes. */
+export interface ApplicationHead {
+  removed: boolean;
+  /** Of the goal that removed it last; 0 for none. No later generation may be below it. */
+  removalGeneration: number;
+  /** By the database's clock. */
+  now: number;
+}
+
+/** An application; locked against other deployments until the transaction ends, if asked to. */
+export async function readApplication(
+  trx: Knex.Transaction,
+  name: string,
+  { lock }: { lock: boolean },
+): Promise<ApplicationHead | undefined> {
+  const query = trx("applications").where({ name });
+  if (lock) void query.forNoKeyUpdate();
+  const row = (await query.first("remove_time", "removal_generation", trx.raw(`${NOW} as now`))) as
+    { remove_time: Date | null; removal_generation: string | null; now: Date } | undefined;
+  if (row === undefined) return undefined;
+  const { remove_time: removeTime, removal_generation: generation, now } = row;
+  return {
+    removed: removeTime !== null,
+    removalGeneration: Number(generation ?? 0),
+    now: now.getTime(),
+  };
 }
 
 export async function insertDeployment(
   trx: Knex.Transaction,
-  { goal, started, deadlineMs, ...given }: NewDeployment,
+  { goal, snapshot, strategy, ...given }: NewDeployment,
 ): Promise<StoredDeployment> {
   const { run, previous } = goal;
   const [row] = (await trx("deployments")
@@ -146,19 +175,18 @@ export async function insertDeployment(
       application_revision: run.applicationRevision,
       build_id: run.buildId,
       generation: goal.generation,
-      state: started ? "RUNNING" : "PENDING",
-      is_rollback: given.isRollback,
+      is_rollback: snapshot.isRollback,
       regions: [...goal.regions],
       selector: JSON.stringify(goal.selector),
       run_release: Buffer.from(Release.encode(run).finish()),
       previous_release: previous && Buffer.from(Release.encode(previous).finish()),
       previous_build_id: previous?.buildId,
-      creator: given.creator,
+      creator: snapshot.creator,
       reason: given.reason,
       idempotency_key: given.idempotencyKey,
       request: given.request,
-      start_time: started ? trx.raw(NOW) : null,
-      deadline: trx.raw(FUTURE, [deadlineMs]),
+      override_freeze: snapshot.overrideFreeze,
+      ...changing(snapshot, strategy),
     })
     .returning("*")) as DeploymentRow[];
   if (row === undefined) throw new Error("an insert returned no row");
@@ -166,29 +194,55 @@ export async function insertDeployment(
 }
 
 /**
- * Stores a transition if the deployment still has the revision that it was decided on. Answers
- * whether it had. A started deployment gets a new deadline.
+ * Stores what has become of a deployment if it still has the revision that this was decided on;
+ * undefined if it has not.
  */
 export async function storeTransition(
-  db: Knex,
-  { deployment }: StoredDeployment,
-  next: Transition,
-  deadlineMs: number,
-): Promise<boolean> {
-  const changed = await db("deployments")
+  trx: Knex.Transaction,
+  { deployment, strategy }: StoredDeployment,
+  next: Snapshot,
+  rolledBackBy?: string,
+): Promise<StoredDeployment | undefined> {
+  const [row] = (await trx("deployments")
     .where({ id: deployment.id, revision: deployment.revision })
     .update({
-      state: next.state,
-      revision: db.raw("revision + 1"),
-      ...(next.state === "RUNNING"
-        ? { start_time: db.raw(NOW), deadline: db.raw(FUTURE, [deadlineMs]) }
-        : { finish_time: db.raw(NOW) }),
-      ...(next.state === "FAILED"
-        ? { failure_reason: next.failure.reason, failure_message: next.failure.message }
-        : {}),
-      ...(next.state === "SUPERSEDED" ? { superseded_by: next.by } : {}),
-    });
-  return changed === 1;
+      revision: trx.raw("revision + 1"),
+      ...changing(next, strategy),
+      ...(rolledBackBy === undefined ? {} : { rolled_back_by: rolledBackBy }),
+    })
+    .returning("*")) as DeploymentRow[];
+  return row && fromRow(row);
+}
+
+/** The columns that a transition may change, and those that rows of old coordinators lack. */
+function changing(snapshot: Snapshot, strategy: Strategy) {
+  const { failure, pause } = snapshot;
+  return {
+    state: snapshot.state,
+    strategy: JSON.stringify(strategy),
+    steps: JSON.stringify(snapshot.steps),
+    limits: JSON.stringify(snapshot.limits),
+    step: snapshot.step,
+    step_phase: snapshot.phase,
+    step_phase_time: new Date(snapshot.phaseTime),
+    raise_time: new Date(snapshot.raiseTime),
+    pause_reason: pause?.reason ?? null,
+    pause_message: pause?.message ?? "",
+    pause_actor: pause?.actor ?? "",
+    pause_time: pause === undefined ? null : new Date(pause.time),
+    promoted_step: snapshot.promotedStep,
+    blocked_by: snapshot.blockedBy,
+    failure_reason: failure?.reason ?? null,
+    failure_message: failure?.message ?? null,
+    superseded_by: snapshot.supersededBy === "" ? null : snapshot.supersededBy,
+    start_time: timeOf(snapshot.startTime),
+    finish_time: timeOf(snapshot.finishTime),
+    deadline: new Date(snapshot.deadline),
+  };
+}
+
+function timeOf(ms: number | undefined): Date | null {
+  return ms === undefined ? null : new Date(ms);
 }
 
 function deployments(db: Knex): Knex.QueryBuilder<DeploymentRow, DeploymentRow[]> {

@@ -1,12 +1,25 @@
 import {
   DeploymentFailureReason,
   DeploymentState,
+  DeploymentStep,
+  PauseReason,
   Release,
+  StepPhase,
+  Strategy,
   type Deployment,
-  type DeploymentFailure,
 } from "@slipway/proto";
+import { defaultStrategy } from "../application/strategy.js";
 import type { GoalSource } from "../goal/goal.js";
-import type { FailureReason, State } from "./transition.js";
+import { planSteps } from "./plan-steps.js";
+import {
+  ALL_BUCKETS,
+  type FailureReason,
+  type Limits,
+  type PauseReason as StoredPauseReason,
+  type Phase,
+  type Snapshot,
+  type State,
+} from "./snapshot.js";
 
 /** A row of `deployments`, as the driver gives it: 64-bit numbers as text. */
 export interface DeploymentRow {
@@ -34,14 +47,32 @@ export interface DeploymentRow {
   finish_time: Date | null;
   deadline: Date;
   revision: string;
+  /** These three are null in rows of coordinators that know of no steps. */
+  strategy: unknown;
+  steps: unknown[] | null;
+  limits: Record<string, number> | null;
+  step: number;
+  step_phase: Phase;
+  step_phase_time: Date;
+  raise_time: Date;
+  pause_reason: StoredPauseReason | null;
+  pause_message: string;
+  pause_actor: string;
+  pause_time: Date | null;
+  promoted_step: number;
+  rolled_back_by: string | null;
+  blocked_by: string;
+  override_freeze: boolean;
 }
 
 /** A deployment as the coordinator works with it. */
 export interface StoredDeployment {
   /** What callers see. */
   deployment: Deployment;
-  state: State;
+  /** The same, as far as it moves. */
+  snapshot: Snapshot;
   goal: GoalSource;
+  strategy: Strategy;
   idempotencyKey: string | null;
   /** What was asked for under the idempotency key. */
   request: string;
@@ -50,14 +81,18 @@ export interface StoredDeployment {
 const STATES: Record<State, DeploymentState> = {
   PENDING: DeploymentState.PENDING,
   RUNNING: DeploymentState.RUNNING,
+  WAITING: DeploymentState.WAITING,
+  PAUSED: DeploymentState.PAUSED,
   SUCCEEDED: DeploymentState.SUCCEEDED,
   FAILED: DeploymentState.FAILED,
   SUPERSEDED: DeploymentState.SUPERSEDED,
+  ABORTED: DeploymentState.ABORTED,
 };
 
-const FAILURES: Record<FailureReason, DeploymentFailureReason> = {
-  HOSTS_FAILED: DeploymentFailureReason.HOSTS_FAILED,
-  DEADLINE_EXCEEDED: DeploymentFailureReason.DEADLINE_EXCEEDED,
+const PHASES: Record<Phase, StepPhase> = {
+  STAGING: StepPhase.STAGING,
+  SWITCHING: StepPhase.SWITCHING,
+  BAKING: StepPhase.BAKING,
 };
 
 /** Reads a row. */
@@ -66,6 +101,9 @@ export function fromRow(row: DeploymentRow): StoredDeployment {
   const previous = row.previous_release === null ? undefined : Release.decode(row.previous_release);
   const generation = Number(row.generation);
   const { id, application, regions, selector } = row;
+  const strategy = strategyOf(row);
+  const snapshot = snapshotOf(row, strategy);
+  const { limits } = snapshot;
   return {
     deployment: {
       id,
@@ -74,37 +112,100 @@ export function fromRow(row: DeploymentRow): StoredDeployment {
       buildId: row.build_id,
       commitSha: run.commitSha,
       artifactDigest: run.artifactDigest,
-      state: STATES[row.state],
-      failure: failureOf(row),
       generation,
       previousBuildId: row.previous_build_id ?? "",
       isRollback: row.is_rollback,
       creator: row.creator,
       reason: row.reason,
       createTime: row.create_time,
-      startTime: row.start_time ?? undefined,
-      finishTime: row.finish_time ?? undefined,
-      deadline: row.deadline,
       revision: Number(row.revision),
       regions: [...regions],
-      supersededBy: row.superseded_by ?? "",
-      strategy: undefined,
-      steps: [],
-      step: 0,
-      stepPhase: 0,
-      stepPhaseTime: undefined,
-      pause: undefined,
-      rolledBackBy: "",
-      blockedBy: "",
+      strategy,
+      rolledBackBy: row.rolled_back_by ?? "",
+      ...shownOf(snapshot),
     },
-    state: row.state,
-    goal: { application, generation, deploymentId: id, regions, selector, run, previous },
+    snapshot,
+    goal: { application, generation, deploymentId: id, regions, selector, run, previous, limits },
+    strategy,
     idempotencyKey: row.idempotency_key,
     request: row.request,
   };
 }
 
-function failureOf(row: DeploymentRow): DeploymentFailure | undefined {
-  if (row.failure_reason === null) return undefined;
-  return { reason: FAILURES[row.failure_reason], message: row.failure_message ?? "" };
+/** What callers see of a snapshot. */
+function shownOf(snapshot: Snapshot) {
+  const { failure, pause } = snapshot;
+  return {
+    state: STATES[snapshot.state],
+    failure: failure && {
+      reason: DeploymentFailureReason[failure.reason],
+      message: failure.message,
+    },
+    startTime: snapshot.startTime === undefined ? undefined : new Date(snapshot.startTime),
+    finishTime: snapshot.finishTime === undefined ? undefined : new Date(snapshot.finishTime),
+    deadline: new Date(snapshot.deadline),
+    supersededBy: snapshot.supersededBy,
+    steps: [...snapshot.steps],
+    step: snapshot.step,
+    stepPhase: PHASES[snapshot.phase],
+    stepPhaseTime: new Date(snapshot.phaseTime),
+    pause: pause && {
+      reason: PauseReason[pause.reason],
+      message: pause.message,
+      actor: pause.actor,
+      pauseTime: new Date(pause.time),
+    },
+    blockedBy: snapshot.blockedBy,
+  };
+}
+
+/** A coordinator that knows of no steps means all hosts at once, with no time to bake. */
+function strategyOf({ strategy, regions }: DeploymentRow): Strategy {
+  if (strategy !== null) return Strategy.fromPartial(strategy as object);
+  const bakeTime = { seconds: 0, nanos: 0 };
+  const waves = [{ regions: ["*"], percents: [100], bakeTime, requiresApproval: false }];
+  return { ...defaultStrategy(regions), waves };
+}
+
+function snapshotOf(row: DeploymentRow, strategy: Strategy): Snapshot {
+  const { steps, pace } = planSteps(strategy, row.regions);
+  return {
+    state: row.state,
+    isRollback: row.is_rollback,
+    creator: row.creator,
+    regions: row.regions,
+    // As they were planned when it was created.
+    steps: row.steps?.map((step) => DeploymentStep.fromPartial(step as object)) ?? steps,
+    pace,
+    step: row.step,
+    phase: row.limits === null && row.start_time !== null ? "SWITCHING" : row.step_phase,
+    phaseTime: row.step_phase_time.getTime(),
+    limits: row.limits ?? limitsOf(row.regions, row.start_time === null ? 0 : ALL_BUCKETS),
+    raiseTime: row.raise_time.getTime(),
+    pause:
+      row.pause_reason === null
+        ? undefined
+        : {
+            reason: row.pause_reason,
+            message: row.pause_message,
+            actor: row.pause_actor,
+            time: row.pause_time?.getTime() ?? 0,
+          },
+    promotedStep: row.promoted_step,
+    blockedBy: row.blocked_by,
+    overrideFreeze: row.override_freeze,
+    failure:
+      row.failure_reason === null
+        ? undefined
+        : { reason: row.failure_reason, message: row.failure_message ?? "" },
+    supersededBy: row.superseded_by ?? "",
+    startTime: row.start_time?.getTime(),
+    finishTime: row.finish_time?.getTime(),
+    deadline: row.deadline.getTime(),
+  };
+}
+
+/** The same limit everywhere. */
+export function limitsOf(regions: readonly string[], limit: number): Limits {
+  return Object.fromEntries(regions.map((region) => [region, limit]));
 }

@@ -26,11 +26,12 @@ export async function readGoalKey(file: string): Promise<string> {
 export function createDeploymentParts(base: RolloutBase, signer: GoalSigner): RolloutParts {
   const { nats, log, clock, replicationDb } = base;
   const status = new StatusTable(() => clock.now());
+  const replicationStatus = replicationReader(replicationDb);
   return {
-    replicationStatus: replicationReader(replicationDb),
+    replicationStatus,
     status,
     goals: new GoalPublisher({ bucket: new GoalBucket(nats, log), signer, clock, log }),
-    deploymentFeeds: new DeploymentFeeds({ ...base, status }),
+    deploymentFeeds: new DeploymentFeeds({ ...base, status, replicationStatus }),
   };
 }
 

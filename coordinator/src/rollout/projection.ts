@@ -1,10 +1,13 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { Context } from "../context.js";
-import type { GoalSource } from "../goal/goal.js";
-import { newestDeployment, startedGoals } from "./deployment-store.js";
+import { limitsOfSource, type AnyGoalSource } from "../goal/goal.js";
+import { newestGoal, pageOfGoals } from "./goal-store.js";
 
 const PAGE_SIZE = 200;
 const CONCURRENCY = 8;
 const ALARM_INTERVAL_MS = 60_000;
+/** An application's goal is written at most once in this time. */
+const WRITE_SPACING_MS = 1_000;
 
 /** Keeps the goal bucket saying what the database says. The bucket can be lost and is rebuilt. */
 export class GoalProjection {
@@ -12,20 +15,47 @@ export class GoalProjection {
   /** When each application's alarm was last raised. */
   readonly #alarms = new Map<string, number>();
 
+  /** By application: what is in the bucket, as far as this term knows. */
+  readonly #published = new Map<string, string>();
+  /** When each application's goal was written last. */
+  readonly #writtenAt = new Map<string, number>();
+
   constructor(context: Pick<Context, "db" | "goals" | "status" | "clock" | "log">) {
     this.#context = context;
+  }
+
+  /** Forgets what is in the bucket: somebody else may have led until now, or it may be lost. */
+  forget(): void {
+    this.#published.clear();
+  }
+
+  /** Whether the goal, with these limits, was put into the bucket or found there. */
+  isPublished(goal: AnyGoalSource): boolean {
+    return this.#published.get(goal.application) === versionOf(goal);
+  }
+
+  /** How long the application's goal is not to be written again. */
+  restMs(application: string): number {
+    const writtenAt = this.#writtenAt.get(application) ?? Number.NEGATIVE_INFINITY;
+    return Math.max(0, writtenAt + WRITE_SPACING_MS - this.#context.clock.now());
   }
 
   /**
    * Puts one goal into the bucket. Answers why it could not, as the end of a sentence, or undefined.
    * @throws NatsError if NATS is away.
    */
-  async publish(goal: GoalSource): Promise<string | undefined> {
+  async publish(goal: AnyGoalSource): Promise<string | undefined> {
     const { application } = goal;
     const published = await this.#context.goals.publish(goal);
-    if (published.outcome !== "ahead") return this.#checkReported(goal);
+    if (published.outcome !== "ahead") {
+      if (published.outcome === "written")
+        this.#writtenAt.set(application, this.#context.clock.now());
+      const problem = await this.#checkReported(goal);
+      if (problem === undefined) this.#published.set(application, versionOf(goal));
+      return problem;
+    }
     // It may be ahead of us only because we read the database before a newer deployment was made.
-    const newest = (await newestDeployment(this.#context.db, application))?.goal;
+    const newest = await newestGoal(this.#context.db, application);
     if (
       newest !== undefined &&
       (newest.generation > published.generation || newest.deploymentId === published.deploymentId)
@@ -47,11 +77,12 @@ export class GoalProjection {
     // Region agents wait for the bucket even before there is a goal.
     await this.#context.goals.prepare();
     for (let after = ""; !signal.aborted;) {
-      const goals = await startedGoals(this.#context.db, { after, limit: PAGE_SIZE });
+      const goals = await pageOfGoals(this.#context.db, { after, limit: PAGE_SIZE });
       const queue = [...goals];
       const work = async (): Promise<void> => {
         for (let goal = queue.pop(); goal !== undefined; goal = queue.pop()) {
           signal.throwIfAborted();
+          await delay(this.restMs(goal.application), undefined, { signal });
           await this.publish(goal);
         }
       };
@@ -63,15 +94,13 @@ export class GoalProjection {
   }
 
   /** A bucket that was lost says nothing of what hosts obeyed: they refuse anything older. */
-  async #checkReported(goal: GoalSource): Promise<string | undefined> {
+  async #checkReported(goal: AnyGoalSource): Promise<string | undefined> {
     const { application } = goal;
     const reported = this.#context.status.highestGeneration(application);
     // What is reported was committed before: only a read from then on tells.
     const newest =
-      reported > goal.generation
-        ? await newestDeployment(this.#context.db, application)
-        : undefined;
-    if (reported <= (newest?.goal ?? goal).generation) {
+      reported > goal.generation ? await newestGoal(this.#context.db, application) : undefined;
+    if (reported <= (newest ?? goal).generation) {
       this.#alarms.delete(application);
       return undefined;
     }
@@ -82,7 +111,7 @@ export class GoalProjection {
     );
   }
 
-  #alarm(goal: GoalSource, who: string, ahead: number, aheadDeploymentId?: string): void {
+  #alarm(goal: AnyGoalSource, who: string, ahead: number, aheadDeploymentId?: string): void {
     const { clock, log } = this.#context;
     const { application, generation, deploymentId } = goal;
     const last = this.#alarms.get(application) ?? Number.NEGATIVE_INFINITY;
@@ -94,4 +123,9 @@ export class GoalProjection {
         "The next deployment of the application gets a generation above both",
     );
   }
+}
+
+function versionOf(goal: AnyGoalSource): string {
+  const limits = limitsOfSource(goal);
+  return JSON.stringify([goal.deploymentId, goal.regions.map((region) => limits[region] ?? 0)]);
 }

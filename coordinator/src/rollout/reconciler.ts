@@ -1,57 +1,63 @@
-import { describeMissing } from "../replication/deployable.js";
-import { countHosts } from "../status/enrolment.js";
 import { onReconnect } from "../status/reconnects.js";
-import { regionsWithout } from "./create-deployment.js";
-import type { StoredDeployment } from "./deployment.js";
+import { decide, nextLook } from "./decide.js";
 import * as store from "./deployment-store.js";
-import { judge } from "./judge.js";
+import type { ReadDeployment } from "./deployment-store.js";
+import { FactReader } from "./facts.js";
 import { KeyedRunner } from "./keyed-runner.js";
+import { move } from "./move.js";
 import { GoalProjection } from "./projection.js";
 import type { RolloutContext } from "./rollout-context.js";
-import { transition, type DeploymentEvent } from "./transition.js";
+import { isFinal } from "./snapshot.js";
+import { Timers } from "./timers.js";
+import type { DeploymentEvent } from "./transition.js";
 
 const CONCURRENCY = 8;
-const STEP_SPACING_MS = 100;
+/** Between two looks at an application. */
+const LOOK_SPACING_MS = 100;
 /** Signals come in bursts: applications are looked for at most this often. */
 const SCAN_SPACING_MS = 100;
-const ENROLMENT_AGE_MS = 5_000;
+/** More in one look would only mean that something goes round in circles. */
+const MAX_MOVES = 8;
 
-type Active = StoredDeployment & { overdue: boolean };
-
-interface Enrolment {
-  deploymentId: string;
-  at: number;
-  hosts: ReadonlyMap<string, number>;
+/** A deployment that is not final, as it was seen last. */
+interface Seen {
+  id: string;
+  blocked: boolean;
 }
 
 /**
- * Drives deployments to their end. Every step reads the database, does the next thing and stores it
- * by compare-and-set, so it may be cut off anywhere, repeated, and done by two at once.
+ * Drives deployments to their end. Every look reads the database, does the next things and stores
+ * them by compare-and-set, so it may be cut off anywhere, repeated, and done by two at once.
  */
 export class Reconciler {
   readonly #context: RolloutContext;
   readonly #projection: GoalProjection;
-  /** By application: the deployment whose goal is in the bucket, as far as this term knows. */
-  readonly #published = new Map<string, string>();
-  /** By application: hosts counted for a deployment. */
-  readonly #enrolled = new Map<string, Enrolment>();
-  #active = new Set<string>();
+  readonly #facts: FactReader;
+  /** By application. */
+  readonly #active = new Map<string, Seen>();
+  /** By deployment id. */
+  readonly #applications = new Map<string, string>();
+  readonly #timers = new Timers();
+  #kick: (application: string) => void = () => undefined;
 
   constructor(context: RolloutContext) {
     this.#context = context;
     this.#projection = new GoalProjection(context);
+    this.#facts = new FactReader(context);
   }
 
   /** Reconciles every application until the signal. Woken by signals; looks by itself as well. */
   async lead(signal: AbortSignal): Promise<void> {
     const { config, events, log, nats, status } = this.#context;
-    this.#published.clear();
-    const runner = new KeyedRunner((application) => this.step(application), {
+    this.#projection.forget();
+    this.#facts.begin();
+    const runner = new KeyedRunner((application) => this.look(application), {
       concurrency: CONCURRENCY,
-      spacingMs: STEP_SPACING_MS,
+      spacingMs: LOOK_SPACING_MS,
       log,
     });
-    const scan = new KeyedRunner(() => this.#scan(runner), {
+    this.#kick = (application) => runner.kick(application);
+    const scan = new KeyedRunner(() => this.#scan(), {
       concurrency: 1,
       spacingMs: SCAN_SPACING_MS,
       log,
@@ -61,25 +67,37 @@ export class Reconciler {
       spacingMs: config.reconcileIntervalMs,
       log,
     });
-    const look = (): void => scan.kick("applications");
+    const find = (): void => scan.kick("applications");
     const rebuild = (): void => project.kick("goals");
+    const lookAtAll = (): void => {
+      for (const application of this.#active.keys()) runner.kick(application);
+      find();
+    };
     const timers = [
-      setInterval(look, config.reconcileIntervalMs),
+      setInterval(lookAtAll, config.reconcileIntervalMs),
       setInterval(rebuild, config.projectionIntervalMs),
     ];
     const stops = [
-      events.subscribe("deployment", look),
-      events.subscribe("artifact", look),
+      events.subscribe("deployment", (id) => {
+        const application = this.#applications.get(id ?? "");
+        if (application === undefined) find();
+        else runner.kick(application);
+      }),
+      events.subscribe("artifact", () => {
+        for (const [application, { blocked }] of this.#active)
+          if (blocked) runner.kick(application);
+      }),
       onReconnect(nats, () => {
+        this.#projection.forget();
         rebuild();
-        look();
+        lookAtAll();
       }),
       status.subscribe((application) => {
-        if (application === undefined) for (const name of this.#active) runner.kick(name);
+        if (application === undefined) lookAtAll();
         else if (this.#active.has(application)) runner.kick(application);
       }),
     ];
-    look();
+    find();
     rebuild();
     await new Promise<void>((resolve) => {
       if (signal.aborted) resolve();
@@ -88,93 +106,91 @@ export class Reconciler {
     for (const timer of timers) clearInterval(timer);
     for (const stop of stops) stop();
     await Promise.all([scan.stop(), project.stop(), runner.stop()]);
+    this.#kick = () => undefined;
+    // After the last look, which may have set some.
+    this.#timers.clear();
+    this.#active.clear();
+    this.#applications.clear();
   }
 
-  /** Does the next thing for an application's deployment, if it has one that is not final. */
-  async step(application: string): Promise<void> {
-    const active = await store.activeDeployment(this.#context.db, application);
-    if (active === undefined) {
-      this.#active.delete(application);
-      this.#published.delete(application);
-      this.#enrolled.delete(application);
-      return;
+  /** Does what is next for an application's deployment, if it has one that is not final. */
+  async look(application: string): Promise<void> {
+    let active = await store.activeDeployment(this.#context.db, application);
+    for (let moves = 0; active !== undefined && moves < MAX_MOVES; moves += 1) {
+      const event = await this.#next(active);
+      if (event === undefined) break;
+      const moved = await move(this.#context, active, event);
+      // Somebody else was first, and has said so.
+      if (moved === undefined || !moved.changed) break;
+      const { stored } = moved;
+      active = isFinal(stored.snapshot.state) ? undefined : { ...stored, now: active.now };
     }
-    const event =
-      active.state === "PENDING" ? await this.#wait(active) : await this.#follow(active);
-    if (event === undefined) return;
-    const next = transition(active.state, event);
-    if (next === undefined) return;
-    const { db, config, events, log } = this.#context;
-    // Not stored: somebody else was first, and has said so.
-    if (!(await store.storeTransition(db, active, next, config.deploymentDeadlineMs))) return;
-    const { id, buildId, generation } = active.deployment;
-    const failure = next.state === "FAILED" ? next.failure : undefined;
-    log.info(
-      { deploymentId: id, application, buildId, generation, state: next.state, failure },
-      "deployment changed",
-    );
-    // This also wakes the scan, which goes on with a deployment that has just started.
-    events.publish({ kind: "deployment", id });
+    if (active === undefined) this.#forget(application);
+    else this.#remember(active);
   }
 
-  /** PENDING: waits for the artifact to be in every region. */
-  async #wait(active: Active): Promise<DeploymentEvent | undefined> {
-    const { run: release, regions } = active.goal;
-    const finishTime = active.deployment.createTime ?? new Date(this.#context.clock.now());
-    const missing = await regionsWithout(this.#context, { release, regions, finishTime });
-    if (missing.length === 0) return { type: "deployable" };
-    if (!active.overdue) return undefined;
-    const message = `not replicated by the deadline: ${describeMissing(missing)}`;
-    return { type: "failed", failure: { reason: "DEADLINE_EXCEEDED", message } };
-  }
-
-  /** RUNNING: sees to it that the goal is out, and judges what regions say. */
-  async #follow(active: Active): Promise<DeploymentEvent | undefined> {
+  /** Sees to it that the goal is out, and decides by what regions say. */
+  async #next(active: ReadDeployment): Promise<DeploymentEvent | undefined> {
+    const { snapshot, now } = active;
     const unpublished = await this.#publish(active);
-    const verdict = await this.#judge(active, unpublished, ENROLMENT_AGE_MS);
-    // Before it is final: by the enrolment of this moment.
-    return verdict && this.#judge(active, unpublished, 0);
+    const event = decide(
+      snapshot,
+      await this.#facts.gather(active, { unpublished, fresh: false }),
+      now,
+    );
+    if (event === undefined) return undefined;
+    // A limit that could not be published at once would be obeyed even after a failure.
+    if (event.type === "raised" && this.#rests(active)) return undefined;
+    // What is acted upon is what is so at this moment.
+    return decide(snapshot, await this.#facts.gather(active, { unpublished, fresh: true }), now);
   }
 
-  /** Why the goal is not in the bucket, as the end of a sentence; undefined if it is. */
-  async #publish({ goal }: Active): Promise<string | undefined> {
+  /** Why the goal is not in the bucket, as a sentence; undefined if it is, or soon will be. */
+  async #publish(active: ReadDeployment): Promise<string | undefined> {
+    const { goal } = active;
     const { application, deploymentId } = goal;
-    if (this.#published.get(application) === deploymentId) return undefined;
+    if (this.#projection.isPublished(goal) || this.#rests(active)) return undefined;
     try {
-      const problem = await this.#projection.publish(goal);
-      if (problem === undefined) this.#published.set(application, deploymentId);
-      return problem;
+      return await this.#projection.publish(goal);
     } catch (error) {
       this.#context.log.warn({ err: error, application, deploymentId }, "goal not written yet");
       return `the goal could not be written to NATS (${(error as Error).message})`;
     }
   }
 
-  async #judge(
-    active: Active,
-    unpublished: string | undefined,
-    maxAgeMs: number,
-  ): Promise<DeploymentEvent | undefined> {
-    const { application, generation, regions } = active.goal;
-    const enrolled = await this.#enrolment(active, maxAgeMs);
-    const progress = this.#context.status.progress(application, generation, regions);
-    return judge({ regions: progress, enrolled, overdue: active.overdue, unpublished });
+  /** Whether the application's goal was written just now; if so it is looked at again after that. */
+  #rests({ goal: { application } }: ReadDeployment): boolean {
+    const restMs = this.#projection.restMs(application);
+    if (restMs > 0) this.#timers.set(application, "write", restMs, () => this.#kick(application));
+    return restMs > 0;
   }
 
-  async #enrolment({ goal }: Active, maxAgeMs: number): Promise<ReadonlyMap<string, number>> {
-    const { db, clock } = this.#context;
-    const { application, deploymentId } = goal;
-    const known = this.#enrolled.get(application);
-    const same = known?.deploymentId === deploymentId;
-    if (same && clock.now() - known.at < maxAgeMs) return known.hosts;
-    const hosts = await countHosts(db, goal);
-    this.#enrolled.set(application, { deploymentId, at: clock.now(), hosts });
-    return hosts;
+  #remember({ goal, snapshot, now }: ReadDeployment): void {
+    const { application, deploymentId: id } = goal;
+    const before = this.#active.get(application);
+    if (before !== undefined && before.id !== id) this.#applications.delete(before.id);
+    this.#active.set(application, { id, blocked: snapshot.blockedBy !== "" });
+    this.#applications.set(id, application);
+    const next = nextLook(snapshot, now);
+    if (next === undefined) this.#timers.clear(application, "look");
+    else this.#timers.set(application, "look", next - now, () => this.#kick(application));
   }
 
-  async #scan(runner: KeyedRunner): Promise<void> {
-    this.#active = new Set(await store.activeApplications(this.#context.db));
-    for (const application of this.#active) runner.kick(application);
+  #forget(application: string): void {
+    this.#applications.delete(this.#active.get(application)?.id ?? "");
+    this.#active.delete(application);
+    this.#facts.forget(application);
+    this.#timers.clear(application);
+  }
+
+  /** Finds deployments that nobody has looked at yet. */
+  async #scan(): Promise<void> {
+    for (const { id, application, blocked } of await store.activeDeployments(this.#context.db)) {
+      if (this.#active.get(application)?.id === id) continue;
+      this.#active.set(application, { id, blocked });
+      this.#applications.set(id, application);
+      this.#kick(application);
+    }
   }
 
   async #project(signal: AbortSignal): Promise<void> {

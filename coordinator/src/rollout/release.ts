@@ -1,5 +1,6 @@
-import { ApplicationSpec, type Release } from "@slipway/proto";
+import { ApplicationSpec, type Release, type Strategy } from "@slipway/proto";
 import type { Knex } from "knex";
+import { defaultStrategy } from "../application/strategy.js";
 import { failedPrecondition, notFound } from "../errors.js";
 
 interface BuildRow {
@@ -21,6 +22,7 @@ export interface ReleasePlan {
   release: Release;
   regions: readonly string[];
   selector: Readonly<Record<string, string>>;
+  strategy: Strategy;
   /** When the build finished. */
   finishTime: Date;
 }
@@ -51,6 +53,8 @@ export async function planRelease(db: Knex, buildId: string): Promise<ReleasePla
     },
     regions: spec.regions,
     selector: spec.selector,
+    // Specs that were stored before there were strategies have none.
+    strategy: spec.strategy ?? defaultStrategy(spec.regions, spec.run),
     finishTime: row.finish_time,
   };
 }

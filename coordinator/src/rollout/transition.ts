@@ -1,54 +1,302 @@
-/** Where a deployment stands, as the database says it. */
-export type State = "PENDING" | "RUNNING" | "SUCCEEDED" | "FAILED" | "SUPERSEDED";
+import {
+  ALL_BUCKETS,
+  anySwitched,
+  awaitsPromotion,
+  isFinal,
+  limitOf,
+  presentStep,
+  type Failure,
+  type Limits,
+  type PauseReason,
+  type Snapshot,
+  type State,
+} from "./snapshot.js";
 
-export type FailureReason = "HOSTS_FAILED" | "DEADLINE_EXCEEDED";
-
-interface Failure {
-  reason: FailureReason;
-  /** For a person: which hosts, which regions, what was waited for. */
-  message: string;
-}
+/** Who does what the coordinator does by itself. */
+export const SLIPWAY = "slipway";
 
 /** What can happen to a deployment. */
 export type DeploymentEvent =
-  /** The artifact is complete in all regions: the goal may be set. */
-  | { type: "deployable" }
-  /** Every host runs it. */
-  | { type: "arrived" }
-  /** Hosts failed and none is on its way, or time is up. */
+  /** Something beside its hosts holds it up, and is not waited for in vain; empty: no longer. */
+  | { type: "blocked"; by: string }
+  /** The present step's regions and hosts have the bytes, and may switch. */
+  | { type: "staged" }
+  /** More hosts are to switch. A limit below the present one changes nothing. */
+  | { type: "raised"; limits: Limits }
+  /** The present step's hosts have switched. */
+  | { type: "switched" }
+  /** And have stayed healthy. */
+  | { type: "baked" }
+  /** More hosts failed than may, or time is up. */
   | { type: "failed"; failure: Failure }
+  | { type: "paused"; reason: PauseReason; actor: string; message: string }
+  | { type: "resumed"; actor: string; message: string }
+  /** @param step the one that is to begin. */
+  | { type: "promoted"; step: number; actor: string; message: string }
+  | { type: "aborted"; actor: string; message: string; keepSwitched: boolean }
   /** A newer deployment of the application was created. */
   | { type: "superseded"; by: string };
 
-/** What the event changes. Times are set by whoever stores it, by the database's clock. */
-export type Transition =
-  | { state: "RUNNING" }
-  | { state: "SUCCEEDED" }
-  | { state: "FAILED"; failure: Failure }
-  | { state: "SUPERSEDED"; by: string };
-
-/** Whether the state is never left. */
-export function isFinal(state: State): boolean {
-  return state !== "PENDING" && state !== "RUNNING";
+/** What is to be written with the changed deployment. */
+interface AuditNote {
+  actor: string;
+  /** After "deployment.". */
+  action: string;
+  reason: string;
+  message: string;
 }
 
-/**
- * The one place that says how a deployment moves: PENDING → RUNNING → SUCCEEDED | FAILED, and
- * SUPERSEDED from both. Undefined where the event changes nothing: a final state is never left, and
- * an event may come twice.
- */
-export function transition(state: State, event: DeploymentEvent): Transition | undefined {
-  if (isFinal(state)) return undefined;
+export type Outcome =
+  | { kind: "unchanged" }
+  /** Somebody asked for what cannot be. */
+  | { kind: "refused"; reason: string; message: string }
+  | {
+      kind: "changed";
+      next: Snapshot;
+      /** For the audit; none for what is no change of state or step. */
+      note: AuditNote | undefined;
+      /** Whoever asked to hear of ends and pauses is told. */
+      notify: boolean;
+      /** What ran before is to be put back by a new deployment, if there is something. */
+      rollBack: boolean;
+    };
+
+type Changed = Extract<Outcome, { kind: "changed" }>;
+
+const UNCHANGED: Outcome = { kind: "unchanged" };
+
+/** The one place that says how a deployment moves. Pure; `now` is by the database's clock. */
+export function transition(before: Snapshot, event: DeploymentEvent, now: number): Outcome {
+  if (isFinal(before.state)) return afterTheEnd(before, event);
   switch (event.type) {
-    case "deployable":
-      return state === "PENDING" ? { state: "RUNNING" } : undefined;
-    case "arrived":
-      return state === "RUNNING" ? { state: "SUCCEEDED" } : undefined;
-    case "failed":
-      // Before the goal is set only time can run out.
-      if (state === "PENDING" && event.failure.reason !== "DEADLINE_EXCEEDED") return undefined;
-      return { state: "FAILED", failure: event.failure };
+    case "paused":
+      return pause(before, event, now);
+    case "resumed":
+      return resume(before, event, now);
+    case "promoted":
+      return promote(before, event, now);
+    case "aborted":
+      return end(before, "ABORTED", now, {
+        note: noteOf(event.actor, "abort", event.message, "ended by hand"),
+        rollBack: !event.keepSwitched && anySwitched(before),
+      });
     case "superseded":
+      return end({ ...before, supersededBy: event.by }, "SUPERSEDED", now, {
+        note: noteOf(SLIPWAY, "supersede", "", `superseded by ${event.by}`),
+        rollBack: false,
+      });
+    case "failed": {
+      const { failure } = event;
+      const { isRollback, pace } = before;
+      return end({ ...before, failure }, "FAILED", now, {
+        note: noteOf(SLIPWAY, "fail", "", `${failure.reason}: ${failure.message}`),
+        rollBack: pace.rollBackOnFailure && !isRollback && anySwitched(before),
+      });
+    }
+    default:
+      // The rest is progress, which stands still meanwhile.
+      if (before.state === "PAUSED" || before.state === "WAITING") return UNCHANGED;
+      return advance(before, event, now);
   }
-  return { state: "SUPERSEDED", by: event.by };
+}
+
+type Progress = Extract<
+  DeploymentEvent,
+  { type: "blocked" | "staged" | "raised" | "switched" | "baked" }
+>;
+
+function advance(before: Snapshot, event: Progress, now: number): Outcome {
+  switch (event.type) {
+    case "blocked":
+      return block(before, event.by, now);
+    case "staged":
+      if (before.phase !== "STAGING") return UNCHANGED;
+      return silently({ ...before, phase: "SWITCHING", ...since(now), blockedBy: "" });
+    case "raised":
+      return raise(before, event.limits, now);
+    case "switched":
+      if (before.phase !== "SWITCHING" || !anySwitched(before)) return UNCHANGED;
+      return silently({ ...before, phase: "BAKING", phaseTime: now, blockedBy: "" });
+    case "baked":
+  }
+  return before.phase === "BAKING" ? finishStep(before, now) : UNCHANGED;
+}
+
+function block(before: Snapshot, by: string, now: number): Outcome {
+  if (before.blockedBy === by) return UNCHANGED;
+  // What it was held up counts towards no timeout of the phase.
+  if (by !== "" || before.phase === "BAKING") return silently({ ...before, blockedBy: by });
+  const phaseTime = before.phase === "STAGING" ? now : before.phaseTime;
+  return silently({ ...before, blockedBy: "", phaseTime, raiseTime: now });
+}
+
+function raise(before: Snapshot, asked: Limits, now: number): Outcome {
+  if (before.phase !== "SWITCHING") return UNCHANGED;
+  const risen = before.regions.filter((region) => (asked[region] ?? 0) > limitOf(before, region));
+  if (risen.length === 0) return UNCHANGED;
+  const limits: { [region: string]: number } = { ...before.limits };
+  for (const region of risen) limits[region] = Math.min(ALL_BUCKETS, asked[region] ?? 0);
+  const next = { ...before, limits, raiseTime: now, blockedBy: "" };
+  if (before.state !== "PENDING") return silently(next);
+  const started = {
+    state: "RUNNING",
+    startTime: now,
+    deadline: now + before.pace.timeoutMs,
+  } as const;
+  return changed({ ...next, ...started }, noteOf(SLIPWAY, "start", "", stepMessage(before)));
+}
+
+function finishStep(before: Snapshot, now: number): Outcome {
+  if (before.step === before.steps.length) {
+    return end(before, "SUCCEEDED", now, {
+      note: noteOf(SLIPWAY, "succeed", "", "every step is done"),
+      rollBack: false,
+    });
+  }
+  const next: Snapshot = {
+    ...before,
+    step: before.step + 1,
+    phase: "STAGING",
+    ...since(now),
+    blockedBy: "",
+  };
+  const state = resting(next);
+  const message =
+    state === "WAITING" ? `${stepMessage(next)} waits for promotion` : stepMessage(next);
+  return changed({ ...next, state }, noteOf(SLIPWAY, "step", "", message));
+}
+
+function pause(
+  before: Snapshot,
+  { reason, actor, message }: Extract<DeploymentEvent, { type: "paused" }>,
+  now: number,
+): Outcome {
+  // What somebody asked for outlasts the cause of an automatic pause.
+  const upheld = before.state === "PAUSED" && before.pause?.reason !== "REQUESTED";
+  if (before.state === "PAUSED" && !(upheld && reason === "REQUESTED")) return UNCHANGED;
+  const time = before.pause?.time ?? now;
+  return {
+    ...changed(
+      {
+        ...before,
+        state: "PAUSED",
+        pause: { reason, actor, message, time },
+        // It waited until now.
+        deadline: before.deadline + (before.state === "WAITING" ? now - before.phaseTime : 0),
+      },
+      noteOf(actor, "pause", reason === "REQUESTED" ? message : "", `${reason}: ${message}`),
+    ),
+    notify: true,
+  };
+}
+
+function resume(
+  before: Snapshot,
+  { actor, message }: Extract<DeploymentEvent, { type: "resumed" }>,
+  now: number,
+): Outcome {
+  if (before.pause === undefined) return UNCHANGED;
+  return changed(
+    {
+      ...before,
+      state: resting(before),
+      pause: undefined,
+      deadline: before.deadline + (now - before.pause.time),
+      ...since(now),
+    },
+    noteOf(actor, "resume", message, `${before.pause.reason} is over`),
+  );
+}
+
+function promote(
+  before: Snapshot,
+  { step, actor, message }: Extract<DeploymentEvent, { type: "promoted" }>,
+  now: number,
+): Outcome {
+  if (before.state !== "WAITING") {
+    const how =
+      before.promotedStep >= step ? `step ${step} was promoted already` : `it is ${before.state}`;
+    return refused("NOT_WAITING", `the deployment waits for no promotion: ${how}`);
+  }
+  if (step !== before.step) {
+    return refused(
+      "NOT_WAITING",
+      `it is step ${before.step} that waits for promotion, not step ${step}`,
+    );
+  }
+  if (presentStep(before).requiresApproval) {
+    if (actor.trim() === "") {
+      return refused("APPROVAL_REQUIRED", `step ${step} needs an approval: say who gives it`);
+    }
+    if (plainName(actor) === plainName(before.creator)) {
+      const who = `somebody else than its creator ${before.creator}`;
+      return refused("APPROVAL_REQUIRED", `step ${step} needs the approval of ${who}`);
+    }
+  }
+  const next: Snapshot = {
+    ...before,
+    promotedStep: step,
+    deadline: before.deadline + (now - before.phaseTime),
+    ...since(now),
+  };
+  const note = noteOf(actor, "promote", message, stepMessage(before));
+  return changed({ ...next, state: resting(next) }, note);
+}
+
+const plainName = (name: string): string => name.normalize("NFKC").trim().toLowerCase();
+
+/** The state of one that is neither paused nor over. */
+export function resting(snapshot: Omit<Snapshot, "state">): State {
+  if (snapshot.phase === "STAGING" && awaitsPromotion(snapshot)) return "WAITING";
+  return anySwitched(snapshot) ? "RUNNING" : "PENDING";
+}
+
+function end(
+  before: Snapshot,
+  state: State,
+  now: number,
+  { note, rollBack }: { note: AuditNote; rollBack: boolean },
+): Changed {
+  const next: Snapshot = { ...before, state, pause: undefined, blockedBy: "", finishTime: now };
+  return { kind: "changed", next, note, rollBack, notify: true };
+}
+
+/** What is asked of a deployment that is over. */
+function afterTheEnd({ state }: Snapshot, event: DeploymentEvent): Outcome {
+  const asked: { [type in DeploymentEvent["type"]]?: string } = {
+    paused: "paused",
+    resumed: "resumed",
+    promoted: "promoted",
+    aborted: "aborted",
+  };
+  const what = asked[event.type];
+  const again = event.type === "aborted" && state === "ABORTED";
+  const automatic = event.type === "paused" && event.reason !== "REQUESTED";
+  if (what === undefined || again || automatic) return UNCHANGED;
+  return refused("DEPLOYMENT_OVER", `the deployment is ${state} and cannot be ${what} any more`);
+}
+
+function since(now: number): { phaseTime: number; raiseTime: number } {
+  return { phaseTime: now, raiseTime: now };
+}
+
+function stepMessage(snapshot: Snapshot): string {
+  const { percent, regions } = presentStep(snapshot);
+  return `step ${snapshot.step} of ${snapshot.steps.length}: ${percent} percent of ${regions.join(", ")}`;
+}
+
+function silently(next: Snapshot): Changed {
+  return changed(next, undefined);
+}
+
+function changed(next: Snapshot, note: AuditNote | undefined): Changed {
+  return { kind: "changed", next, note, notify: false, rollBack: false };
+}
+
+function noteOf(actor: string, action: string, reason: string, message: string): AuditNote {
+  return { actor, action, reason, message };
+}
+
+function refused(reason: string, message: string): Outcome {
+  return { kind: "refused", reason, message };
 }

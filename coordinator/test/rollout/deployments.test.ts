@@ -7,7 +7,9 @@ import {
   HostFailureReason,
   HostPhase,
   ReplicationState,
+  OnFailure,
   SignedGoal,
+  Strategy,
   type CreateDeploymentRequest,
   type Deployment,
   type Goal,
@@ -20,6 +22,8 @@ import { FakeRegion } from "./fake-region.js";
 import { call } from "../call.js";
 import {
   applyApplication,
+  AT_ONCE,
+  createDeployment,
   failure,
   insertBuild,
   replicate,
@@ -30,7 +34,7 @@ import {
   type World,
 } from "./world.js";
 
-const { RUNNING, STAGING, FAILED } = HostPhase;
+const { RUNNING, STAGING, ACTIVATING, FAILED } = HostPhase;
 const REGIONS = ["eu", "us"];
 
 const test = suite("deployments");
@@ -65,16 +69,7 @@ function create(
   buildId: string,
   extra: Partial<CreateDeploymentRequest> = {},
 ): Promise<Deployment> {
-  const { deployments } = clients;
-  const request = {
-    buildId,
-    waitForReplication: false,
-    creator: "tester",
-    reason: "",
-    idempotencyKey: "",
-    ...extra,
-  };
-  return call(deployments, "createDeployment", request).then(present);
+  return createDeployment(clients, { buildId, creator: "tester", ...extra });
 }
 
 function rollBack(application: string, toBuildId = ""): Promise<Deployment> {
@@ -165,7 +160,7 @@ test("a build is refused before it is replicated and accepted after", async () =
 
   await replicate(clients, build.digest, ["us"]);
   const deployment = await create(build.id);
-  assert.is(deployment.state, DeploymentState.RUNNING);
+  assert.is(deployment.state, DeploymentState.PENDING);
   assert.equal(
     [deployment.generation, deployment.commitSha, deployment.artifactDigest, deployment.creator],
     [1, build.commitSha, build.digest, "tester"],
@@ -179,7 +174,7 @@ test("the goal is signed, and the deployment succeeds when every host runs it", 
   const goal = await published(name, 1);
   assert.equal(
     [goal.application, goal.region, goal.deploymentId, goal.bucketLimit],
-    [name, "eu", deployment.id, 100],
+    [name, "eu", deployment.id, 0],
   );
   assert.equal(
     [goal.run?.buildId, goal.run?.artifactDigest, goal.run?.run?.environment],
@@ -191,7 +186,20 @@ test("the goal is signed, and the deployment succeeds when every host runs it", 
     [STAGING, 1],
   ]);
   await fakes["eu"]?.report({ application: name, generation: 1, phases: [[RUNNING, 2]] });
-  assert.is((await read(deployment.id)).state, DeploymentState.RUNNING);
+  assert.is((await read(deployment.id)).state, DeploymentState.PENDING);
+  await fakes["us"]?.report({
+    application: name,
+    generation: 1,
+    phases: [
+      [RUNNING, 1],
+      [ACTIVATING, 1],
+    ],
+  });
+  const running = await reached(deployment.id, DeploymentState.RUNNING);
+  assert.ok(running.startTime !== undefined);
+  await until("the goal to let hosts switch", async () => {
+    return (await published(name, 1)).bucketLimit === 10_000;
+  });
   await everywhere(deployment, [[RUNNING, 2]]);
   const done = await reached(deployment.id, DeploymentState.SUCCEEDED);
   assert.ok(done.finishTime !== undefined && done.revision > deployment.revision);
@@ -206,12 +214,12 @@ test("a warming region is not judged by", async () => {
     const { regions } = await call(deployments, "getDeployment", { id: deployment.id });
     return regions.some(({ region, warming }) => region === "us" && warming);
   });
-  assert.is((await read(deployment.id)).state, DeploymentState.RUNNING);
+  assert.is((await read(deployment.id)).state, DeploymentState.PENDING);
   await fakes["us"]?.warming(false);
   await reached(deployment.id, DeploymentState.SUCCEEDED);
 });
 
-test("it fails when a host failed and none is on its way, naming the host", async () => {
+test("it fails when more hosts fail than may, naming the host", async () => {
   const deployment = await create((await deployable(freshName())).id);
   const { application, generation } = deployment;
   await fakes["us"]?.report({ application, generation, phases: [[RUNNING, 2]] });
@@ -226,16 +234,19 @@ test("it fails when a host failed and none is on its way, naming the host", asyn
   });
   const failed = await reached(deployment.id, DeploymentState.FAILED);
   assert.is(failed.failure?.reason, DeploymentFailureReason.HOSTS_FAILED);
-  assert.is(failed.failure?.message, "1 of 4 hosts failed: eu-h2 (UNHEALTHY: 503)");
+  assert.is(
+    failed.failure?.message,
+    "1 of 4 hosts that were told to switch failed, and at most 0 may: eu-h2 (UNHEALTHY: 503)",
+  );
 });
 
 test("it fails at its deadline, counting who is missing", async () => {
   const deployment = await create((await deployable(freshName())).id);
   await everywhere(deployment, [
     [RUNNING, 1],
-    [STAGING, 1],
+    [ACTIVATING, 1],
   ]);
-  await published(deployment.application, 1);
+  await reached(deployment.id, DeploymentState.RUNNING);
   await world
     .db("deployments")
     .where({ id: deployment.id })
@@ -244,7 +255,7 @@ test("it fails at its deadline, counting who is missing", async () => {
   assert.is(failed.failure?.reason, DeploymentFailureReason.DEADLINE_EXCEEDED);
   assert.match(
     failed.failure?.message ?? "",
-    /^2 of 4 hosts run it at the deadline; eu: 1 staging; us/,
+    /^not done by the deadline, in step 1 of 1 \(SWITCHING\): eu: of 2 told to switch 1 running, 1 activ/,
   );
 });
 
@@ -267,7 +278,7 @@ test("of several made at the same instant one is left, each with its own generat
   const made = await Promise.all(builds.map(({ id }) => create(id)));
   assert.equal(new Set(made.map(({ generation }) => generation)), new Set([1, 2, 3]));
   const states = (await Promise.all(made.map(({ id }) => read(id)))).map(({ state }) => state);
-  assert.equal(states.filter((state) => state === DeploymentState.RUNNING).length, 1);
+  assert.equal(states.filter((state) => state === DeploymentState.PENDING).length, 1);
   assert.equal(states.filter((state) => state === DeploymentState.SUPERSEDED).length, 2);
   await published(name, 3);
 });
@@ -301,12 +312,19 @@ test("asked to wait, it is pending until the last region holds the artifact", as
   const build = await insertBuild(world.db, application);
   const waiting = await create(build.id, { waitForReplication: true });
   assert.equal([waiting.state, waiting.startTime], [DeploymentState.PENDING, undefined]);
+  // Hosts stage what there is already.
+  assert.is((await published(name, 1)).bucketLimit, 0);
+  await everywhere(waiting, [[STAGING, 2]]);
   await replicate(clients, build.digest, ["eu"]);
-  assert.is(await goalInBucket(name), undefined);
+  await until("what it waits for", async () => {
+    const { blockedBy } = await read(waiting.id);
+    return blockedBy === "the artifact is not complete in the store of us yet";
+  });
   await replicate(clients, build.digest, ["us"]);
+  await until("nothing to wait for", async () => (await read(waiting.id)).blockedBy === "");
+  await everywhere(waiting, [[ACTIVATING, 2]]);
   const running = await reached(waiting.id, DeploymentState.RUNNING);
   assert.ok(running.startTime !== undefined);
-  await published(name, 1);
 });
 
 test("a roll-back restores the earlier build with its revision, replicated or not", async () => {
@@ -331,7 +349,8 @@ test("from a failed deployment a roll-back goes to the last success of another b
   const name = freshName();
   const good = await deployable(name, "1");
   await succeed(good);
-  const bad = await create((await deployable(name, "2")).id);
+  const strategy = Strategy.fromPartial({ ...AT_ONCE, onFailure: OnFailure.STOP });
+  const bad = await create((await deployable(name, "2")).id, { strategy });
   await everywhere(bad, [[FAILED, 2]]);
   await reached(bad.id, DeploymentState.FAILED);
   const back = await rollBack(name);

@@ -1,47 +1,70 @@
 import {
+  ApplicationGoal,
+  GLOBAL_GOALS_BUCKET,
+  Goal,
+  HostPhase,
   RegionAgentStatus,
   regionAgentKey,
   regionApplicationKey,
   RegionApplicationStatus,
   type HostFailureReason,
-  type HostPhase,
 } from "@slipway/proto";
 import type { KV, NatsConnection } from "nats";
 import { openStatusBucket } from "../../src/status/status-watcher.js";
 
-/** What a region's agent says of an application. */
+const FOLLOW_INTERVAL_MS = 50;
+
+/** What hosts of a region come to, once they are told to switch. */
 export interface Report {
   application: string;
   generation: number;
   phases: readonly (readonly [HostPhase, number])[];
+  /** Of these hosts, the last ones. */
   silentCount?: number;
+  /** Of those that run, the first ones, which keep exiting. */
+  unsteadyCount?: number;
   failures?: readonly (readonly [host: string, reason: HostFailureReason, message: string])[];
+  bytes?: { done: number; total: number; perSecond: number };
 }
 
-/** Writes to the status bucket what a region agent would. */
+/**
+ * Writes to the status bucket what a region agent would, whose hosts do what a test says, each when
+ * the goal takes it: their buckets are spread evenly, the first host's is 0.
+ */
 export class FakeRegion {
   readonly #bucket: KV;
+  readonly #goals: KV;
   readonly #region: string;
   readonly #agentId: string;
-  readonly #timer: NodeJS.Timeout;
+  readonly #timers: NodeJS.Timeout[];
+  /** By application: what was reported last, and by which limit. */
+  readonly #reports = new Map<string, { report: Report; limit: number }>();
   #warming = false;
   #ahead: { application: string; generation: number }[] = [];
+  #following = false;
 
-  private constructor(bucket: KV, region: string, agentId: string) {
+  private constructor(bucket: KV, goals: KV, region: string) {
     this.#bucket = bucket;
+    this.#goals = goals;
     this.#region = region;
-    this.#agentId = agentId;
-    this.#timer = setInterval(() => void this.beat().catch(() => undefined), 1_000);
+    this.#agentId = `${region}-1`;
+    this.#timers = [
+      setInterval(() => void this.beat().catch(() => undefined), 1_000),
+      setInterval(() => {
+        if (!this.#following) void this.#follow();
+      }, FOLLOW_INTERVAL_MS),
+    ];
   }
 
   static async start(nats: NatsConnection, region: string): Promise<FakeRegion> {
-    const fake = new FakeRegion(await openPatiently(nats), region, `${region}-1`);
+    const goals = await nats.jetstream().views.kv(GLOBAL_GOALS_BUCKET, { history: 1 });
+    const fake = new FakeRegion(await openPatiently(nats), goals, region);
     await fake.beat();
     return fake;
   }
 
   stop(): void {
-    clearInterval(this.#timer);
+    for (const timer of this.#timers) clearInterval(timer);
   }
 
   /** Says that hosts know of a higher generation than the goal's. */
@@ -68,24 +91,89 @@ export class FakeRegion {
     await this.#bucket.put(regionAgentKey(this.#region, this.#agentId), value);
   }
 
-  async report({ application, generation, phases, silentCount = 0, failures = [] }: Report) {
-    const status = RegionApplicationStatus.fromPartial({
-      region: this.#region,
-      agentId: this.#agentId,
-      application,
-      generation,
-      time: new Date(),
-      hostCount: phases.reduce((all, [, count]) => all + count, 0),
-      phases: phases.map(([phase, count]) => ({ phase, count })),
-      silentCount,
-      failures: failures.map(([hostId, reason, message]) => ({
-        hostId,
-        failure: { reason, message },
-      })),
-    });
+  /** Counts the hosts by the present goal, and again whenever its limit rises. */
+  async report(report: Report): Promise<void> {
+    await this.#say(report, await this.#limitOf(report).catch(() => 0));
+  }
+
+  /** The limit in the bucket; 0 for a goal that is not there. */
+  async #limitOf({ application, generation }: Report): Promise<number> {
+    const entry = await this.#goals.get(application);
+    if (entry?.operation !== "PUT") return 0;
+    const goal = ApplicationGoal.decode(entry.value);
+    const signed = goal.generation === generation ? goal.regions[this.#region] : undefined;
+    return signed === undefined ? 0 : Goal.decode(signed.payload).bucketLimit;
+  }
+
+  async #follow(): Promise<void> {
+    this.#following = true;
+    for (const [application, { report, limit }] of this.#reports) {
+      if (limit >= 10_000) continue;
+      try {
+        const present = await this.#limitOf(report);
+        const same = this.#reports.get(application)?.report === report;
+        if (present > limit && same) await this.#say(report, present);
+      } catch {
+        // NATS is away; tried again.
+      }
+    }
+    this.#following = false;
+  }
+
+  async #say(report: Report, limit: number): Promise<void> {
+    this.#reports.set(report.application, { report, limit });
+    const { application } = report;
+    const status = { ...countReport(report, limit), region: this.#region, agentId: this.#agentId };
     const key = regionApplicationKey(this.#region, this.#agentId, application);
     await this.#bucket.put(key, RegionApplicationStatus.encode(status).finish());
   }
+}
+
+/** What a region's agent says of the hosts of a report while the goal has the limit. */
+export function countReport(report: Report, limit: number): RegionApplicationStatus {
+  const { application, generation, phases, failures = [], bytes } = report;
+  const wishes = phases.flatMap(([phase, count]) => Array<HostPhase>(count).fill(phase));
+  const hosts = wishes.map((wish, index) => {
+    const bucket = Math.floor((index * 10_000) / wishes.length);
+    const chosen = bucket < limit;
+    const silent = index >= wishes.length - (report.silentCount ?? 0);
+    const staged = wish !== HostPhase.STAGING && wish !== HostPhase.PENDING;
+    return { bucket, chosen, silent, staged, phase: chosen || !staged ? wish : HostPhase.HELD };
+  });
+  const chosen = hosts.filter((host) => host.chosen);
+  const settled = [HostPhase.RUNNING, HostPhase.FAILED];
+  const running = chosen.filter(({ phase }) => phase === HostPhase.RUNNING).length;
+  return RegionApplicationStatus.fromPartial({
+    application,
+    generation,
+    time: new Date(),
+    hostCount: hosts.length,
+    phases: countPhases(hosts),
+    silentCount: hosts.filter(({ silent }) => silent).length,
+    stagedCount: hosts.filter(({ staged }) => staged).length,
+    unstagedCount: hosts.filter(({ staged, silent }) => !staged && !silent).length,
+    bucketLimit: limit,
+    chosenCount: chosen.length,
+    chosenPhases: countPhases(chosen),
+    chosenSilentCount: chosen.filter(({ silent }) => silent).length,
+    chosenUnsteadyCount: Math.min(running, report.unsteadyCount ?? 0),
+    chosenUnsettledCount: chosen.filter(({ phase, silent }) => !silent && !settled.includes(phase))
+      .length,
+    nextBucket: hosts.find((host) => !host.chosen)?.bucket ?? 10_000,
+    failures: failures.map(([hostId, reason, message]) => ({
+      hostId,
+      failure: { reason, message },
+    })),
+    bytesDone: bytes?.done ?? 0,
+    bytesTotal: bytes?.total ?? 0,
+    bytesPerSecond: bytes?.perSecond ?? 0,
+  });
+}
+
+function countPhases(hosts: readonly { phase: HostPhase }[]) {
+  const counts = new Map<HostPhase, number>();
+  for (const { phase } of hosts) counts.set(phase, (counts.get(phase) ?? 0) + 1);
+  return [...counts].map(([phase, count]) => ({ phase, count }));
 }
 
 /** On a busy machine a new server's first bucket may take longer than a coordinator waits at once. */

@@ -48,7 +48,7 @@ async function goalOf({ application }: Deployment): Promise<ApplicationGoal | un
 
 /** Follows a deployment to the end of its stream, once that has begun. */
 async function follow(id: string): Promise<{ final: Promise<DeploymentState | undefined> }> {
-  const stream = clients.deployments.watchDeployment({ id });
+  const stream = clients.deployments.watchDeployment({ id, afterRevision: 0 });
   let last: DeploymentState | undefined;
   stream.on("data", ({ deployment }: WatchDeploymentResponse) => (last = deployment?.state));
   const final = new Promise<DeploymentState | undefined>((resolve, reject) => {
@@ -63,7 +63,7 @@ async function follow(id: string): Promise<{ final: Promise<DeploymentState | un
 test("a deployment made while NATS is away goes out when it is back", async () => {
   await world.natsServer.stop();
   const deployment = await deploy();
-  assert.is(deployment.state, DeploymentState.RUNNING);
+  assert.is(deployment.state, DeploymentState.PENDING);
   const { final } = await follow(deployment.id);
   await world.natsServer.start();
   const written = await until("the goal", () => goalOf(deployment).catch(() => undefined));

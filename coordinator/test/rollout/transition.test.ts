@@ -1,51 +1,253 @@
+import { Promotion } from "@slipway/proto";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import {
-  isFinal,
-  transition,
-  type DeploymentEvent,
-  type State,
-  type Transition,
-} from "../../src/rollout/transition.js";
+import type { Snapshot } from "../../src/rollout/snapshot.js";
+import { transition, type DeploymentEvent, type Outcome } from "../../src/rollout/transition.js";
+import { snapshotOf, START } from "./snapshots.js";
 
-const hostsFailed = { reason: "HOSTS_FAILED", message: "2 of 3 hosts failed" } as const;
-const late = { reason: "DEADLINE_EXCEEDED", message: "1 silent" } as const;
+const NOW = START + 10_000;
+const failure = { reason: "HOSTS_FAILED", message: "2 of 3" } as const;
+
+const PAUSED = { reason: "REQUESTED", message: "look", actor: "bob", time: START } as const;
+const SILENT = { ...PAUSED, reason: "HOSTS_SILENT", actor: "slipway" } as const;
+
+const approval = { waves: [{ regions: ["*"], requiresApproval: true }] };
+const switched = { limits: { eu: 1_000, us: 0 }, startTime: START };
+
+const STATES = {
+  pending: snapshotOf(),
+  ready: snapshotOf({ phase: "SWITCHING" }),
+  switching: snapshotOf({ state: "RUNNING", phase: "SWITCHING", ...switched }),
+  baking: snapshotOf({ state: "RUNNING", phase: "BAKING", ...switched }),
+  lastBaking: snapshotOf({ state: "RUNNING", phase: "BAKING", step: 2, ...switched }),
+  bakingByHand: snapshotOf(
+    { state: "RUNNING", phase: "BAKING", ...switched },
+    { promotion: Promotion.MANUAL },
+  ),
+  waiting: snapshotOf({}, approval),
+  paused: snapshotOf({ state: "PAUSED", pause: PAUSED, phase: "SWITCHING", ...switched }),
+  silent: snapshotOf({ state: "PAUSED", pause: SILENT }),
+  pausedWaiting: snapshotOf({ state: "PAUSED", pause: PAUSED }, approval),
+  rollBack: snapshotOf({ isRollback: true }),
+  stopping: snapshotOf({ state: "RUNNING", phase: "SWITCHING", ...switched }, { onFailure: 2 }),
+  succeeded: snapshotOf({ state: "SUCCEEDED", ...switched }),
+  aborted: snapshotOf({ state: "ABORTED", ...switched }),
+} satisfies Record<string, Snapshot>;
 
 const EVENTS = {
-  deployable: { type: "deployable" },
-  arrived: { type: "arrived" },
-  hostsFailed: { type: "failed", failure: hostsFailed },
-  late: { type: "failed", failure: late },
+  blocked: { type: "blocked", by: "frozen" },
+  staged: { type: "staged" },
+  raised: { type: "raised", limits: { eu: 2_000 } },
+  lowered: { type: "raised", limits: { eu: 0 } },
+  switched: { type: "switched" },
+  baked: { type: "baked" },
+  failed: { type: "failed", failure },
+  paused: { type: "paused", reason: "REQUESTED", actor: "bob", message: "look" },
+  unheard: { type: "paused", reason: "HOSTS_SILENT", actor: "slipway", message: "3 silent" },
+  resumed: { type: "resumed", actor: "bob", message: "" },
+  promoted: { type: "promoted", step: 1, actor: "bob", message: "" },
+  promotedByAnn: { type: "promoted", step: 1, actor: " ANN", message: "" },
+  promotedByNobody: { type: "promoted", step: 1, actor: "", message: "" },
+  promotedNext: { type: "promoted", step: 2, actor: "bob", message: "" },
+  aborted: { type: "aborted", actor: "bob", message: "", keepSwitched: false },
+  abortedKeeping: { type: "aborted", actor: "bob", message: "", keepSwitched: true },
   superseded: { type: "superseded", by: "next" },
 } as const satisfies Record<string, DeploymentEvent>;
 
-const MOVES: Partial<Record<State, Partial<Record<keyof typeof EVENTS, Transition>>>> = {
-  PENDING: {
-    deployable: { state: "RUNNING" },
-    late: { state: "FAILED", failure: late },
-    superseded: { state: "SUPERSEDED", by: "next" },
+/** STATE PHASE step, what follows, or why it is refused; "-" for no change. */
+function describe(outcome: Outcome): string {
+  if (outcome.kind === "unchanged") return "-";
+  if (outcome.kind === "refused") return outcome.reason;
+  const { next, note, notify, rollBack } = outcome;
+  const follows = [note?.action, notify && "told", rollBack && "back"].filter(Boolean);
+  return `${next.state} ${next.phase} ${next.step}: ${follows.join(" ")}`.trim();
+}
+
+const OVER = "DEPLOYMENT_OVER";
+const MOVES: Record<keyof typeof STATES, Partial<Record<keyof typeof EVENTS, string>>> = {
+  pending: {
+    blocked: "PENDING STAGING 1:",
+    staged: "PENDING SWITCHING 1:",
+    failed: "FAILED STAGING 1: fail told",
+    paused: "PAUSED STAGING 1: pause told",
+    unheard: "PAUSED STAGING 1: pause told",
+    aborted: "ABORTED STAGING 1: abort told",
+    abortedKeeping: "ABORTED STAGING 1: abort told",
+    superseded: "SUPERSEDED STAGING 1: supersede told",
   },
-  RUNNING: {
-    arrived: { state: "SUCCEEDED" },
-    hostsFailed: { state: "FAILED", failure: hostsFailed },
-    late: { state: "FAILED", failure: late },
-    superseded: { state: "SUPERSEDED", by: "next" },
+  ready: {
+    blocked: "PENDING SWITCHING 1:",
+    raised: "RUNNING SWITCHING 1: start",
+    failed: "FAILED SWITCHING 1: fail told",
+    paused: "PAUSED SWITCHING 1: pause told",
+    unheard: "PAUSED SWITCHING 1: pause told",
+    aborted: "ABORTED SWITCHING 1: abort told",
+    abortedKeeping: "ABORTED SWITCHING 1: abort told",
+    superseded: "SUPERSEDED SWITCHING 1: supersede told",
+  },
+  switching: {
+    blocked: "RUNNING SWITCHING 1:",
+    raised: "RUNNING SWITCHING 1:",
+    switched: "RUNNING BAKING 1:",
+    failed: "FAILED SWITCHING 1: fail told back",
+    paused: "PAUSED SWITCHING 1: pause told",
+    unheard: "PAUSED SWITCHING 1: pause told",
+    aborted: "ABORTED SWITCHING 1: abort told back",
+    abortedKeeping: "ABORTED SWITCHING 1: abort told",
+    superseded: "SUPERSEDED SWITCHING 1: supersede told",
+  },
+  baking: {
+    blocked: "RUNNING BAKING 1:",
+    baked: "RUNNING STAGING 2: step",
+    failed: "FAILED BAKING 1: fail told back",
+    paused: "PAUSED BAKING 1: pause told",
+    unheard: "PAUSED BAKING 1: pause told",
+    aborted: "ABORTED BAKING 1: abort told back",
+    abortedKeeping: "ABORTED BAKING 1: abort told",
+    superseded: "SUPERSEDED BAKING 1: supersede told",
+  },
+  lastBaking: {
+    blocked: "RUNNING BAKING 2:",
+    baked: "SUCCEEDED BAKING 2: succeed told",
+    failed: "FAILED BAKING 2: fail told back",
+    paused: "PAUSED BAKING 2: pause told",
+    unheard: "PAUSED BAKING 2: pause told",
+    aborted: "ABORTED BAKING 2: abort told back",
+    abortedKeeping: "ABORTED BAKING 2: abort told",
+    superseded: "SUPERSEDED BAKING 2: supersede told",
+  },
+  bakingByHand: {
+    blocked: "RUNNING BAKING 1:",
+    baked: "WAITING STAGING 2: step",
+    failed: "FAILED BAKING 1: fail told back",
+    paused: "PAUSED BAKING 1: pause told",
+    unheard: "PAUSED BAKING 1: pause told",
+    aborted: "ABORTED BAKING 1: abort told back",
+    abortedKeeping: "ABORTED BAKING 1: abort told",
+    superseded: "SUPERSEDED BAKING 1: supersede told",
+  },
+  waiting: {
+    failed: "FAILED STAGING 1: fail told",
+    paused: "PAUSED STAGING 1: pause told",
+    unheard: "PAUSED STAGING 1: pause told",
+    promoted: "PENDING STAGING 1: promote",
+    promotedByAnn: "APPROVAL_REQUIRED",
+    promotedByNobody: "APPROVAL_REQUIRED",
+    aborted: "ABORTED STAGING 1: abort told",
+    abortedKeeping: "ABORTED STAGING 1: abort told",
+    superseded: "SUPERSEDED STAGING 1: supersede told",
+  },
+  paused: {
+    failed: "FAILED SWITCHING 1: fail told back",
+    resumed: "RUNNING SWITCHING 1: resume",
+    aborted: "ABORTED SWITCHING 1: abort told back",
+    abortedKeeping: "ABORTED SWITCHING 1: abort told",
+    superseded: "SUPERSEDED SWITCHING 1: supersede told",
+  },
+  silent: {
+    failed: "FAILED STAGING 1: fail told",
+    paused: "PAUSED STAGING 1: pause told",
+    resumed: "PENDING STAGING 1: resume",
+    aborted: "ABORTED STAGING 1: abort told",
+    abortedKeeping: "ABORTED STAGING 1: abort told",
+    superseded: "SUPERSEDED STAGING 1: supersede told",
+  },
+  pausedWaiting: {
+    failed: "FAILED STAGING 1: fail told",
+    resumed: "WAITING STAGING 1: resume",
+    aborted: "ABORTED STAGING 1: abort told",
+    abortedKeeping: "ABORTED STAGING 1: abort told",
+    superseded: "SUPERSEDED STAGING 1: supersede told",
+  },
+  rollBack: {
+    blocked: "RUNNING SWITCHING 1:",
+    switched: "RUNNING BAKING 1:",
+    failed: "FAILED SWITCHING 1: fail told",
+    paused: "PAUSED SWITCHING 1: pause told",
+    unheard: "PAUSED SWITCHING 1: pause told",
+    aborted: "ABORTED SWITCHING 1: abort told back",
+    abortedKeeping: "ABORTED SWITCHING 1: abort told",
+    superseded: "SUPERSEDED SWITCHING 1: supersede told",
+  },
+  stopping: {
+    blocked: "RUNNING SWITCHING 1:",
+    raised: "RUNNING SWITCHING 1:",
+    switched: "RUNNING BAKING 1:",
+    failed: "FAILED SWITCHING 1: fail told",
+    paused: "PAUSED SWITCHING 1: pause told",
+    unheard: "PAUSED SWITCHING 1: pause told",
+    aborted: "ABORTED SWITCHING 1: abort told back",
+    abortedKeeping: "ABORTED SWITCHING 1: abort told",
+    superseded: "SUPERSEDED SWITCHING 1: supersede told",
+  },
+  succeeded: {
+    paused: OVER,
+    resumed: OVER,
+    promoted: OVER,
+    promotedByAnn: OVER,
+    promotedByNobody: OVER,
+    promotedNext: OVER,
+    aborted: OVER,
+    abortedKeeping: OVER,
+  },
+  aborted: {
+    paused: OVER,
+    resumed: OVER,
+    promoted: OVER,
+    promotedByAnn: OVER,
+    promotedByNobody: OVER,
+    promotedNext: OVER,
   },
 };
 
-const STATES: readonly State[] = ["PENDING", "RUNNING", "SUCCEEDED", "FAILED", "SUPERSEDED"];
-
-for (const state of STATES) {
-  for (const [name, event] of Object.entries(EVENTS)) {
-    const expected = MOVES[state]?.[name as keyof typeof EVENTS];
-    test(`${state} × ${name} → ${expected?.state ?? "nothing"}`, () => {
-      assert.equal(transition(state, event), expected);
+for (const [name, snapshot] of Object.entries(STATES)) {
+  const waits = snapshot.state === "WAITING" || ["succeeded", "aborted"].includes(name);
+  for (const [what, event] of Object.entries(EVENTS)) {
+    const given = MOVES[name as keyof typeof STATES][what as keyof typeof EVENTS];
+    const notWaiting = event.type === "promoted" && (!waits || what === "promotedNext");
+    const expected = given ?? (notWaiting ? "NOT_WAITING" : "-");
+    test(`${name} × ${what} → ${expected}`, () => {
+      assert.is(describe(transition(snapshot, event, NOW)), expected);
     });
   }
 }
 
-test("the final states are the ones that nothing leaves", () => {
-  assert.equal(STATES.filter(isFinal), ["SUCCEEDED", "FAILED", "SUPERSEDED"]);
+function after(snapshot: Snapshot, event: DeploymentEvent, now = NOW): Snapshot {
+  const outcome = transition(snapshot, event, now);
+  if (outcome.kind !== "changed") throw new Error(`nothing changed: ${JSON.stringify(outcome)}`);
+  return outcome.next;
+}
+
+test("time that it was paused counts towards no deadline", () => {
+  const paused = after(STATES.switching, EVENTS.paused, START + 1_000);
+  const resumed = after(paused, EVENTS.resumed, START + 6_000);
+  assert.is(resumed.deadline, STATES.switching.deadline + 5_000);
+  assert.equal([resumed.phaseTime, resumed.raiseTime], [START + 6_000, START + 6_000]);
+});
+
+test("neither does time that it waited, with pauses in between", () => {
+  const paused = after(STATES.waiting, EVENTS.paused, START + 1_000);
+  const resumed = after(paused, EVENTS.resumed, START + 6_000);
+  const promoted = after(resumed, EVENTS.promoted, START + 8_000);
+  assert.is(promoted.deadline, STATES.waiting.deadline + 8_000);
+});
+
+test("what somebody asked for outlasts an automatic pause, from its beginning", () => {
+  const { pause } = after(STATES.silent, EVENTS.paused);
+  assert.equal(pause, { reason: "REQUESTED", message: "look", actor: "bob", time: START });
+});
+
+test("what held a step up counts towards no time limit of its phase", () => {
+  const held = after(STATES.pending, EVENTS.blocked);
+  const free = after(held, { type: "blocked", by: "" }, NOW + 500);
+  assert.equal([held.blockedBy, held.phaseTime], ["frozen", START]);
+  assert.equal([free.blockedBy, free.phaseTime, free.raiseTime], ["", NOW + 500, NOW + 500]);
+});
+
+test("the first host that switches begins the time of the whole", () => {
+  const running = after(STATES.ready, EVENTS.raised);
+  assert.equal([running.startTime, running.deadline], [NOW, NOW + running.pace.timeoutMs]);
+  assert.equal(running.limits, { eu: 2_000, us: 0 });
 });
 
 test.run();

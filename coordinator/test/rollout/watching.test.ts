@@ -62,7 +62,7 @@ interface Watch {
 }
 
 function watch({ deployments }: Clients, id: string): Watch {
-  const stream = deployments.watchDeployment({ id });
+  const stream = deployments.watchDeployment({ id, afterRevision: 0 });
   const events: WatchDeploymentResponse[] = [];
   stream.on("data", (event: WatchDeploymentResponse) => events.push(event));
   const ended = new Promise<void>((resolve, reject) => {
@@ -134,7 +134,7 @@ test("a burst of counts is coalesced, and the newest is not lost", async () => {
 
 test("a reader that does not read costs one state and then gets the final one", async () => {
   const deployment = await deploy();
-  const stream = second.deployments.watchDeployment({ id: deployment.id });
+  const stream = second.deployments.watchDeployment({ id: deployment.id, afterRevision: 0 });
   const states: (DeploymentState | undefined)[] = [];
   stream.pause();
   await report(deployment, STAGING);

@@ -9,6 +9,7 @@ import {
   ApplicationServiceClient,
   ApplicationSpec,
   ArtifactFormat,
+  CreateDeploymentRequest,
   DeploymentServiceClient,
   FleetServiceClient,
   getErrorDetails,
@@ -17,6 +18,7 @@ import {
   type Application,
   type Deployment,
   type ErrorDetails,
+  type Strategy,
 } from "@slipway/proto";
 import knex, { type Knex } from "knex";
 import { connect, type NatsConnection } from "nats";
@@ -183,6 +185,15 @@ export async function until<T>(
   }
 }
 
+/** A strategy, as far as a test says something of it. */
+export type TestStrategy = NonNullable<Parameters<typeof Strategy.fromPartial>[0]>;
+
+/** All hosts at once, with no time to bake. */
+export const AT_ONCE: TestStrategy = {
+  waves: [{ regions: ["*"], percents: [100], bakeTime: { seconds: 0 } }],
+  maxSwitchingPercent: 100,
+};
+
 /** Applies an application; the same name with another version makes another revision. */
 export async function applyApplication(
   { applications }: Clients,
@@ -192,10 +203,12 @@ export async function applyApplication(
     version = "1",
     selector = {},
     environment = {},
+    strategy = AT_ONCE,
   }: {
     version?: string;
     selector?: Record<string, string>;
     environment?: Record<string, string>;
+    strategy?: TestStrategy;
   } = {},
 ): Promise<Application> {
   const spec = ApplicationSpec.fromPartial({
@@ -208,6 +221,7 @@ export async function applyApplication(
     },
     regions,
     selector,
+    strategy,
   });
   const request = { name, spec, expectedRevision: 0, actor: "", reason: "" };
   const { application } = await call(applications, "applyApplication", request);
@@ -271,17 +285,21 @@ export async function deployNew(
   { db }: Pick<World, "db">,
   clients: Clients,
   name: string,
+  options: Parameters<typeof applyApplication>[3] = {},
 ): Promise<Deployment> {
-  const application = await applyApplication(clients, name, ["eu"]);
+  const application = await applyApplication(clients, name, ["eu"], options);
   const build = await insertBuild(db, application);
   await replicate(clients, build.digest, ["eu"]);
-  const { deployment } = await call(clients.deployments, "createDeployment", {
-    buildId: build.id,
-    waitForReplication: false,
-    creator: "",
-    reason: "",
-    idempotencyKey: "",
-  });
+  return createDeployment(clients, { buildId: build.id });
+}
+
+/** Deploys a build. */
+export async function createDeployment(
+  { deployments }: Clients,
+  request: Partial<CreateDeploymentRequest>,
+): Promise<Deployment> {
+  const whole = CreateDeploymentRequest.fromPartial(request);
+  const { deployment } = await call(deployments, "createDeployment", whole);
   if (deployment === undefined) throw new Error("no deployment");
   return deployment;
 }

@@ -2,17 +2,15 @@ import type { CreateDeploymentRequest, CreateDeploymentResponse } from "@slipway
 import type { Context } from "../../context.js";
 import * as rollout from "../../rollout/create-deployment.js";
 import { Violations } from "../../validate.js";
-import { checkAsked } from "./asked.js";
+import { checkCreate } from "./asked.js";
 
 export async function createDeployment(
   context: Context,
   request: CreateDeploymentRequest,
 ): Promise<CreateDeploymentResponse> {
-  const { buildId, waitForReplication } = request;
   const found = new Violations();
-  found.uuid("build_id", buildId);
-  const asked = checkAsked(request, `deploy ${buildId}`, found);
+  const { options, asked } = checkCreate(request, found);
   found.throwIfAny();
-  const created = await rollout.createDeployment(context, buildId, waitForReplication, asked);
+  const created = await rollout.createDeployment(context, options, asked);
   return { deployment: created.deployment };
 }

@@ -2,7 +2,7 @@ import type { RollBackRequest, RollBackResponse } from "@slipway/proto";
 import type { Context } from "../../context.js";
 import * as rollout from "../../rollout/roll-back.js";
 import { Violations } from "../../validate.js";
-import { checkAsked } from "./asked.js";
+import { checkRollBack } from "./asked.js";
 
 export async function rollBack(
   context: Context,
@@ -10,13 +10,7 @@ export async function rollBack(
 ): Promise<RollBackResponse> {
   const { application, toBuildId } = request;
   const found = new Violations();
-  found.name("application", application);
-  if (toBuildId !== "") found.uuid("to_build_id", toBuildId);
-  const asked = checkAsked(
-    request,
-    `roll back ${application} to ${toBuildId || "previous"}`,
-    found,
-  );
+  const asked = checkRollBack(request, found);
   found.throwIfAny();
   const created = await rollout.rollBack(context, application, toBuildId, asked);
   return { deployment: created.deployment };

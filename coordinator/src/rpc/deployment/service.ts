@@ -1,8 +1,15 @@
 import { DeploymentServiceService, type DeploymentServiceServer } from "@slipway/proto";
 import type { Handlers, ServiceEntry } from "../handler.js";
+import {
+  abortDeployment,
+  pauseDeployment,
+  promoteDeployment,
+  resumeDeployment,
+} from "./change-deployment.js";
 import { createDeployment } from "./create-deployment.js";
 import { getDeployment } from "./get-deployment.js";
 import { listDeployments } from "./list-deployments.js";
+import { planDeployment } from "./plan-deployment.js";
 import { rollBack } from "./roll-back.js";
 import { watchDeployment } from "./watch-deployment.js";
 
@@ -13,11 +20,11 @@ export function deploymentService(handlers: Handlers): ServiceEntry {
     listDeployments: handlers.unary(listDeployments),
     watchDeployment: handlers.stream(watchDeployment),
     rollBack: handlers.unary(rollBack),
-    planDeployment: handlers.unary(() => Promise.reject(new Error("not yet"))),
-    pauseDeployment: handlers.unary(() => Promise.reject(new Error("not yet"))),
-    resumeDeployment: handlers.unary(() => Promise.reject(new Error("not yet"))),
-    promoteDeployment: handlers.unary(() => Promise.reject(new Error("not yet"))),
-    abortDeployment: handlers.unary(() => Promise.reject(new Error("not yet"))),
+    planDeployment: handlers.unary(planDeployment),
+    pauseDeployment: handlers.unary(pauseDeployment),
+    resumeDeployment: handlers.unary(resumeDeployment),
+    promoteDeployment: handlers.unary(promoteDeployment),
+    abortDeployment: handlers.unary(abortDeployment),
   };
   return { definition: DeploymentServiceService, implementation };
 }

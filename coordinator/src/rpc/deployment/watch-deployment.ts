@@ -5,11 +5,11 @@ import type { CallInfo, Outgoing } from "../handler.js";
 
 export async function* watchDeployment(
   { deploymentFeeds }: Context,
-  { id }: WatchDeploymentRequest,
+  { id, afterRevision }: WatchDeploymentRequest,
   { signal }: CallInfo,
 ): AsyncGenerator<Outgoing<WatchDeploymentResponse>> {
   const found = new Violations();
   found.uuid("id", id);
   found.throwIfAny();
-  yield* deploymentFeeds.watch(id, signal);
+  yield* deploymentFeeds.watch(id, afterRevision, signal);
 }

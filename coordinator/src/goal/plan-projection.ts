@@ -1,0 +1,95 @@
+import type { ApplicationGoal, Goal, SignedGoal } from "@slipway/proto";
+import { limitsOfSource, type AnyGoalSource } from "./goal.js";
+import type { GoalSigner } from "./signing.js";
+
+/** A goal is issued again when less than this is left. */
+export const GOAL_RENEWAL_MS = 15 * 24 * 3_600_000;
+/** No fleet gets there by deploying: a generation above it was never ours, and leaves no room. */
+export const MAX_GENERATION = 2 ** 48;
+
+/** Why the bucket's value is replaced. */
+type WriteReason = "missing" | "older" | "incomplete" | "renewal" | "key" | "limit" | "nonsense";
+
+/** What to do about the bucket's value for an application. */
+export type Projection =
+  | { action: "keep" }
+  | {
+      action: "write";
+      why: WriteReason;
+      /** What is to be written: the source, with no limit below one that was published. */
+      source: AnyGoalSource;
+      issueTime: Date;
+    }
+  /** The bucket is ahead of the database: never corrected downwards. */
+  | { action: "alarm"; generation: number; deploymentId: string };
+
+/** Whether the value can be an application's goal at all, whatever it says. */
+export function isPlausible(present: ApplicationGoal, application: string): boolean {
+  return present.application === application && present.generation <= MAX_GENERATION;
+}
+
+/** Compares what should be in the bucket with what is. `present` is undefined for nothing there. */
+export function planProjection(
+  source: AnyGoalSource,
+  present: ApplicationGoal | undefined,
+  signer: Pick<GoalSigner, "keyId" | "open">,
+  now: Date,
+): Projection {
+  const write = (why: WriteReason): Projection => ({
+    action: "write",
+    why,
+    source,
+    issueTime: now,
+  });
+  if (present === undefined) return write("missing");
+  if (!isPlausible(present, source.application)) return write("nonsense");
+  const { generation, deploymentId } = present;
+  if (generation < source.generation) return write("older");
+  if (generation > source.generation || deploymentId !== source.deploymentId) {
+    return { action: "alarm", generation, deploymentId };
+  }
+  const seen = source.regions.map((region) => judge(source, region, present, signer, now));
+  const why = seen.find((one) => one.why !== undefined)?.why;
+  if (why === undefined) return { action: "keep" };
+  // Of the same generation a higher limit was published before, or is by somebody who knows more.
+  const limits: { [region: string]: number } = { ...limitsOfSource(source) };
+  for (const [index, region] of source.regions.entries()) {
+    limits[region] = Math.max(limits[region] ?? 0, seen[index]?.published?.bucketLimit ?? 0);
+  }
+  // Hosts take the later one, whatever the clocks of coordinators say.
+  const times = seen.map(({ published }) => (published?.issueTime?.getTime() ?? 0) + 1);
+  const issueTime = new Date(Math.max(now.getTime(), ...times));
+  const merged = "removed" in source ? source : { ...source, limits };
+  return { action: "write", why, source: merged, issueTime };
+}
+
+/** What is wrong with one region's goal, and the goal if it is one that we signed. */
+function judge(
+  source: AnyGoalSource,
+  region: string,
+  present: ApplicationGoal,
+  signer: Pick<GoalSigner, "keyId" | "open">,
+  now: Date,
+): { why: WriteReason | undefined; published: Goal | undefined } {
+  const signed: SignedGoal | undefined = present.regions[region];
+  if (signed === undefined) return { why: "incomplete", published: undefined };
+  if (signed.keyId !== signer.keyId) return { why: "key", published: undefined };
+  const published = signer.open(signed);
+  if (published === undefined || !isOf(published, source, region)) {
+    return { why: "nonsense", published: undefined };
+  }
+  const limit = limitsOfSource(source)[region] ?? 0;
+  if (published.bucketLimit < limit) return { why: "limit", published };
+  const left = (published.expireTime?.getTime() ?? 0) - now.getTime();
+  return { why: left < GOAL_RENEWAL_MS ? "renewal" : undefined, published };
+}
+
+/** Signed by us, and yet it may have been put where it does not belong. */
+function isOf(goal: Goal, source: AnyGoalSource, region: string): boolean {
+  return (
+    goal.application === source.application &&
+    goal.region === region &&
+    goal.generation === source.generation &&
+    goal.deploymentId === source.deploymentId
+  );
+}

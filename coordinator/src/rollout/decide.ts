@@ -1,0 +1,257 @@
+import { raiseLimit } from "./raise-limits.js";
+import { isFinal, limitOf, presentStep, type Failure, type Snapshot } from "./snapshot.js";
+import { describeStaging, describeSwitching, samples } from "./describe.js";
+import { tally, total, type RegionEvidence, type RegionTally } from "./tally.js";
+import { SLIPWAY, type DeploymentEvent } from "./transition.js";
+
+/** What a deployment is judged by. */
+export interface Evidence {
+  /** One for each region of the deployment. */
+  regions: readonly RegionEvidence[];
+  /** Why the goal is not in the bucket as it should be, as a sentence; undefined if it is. */
+  unpublished: string | undefined;
+  /** Freezes on the application or a region of the present step, each as a phrase. */
+  freezes: readonly string[];
+}
+
+/**
+ * What is to happen to a deployment by the evidence, the most urgent first; undefined for nothing
+ * yet. Pure; `now` is by the database's clock.
+ */
+export function decide(
+  snapshot: Snapshot,
+  evidence: Evidence,
+  now: number,
+): DeploymentEvent | undefined {
+  if (isFinal(snapshot.state)) return undefined;
+  const tallies = evidence.regions.map(tally);
+  const failed = tooManyFailed(snapshot, tallies);
+  if (failed !== undefined) return failed;
+  if (snapshot.state === "WAITING") return undefined;
+  const silence = tooMuchSilence(snapshot, tallies);
+  if (snapshot.state === "PAUSED") {
+    if (silence !== undefined || snapshot.pause?.reason === "REQUESTED") return undefined;
+    return { type: "resumed", actor: SLIPWAY, message: "" };
+  }
+  if (silence !== undefined) return silence;
+  return progress(snapshot, tallies, evidence, now) ?? overdue(snapshot, tallies, now);
+}
+
+/** When to look again, should nothing be heard until then: the next moment at which time decides. */
+export function nextLook(snapshot: Snapshot, now: number): number | undefined {
+  const { state, phase, phaseTime, raiseTime, deadline, pace } = snapshot;
+  if (state !== "PENDING" && state !== "RUNNING") return undefined;
+  const due = {
+    STAGING: phaseTime + pace.stageTimeoutMs,
+    SWITCHING: raiseTime + switchTimeoutMs(snapshot),
+    BAKING: phaseTime + bakeTimeMs(snapshot),
+  };
+  return [due[phase], deadline].filter((time) => time > now).sort((a, b) => a - b)[0];
+}
+
+/** Judged by all regions in which hosts were told to switch. */
+function tooManyFailed(
+  snapshot: Snapshot,
+  tallies: readonly RegionTally[],
+): DeploymentEvent | undefined {
+  const told = toldOf(snapshot, tallies);
+  const failed = total(told, "failed");
+  const may = budget(total(told, "chosen"), snapshot.pace.failedPercent);
+  if (failed <= may) return undefined;
+  const message =
+    `${failed} of ${total(told, "chosen")} hosts that were told to switch failed, ` +
+    `and at most ${may} may${samples(told)}`;
+  return failure({ reason: "HOSTS_FAILED", message });
+}
+
+function tooMuchSilence(
+  snapshot: Snapshot,
+  tallies: readonly RegionTally[],
+): DeploymentEvent | undefined {
+  const told = toldOf(snapshot, tallies);
+  const own = presentStep(snapshot).regions;
+  const regions = tallies.filter(
+    (region) =>
+      region.heard === "silent" &&
+      region.hostCount > 0 &&
+      (told.includes(region) || own.includes(region.region)),
+  );
+  if (regions.length > 0) {
+    const names = regions.map(({ region }) => region).join(", ");
+    const message = `no agent is heard of in ${names}`;
+    return { type: "paused", reason: "REGION_SILENT", actor: SLIPWAY, message };
+  }
+  const silent = total(told, "chosenSilent");
+  const may = budget(total(told, "chosen"), snapshot.pace.silentPercent);
+  if (silent <= may) return undefined;
+  const where = told
+    .filter(({ chosenSilent }) => chosenSilent > 0)
+    .map(({ region, chosenSilent }) => `${chosenSilent} in ${region}`)
+    .join(", ");
+  const message =
+    `${silent} of ${total(told, "chosen")} hosts that were told to switch are silent (${where}), ` +
+    `and at most ${may} may be`;
+  return { type: "paused", reason: "HOSTS_SILENT", actor: SLIPWAY, message };
+}
+
+function progress(
+  snapshot: Snapshot,
+  tallies: readonly RegionTally[],
+  evidence: Evidence,
+  now: number,
+): DeploymentEvent | undefined {
+  const own = presentStep(snapshot).regions;
+  const step = tallies.filter(({ region }) => own.includes(region));
+  switch (snapshot.phase) {
+    case "STAGING": {
+      const by = evidence.unpublished ?? heldUp(snapshot, step, evidence) ?? "";
+      if (by !== snapshot.blockedBy) return { type: "blocked", by };
+      return by === "" ? stage(snapshot, step, now) : undefined;
+    }
+    case "SWITCHING": {
+      const by = evidence.unpublished ?? "";
+      if (by !== snapshot.blockedBy) return { type: "blocked", by };
+      return by === "" ? switchOver(snapshot, step, toldOf(snapshot, tallies), now) : undefined;
+    }
+    case "BAKING":
+  }
+  return bake(snapshot, toldOf(snapshot, tallies), now);
+}
+
+/** What a step waits for without a time limit of its own. */
+function heldUp(
+  snapshot: Snapshot,
+  step: readonly RegionTally[],
+  { freezes }: Evidence,
+): string | undefined {
+  if (snapshot.isRollback) return undefined;
+  if (freezes.length > 0 && !snapshot.overrideFreeze) return freezes.join("; ");
+  const lacking = step.filter(({ replicated, counted, unstaged }) => {
+    return !replicated && !(counted && unstaged === 0);
+  });
+  if (lacking.length === 0) return undefined;
+  const names = lacking.map(({ region }) => region).join(", ");
+  return `the artifact is not complete in the store of ${names} yet`;
+}
+
+function stage(
+  snapshot: Snapshot,
+  step: readonly RegionTally[],
+  now: number,
+): DeploymentEvent | undefined {
+  const { isRollback, phaseTime, pace } = snapshot;
+  const lacking = step.filter(({ counted, hostCount, silent, unstaged }) => {
+    return !counted || unstaged > budget(hostCount - silent, pace.failedPercent);
+  });
+  if (isRollback || lacking.length === 0) return { type: "staged" };
+  if (now < phaseTime + pace.stageTimeoutMs || warming(step)) return undefined;
+  const message = `hosts have not the bytes in time: ${describeStaging(lacking)}${samples(lacking)}`;
+  return failure({ reason: "DEADLINE_EXCEEDED", message });
+}
+
+function switchOver(
+  snapshot: Snapshot,
+  step: readonly RegionTally[],
+  told: readonly RegionTally[],
+  now: number,
+): DeploymentEvent | undefined {
+  const { pace } = snapshot;
+  const { percent } = presentStep(snapshot);
+  const late = now >= snapshot.raiseTime + switchTimeoutMs(snapshot);
+  if (late) {
+    const lost = missedTheSwitch(snapshot, step, told);
+    if (lost !== undefined) return lost;
+  }
+  const limits: { [region: string]: number } = {};
+  let done = true;
+  for (const region of step) {
+    const limit = limitOf(snapshot, region.region);
+    // Counts by an earlier limit say nothing of the hosts that this one takes.
+    if (!region.counted || (region.hostCount > 0 && region.limit !== limit)) {
+      done = false;
+      continue;
+    }
+    const { hostCount, chosen: chosenCount, nextBucket } = region;
+    // Those that are too late count as failed, and hold nobody up.
+    const onTheWay = late ? 0 : region.onTheWay;
+    const counts = { hostCount, chosenCount, onTheWay, nextBucket };
+    const raised = raiseLimit(limit, percent, pace.maxSwitchingPercent, counts);
+    if (raised > limit) limits[region.region] = raised;
+    if (raised > limit || onTheWay > 0) done = false;
+  }
+  if (Object.keys(limits).length > 0) return { type: "raised", limits };
+  const heard = total(step, "chosen") - total(step, "chosenSilent");
+  const reported = heard > 0 || total(step, "hostCount") === 0;
+  return done && reported ? { type: "switched" } : undefined;
+}
+
+/** Those that are on their way when time is up count as failed. */
+function missedTheSwitch(
+  snapshot: Snapshot,
+  step: readonly RegionTally[],
+  told: readonly RegionTally[],
+): DeploymentEvent | undefined {
+  if (warming([...step, ...told])) return undefined;
+  const stale = step.filter(({ region, counted, hostCount, limit }) => {
+    return !counted || (hostCount > 0 && limit !== limitOf(snapshot, region));
+  });
+  const lost = total(told, "failed") + total(told, "onTheWay");
+  const may = budget(total(told, "chosen"), snapshot.pace.failedPercent);
+  if (lost <= may && stale.length === 0) return undefined;
+  const what = lost > may ? told.filter(({ onTheWay, failed }) => onTheWay + failed > 0) : stale;
+  const message = `hosts have not switched in time: ${describeSwitching(what)}${samples(told)}`;
+  return failure({ reason: "DEADLINE_EXCEEDED", message });
+}
+
+function bake(
+  snapshot: Snapshot,
+  told: readonly RegionTally[],
+  now: number,
+): DeploymentEvent | undefined {
+  if (now < snapshot.phaseTime + bakeTimeMs(snapshot)) return undefined;
+  // Whether they stayed healthy is told by those who can be heard.
+  if (told.some(({ counted, hostCount }) => hostCount > 0 && !counted)) return undefined;
+  const last = snapshot.step === snapshot.steps.length;
+  return last && total(told, "chosen") === 0 ? undefined : { type: "baked" };
+}
+
+function overdue(
+  snapshot: Snapshot,
+  tallies: readonly RegionTally[],
+  now: number,
+): DeploymentEvent | undefined {
+  if (now < snapshot.deadline) return undefined;
+  const { step, steps, phase, blockedBy } = snapshot;
+  const own = presentStep(snapshot).regions;
+  const regions = tallies.filter(({ region }) => own.includes(region));
+  const describe = phase === "STAGING" ? describeStaging : describeSwitching;
+  const why = blockedBy === "" ? describe(regions) : blockedBy;
+  const message = `not done by the deadline, in step ${step} of ${steps.length} (${phase}): ${why}`;
+  return failure({ reason: "DEADLINE_EXCEEDED", message: message + samples(regions) });
+}
+
+function failure(found: Failure): DeploymentEvent {
+  return { type: "failed", failure: found };
+}
+
+/** The regions in which hosts were told to switch. */
+function toldOf(snapshot: Snapshot, tallies: readonly RegionTally[]): RegionTally[] {
+  return tallies.filter(({ region }) => limitOf(snapshot, region) > 0);
+}
+
+function warming(tallies: readonly RegionTally[]): boolean {
+  return tallies.some(({ heard }) => heard === "warming");
+}
+
+function budget(hosts: number, percent: number): number {
+  return Math.floor((hosts * percent) / 100);
+}
+
+/** A roll-back's hosts may have to fetch the bytes again in this time. */
+function switchTimeoutMs({ isRollback, pace }: Snapshot): number {
+  return pace.activateTimeoutMs + (isRollback ? pace.stageTimeoutMs : 0);
+}
+
+function bakeTimeMs({ pace, step }: Snapshot): number {
+  return pace.bakeTimesMs[step - 1] ?? 0;
+}

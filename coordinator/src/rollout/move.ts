@@ -1,0 +1,129 @@
+import type { Knex } from "knex";
+import { writeAudit } from "../audit/audit-log.js";
+import { failedPrecondition } from "../errors.js";
+import { enqueueNotification } from "../notification/outbox.js";
+import { anyHost } from "../status/enrolment.js";
+import { uuidv7 } from "../uuid.js";
+import type { StoredDeployment } from "./deployment.js";
+import * as store from "./deployment-store.js";
+import { rollBackStrategy } from "./plan-steps.js";
+import { generationElsewhere, prepare, type Prepared } from "./prepare.js";
+import type { RolloutContext } from "./rollout-context.js";
+import { SLIPWAY, transition, type DeploymentEvent, type Outcome } from "./transition.js";
+
+/** What an event has made of a deployment. */
+export interface Moved {
+  stored: StoredDeployment;
+  /** The deployment that puts back what ran before, if one was made. */
+  rollBack: StoredDeployment | undefined;
+  changed: boolean;
+}
+
+type Changed = Extract<Outcome, { kind: "changed" }>;
+
+/**
+ * Lets an event happen to a deployment, and writes all that follows in one transaction.
+ * @returns undefined if it was changed by somebody else since it was read.
+ * @throws DomainError FAILED_PRECONDITION if somebody asked for what cannot be.
+ */
+export async function move(
+  context: RolloutContext,
+  read: store.ReadDeployment,
+  event: DeploymentEvent,
+): Promise<Moved | undefined> {
+  const outcome = transition(read.snapshot, event, read.now);
+  if (outcome.kind === "refused") throw failedPrecondition(outcome.reason, outcome.message);
+  if (outcome.kind === "unchanged") return { stored: read, rollBack: undefined, changed: false };
+  const { application } = read.deployment;
+  const known = outcome.rollBack ? await generationElsewhere(context, application) : 0;
+  const moved = await context.db.transaction(async (trx) => {
+    const back = outcome.rollBack ? await prepareRollBack(trx, context, read, known) : undefined;
+    const stored = await storeOutcome(trx, read, outcome, back?.goal.deploymentId);
+    if (stored === undefined) return undefined;
+    const reason = `automatic: ${outcome.note?.message ?? ""}`;
+    const rollBack =
+      back && (await insertPrepared(trx, back, { reason, idempotencyKey: null, request: "" }));
+    return { stored, rollBack, changed: true };
+  });
+  if (moved !== undefined) tell(context, moved, outcome);
+  return moved;
+}
+
+/** Writes what a transition says; undefined if the deployment was changed since it was read. */
+export async function storeOutcome(
+  trx: Knex.Transaction,
+  read: StoredDeployment,
+  { next, note, notify }: Changed,
+  rolledBackBy?: string,
+): Promise<StoredDeployment | undefined> {
+  const stored = await store.storeTransition(trx, read, next, rolledBackBy);
+  if (stored === undefined) return undefined;
+  const { id, application, buildId } = stored.deployment;
+  if (note !== undefined) {
+    const { actor, action, reason, message } = note;
+    const subject = { application, deploymentId: id, buildId };
+    await writeAudit(trx, { ...subject, actor, action: `deployment.${action}`, reason, message });
+  }
+  if (notify) await enqueueNotification(trx, stored.deployment);
+  return stored;
+}
+
+/** Stores a new deployment, and says so in the audit. The application must be locked. */
+export async function insertPrepared(
+  trx: Knex.Transaction,
+  prepared: Prepared,
+  asked: { reason: string; idempotencyKey: string | null; request: string },
+): Promise<StoredDeployment> {
+  const stored = await store.insertDeployment(trx, { ...prepared, ...asked });
+  const { id, application, buildId, commitSha, generation, creator } = stored.deployment;
+  const { isRollback, overrideFreeze } = stored.snapshot;
+  await writeAudit(trx, {
+    actor: creator,
+    action: isRollback ? "deployment.roll_back" : "deployment.create",
+    reason: asked.reason,
+    application,
+    deploymentId: id,
+    buildId,
+    message:
+      `commit ${commitSha} as generation ${generation}` +
+      (overrideFreeze ? ", whatever is frozen" : ""),
+  });
+  return stored;
+}
+
+/** What is to be put back after a deployment that is over; undefined if there is nothing else. */
+async function prepareRollBack(
+  trx: Knex.Transaction,
+  context: RolloutContext,
+  { deployment, goal }: StoredDeployment,
+  known: number,
+): Promise<Prepared | undefined> {
+  const { application } = deployment;
+  const locked = await store.readApplication(trx, application, { lock: true });
+  const target = await store.newestSucceeded(trx, application);
+  if (locked === undefined || locked.removed || target === undefined) return undefined;
+  const { run: release, regions, selector } = target.goal;
+  if (release.buildId === goal.run.buildId) return undefined;
+  if (!(await anyHost(trx, { regions, selector }))) return undefined;
+  const strategy = rollBackStrategy(target.strategy);
+  const choice = { release, regions, selector, strategy, isRollback: true, overrideFreeze: false };
+  const id = uuidv7();
+  return prepare(trx, context, { id, application, creator: SLIPWAY, choice, known, locked });
+}
+
+function tell(
+  { events, log }: RolloutContext,
+  { stored, rollBack }: Moved,
+  outcome: Changed,
+): void {
+  const { id, application, buildId, generation } = stored.deployment;
+  const { state, step, phase, limits, failure, pause, blockedBy } = stored.snapshot;
+  const fields = { deploymentId: id, application, buildId, generation, state, step, phase };
+  log.info(
+    { ...fields, limits, failure, pause, blockedBy, rolledBackBy: rollBack?.deployment.id },
+    outcome.note === undefined ? "deployment moved" : `deployment: ${outcome.note.action}`,
+  );
+  for (const changed of rollBack === undefined ? [stored] : [stored, rollBack]) {
+    events.publish({ kind: "deployment", id: changed.deployment.id });
+  }
+}

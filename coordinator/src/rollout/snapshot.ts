@@ -1,0 +1,99 @@
+import type { DeploymentStep } from "@slipway/proto";
+
+/** Where a deployment stands, as the database says it. */
+export type State =
+  "PENDING" | "RUNNING" | "WAITING" | "PAUSED" | "SUCCEEDED" | "FAILED" | "SUPERSEDED" | "ABORTED";
+
+/** The states that are left again. */
+export const UNFINISHED: readonly State[] = ["PENDING", "RUNNING", "WAITING", "PAUSED"];
+
+export type Phase = "STAGING" | "SWITCHING" | "BAKING";
+export type PauseReason = "REQUESTED" | "HOSTS_SILENT" | "REGION_SILENT";
+export type FailureReason = "HOSTS_FAILED" | "DEADLINE_EXCEEDED";
+
+/** All buckets: every host of a region. */
+export const ALL_BUCKETS = 10_000;
+
+export interface Failure {
+  reason: FailureReason;
+  /** For a person: which hosts, which regions, what was waited for. */
+  message: string;
+}
+
+interface Pause {
+  reason: PauseReason;
+  message: string;
+  actor: string;
+  time: number;
+}
+
+/** By region: of 10,000 buckets of hosts, how many were told to switch. */
+export type Limits = Readonly<Record<string, number>>;
+
+/** What of a strategy counts once the steps are planned. Times are in milliseconds. */
+export interface Pace {
+  maxSwitchingPercent: number;
+  failedPercent: number;
+  silentPercent: number;
+  stageTimeoutMs: number;
+  activateTimeoutMs: number;
+  timeoutMs: number;
+  rollBackOnFailure: boolean;
+  /** After each step. */
+  bakeTimesMs: readonly number[];
+}
+
+/** A deployment, as far as it moves. Times are milliseconds since 1970, by the database's clock. */
+export interface Snapshot {
+  state: State;
+  isRollback: boolean;
+  creator: string;
+  regions: readonly string[];
+  steps: readonly DeploymentStep[];
+  pace: Pace;
+  /** The present one, counted from 1. */
+  step: number;
+  phase: Phase;
+  phaseTime: number;
+  limits: Limits;
+  /** When a limit last rose, or could rise again after it could not. */
+  raiseTime: number;
+  pause: Pause | undefined;
+  /** The last step that somebody let begin; 0 for none. */
+  promotedStep: number;
+  blockedBy: string;
+  overrideFreeze: boolean;
+  failure: Failure | undefined;
+  supersededBy: string;
+  startTime: number | undefined;
+  finishTime: number | undefined;
+  deadline: number;
+}
+
+/** Whether the state is never left. */
+export function isFinal(state: State): boolean {
+  return !UNFINISHED.includes(state);
+}
+
+/** The step that a deployment is at. */
+export function presentStep({ steps, step }: Pick<Snapshot, "steps" | "step">): DeploymentStep {
+  const found = steps[step - 1];
+  if (found === undefined) throw new Error(`there is no step ${step} of ${steps.length}`);
+  return found;
+}
+
+export function limitOf({ limits }: Pick<Snapshot, "limits">, region: string): number {
+  return limits[region] ?? 0;
+}
+
+/** Whether any host was ever told to switch. */
+export function anySwitched({ limits }: Pick<Snapshot, "limits">): boolean {
+  return Object.values(limits).some((limit) => limit > 0);
+}
+
+/** Whether the present step may not begin before somebody says so. */
+export function awaitsPromotion(
+  snapshot: Pick<Snapshot, "steps" | "step" | "promotedStep">,
+): boolean {
+  return presentStep(snapshot).requiresPromotion && snapshot.promotedStep < snapshot.step;
+}
