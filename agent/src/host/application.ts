@@ -13,7 +13,10 @@ import type { VerifiedGoal } from "./verify-goal.js";
 const RETRY = { baseMs: 2_000, maxMs: 60_000 };
 
 /** What an application needs of its host. */
-export interface ApplicationOptions extends Omit<ConvergerOptions, "report" | "onProgress"> {
+export interface ApplicationOptions extends Omit<
+  ConvergerOptions,
+  "report" | "onProgress" | "onTrouble"
+> {
   /** Reads back the goal that was obeyed last; throws GoalRefusedError. */
   verify: (signed: Buffer) => VerifiedGoal;
   onChange: (change: "phase" | "progress") => void;
@@ -48,7 +51,8 @@ export class Application {
       options.onChange("phase");
     });
     const onProgress = (): void => options.onChange("progress");
-    this.#converger = new Converger({ ...options, report: this.#report, onProgress });
+    const onTrouble = (): void => options.onChange("phase");
+    this.#converger = new Converger({ ...options, report: this.#report, onProgress, onTrouble });
   }
 
   get logFile(): LogFile {
@@ -138,6 +142,7 @@ export class Application {
     this.#controller.abort(new SupersededError("the agent stops"));
     this.#wake();
     await this.#loop;
+    this.#converger.stop();
     if (options.stopRelease) {
       await this.#options.supervisor.stop({ drain: new AbortController().signal });
     }

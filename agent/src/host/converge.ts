@@ -16,7 +16,10 @@ import type { VerifiedGoal } from "./verify-goal.js";
 export interface ConvergerOptions
   extends
     StageOptions,
-    Pick<SwitchingOptions, "application" | "host" | "supervisor" | "logFile" | "log"> {
+    Pick<
+      SwitchingOptions,
+      "application" | "host" | "supervisor" | "logFile" | "log" | "onTrouble"
+    > {
   /** Of this application: state, release folders and log. */
   folder: string;
   report: ProgressReport;
@@ -75,6 +78,11 @@ export class Converger {
     await logFile.prepare();
     await this.#state.load(log);
     await this.held.refresh();
+  }
+
+  /** Looks after what runs no more. */
+  stop(): void {
+    this.#switching.stop();
   }
 
   /** Finds again, or starts again, what ran when the last agent ended. */

@@ -32,6 +32,8 @@ interface SupervisorOptions {
   releases: string;
   logFile: LogFile;
   log: Logger;
+  /** The release has exited, and is going to be started again. */
+  onExit?: () => void;
 }
 
 /**
@@ -137,6 +139,14 @@ export class Supervisor {
     }
   }
 
+  /** Ends the run that there is, gracefully: the release is started again as after any exit. */
+  async restart(): Promise<void> {
+    const launch = this.#launch;
+    const process = this.#process;
+    if (launch === undefined || process === undefined || this.isDrained) return;
+    await stopProcess(process.record, launch.stopTimeoutMs);
+  }
+
   /** Whether the release was told to drain: it is not to be relied on any more. */
   get isDrained(): boolean {
     return this.#drain !== undefined;
@@ -227,6 +237,7 @@ export class Supervisor {
     this.#failuresInARow = ranMs >= HEALTHY_MS ? 0 : this.#failuresInARow + 1;
     const waitMs = backOffMs(this.#failuresInARow, RESTART);
     const { release } = process.record;
+    this.#options.onExit?.();
     this.#options.log.warn({ release, exit, restartInMs: Math.round(waitMs) }, "release exited");
     try {
       await killLeftovers(process.record);

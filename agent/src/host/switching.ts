@@ -5,6 +5,7 @@ import { Activator, startFailureReason, type ActivatorOptions } from "./activati
 import { hostFailure, localTransfer } from "./application-report.js";
 import type { ReleaseRecord } from "./application-state.js";
 import type { KeptState } from "./kept-state.js";
+import { HealthWatch } from "./health-watch.js";
 import { releaseKey } from "./release-key.js";
 import type { Course, Staging } from "./staging.js";
 import { describeExit, type ReleaseFailure } from "./wait-healthy.js";
@@ -20,6 +21,8 @@ export interface SwitchingOptions extends ActivatorOptions {
   collect: () => Promise<void>;
   /** Name of the folder that the goal's release has, or is going to have. */
   wantedFolder: () => string | undefined;
+  /** What is wrong with what runs has changed. */
+  onTrouble: () => void;
 }
 
 /** Which release of an application runs, and the way from one to the next. One caller at a time. */
@@ -28,12 +31,16 @@ export class Switching {
   readonly #activator: Activator;
   /** The active release was healthy since this agent started or adopted it. */
   #healthy = false;
-  /** How often it had exited when it was healthy. */
-  #exitsWhenHealthy = 0;
+  /** What runs was healthy once, be it under an earlier agent: it is watched. */
+  #watched = false;
+  /** How often it had exited when that began. */
+  #exitsBefore = 0;
+  readonly #watch: HealthWatch;
 
   constructor(options: SwitchingOptions) {
     this.#options = options;
     this.#activator = new Activator(options);
+    this.#watch = new HealthWatch({ ...options, onTurn: options.onTrouble });
   }
 
   /** The release that is kept running, if any. */
@@ -44,8 +51,8 @@ export class Switching {
   }
 
   /**
-   * What is wrong with a release that was healthy: it cannot be started any more, or it exits, and is
-   * started again and again.
+   * What is wrong with a release that was healthy: it cannot be started any more, its health check
+   * has turned bad, or it exits, and is started again and again.
    */
   get trouble(): HostFailure | undefined {
     const { supervisor } = this.#options;
@@ -54,8 +61,14 @@ export class Switching {
       const message = `it cannot be started, and is tried again: ${startError.message}`;
       return hostFailure(startFailureReason(startError), message);
     }
-    if (!this.#healthy || !supervisor.isUnsteady(this.#exitsWhenHealthy)) return undefined;
-    const times = supervisor.exits - this.#exitsWhenHealthy;
+    if (!this.#watched) return undefined;
+    const bad = this.#watch.trouble;
+    if (bad !== undefined) {
+      const message = `it was healthy, and is not any more: ${bad}`;
+      return hostFailure(HostFailureReason.UNHEALTHY, message);
+    }
+    if (!supervisor.isUnsteady(this.#exitsBefore)) return undefined;
+    const times = supervisor.exits - this.#exitsBefore;
     const last = describeExit(supervisor.lastExit);
     const message = `exited ${times === 1 ? "once" : `${times} times`} since it was healthy, last with ${last}; it is started again`;
     return hostFailure(HostFailureReason.EXITED, message);
@@ -70,6 +83,7 @@ export class Switching {
       if (record === undefined || !(await folders.has(record.folder))) continue;
       if (await this.#activator.adopt(record)) {
         log.info({ release: record.folder }, "running release adopted");
+        if (record === active) this.#startWatch(active);
         return;
       }
     }
@@ -82,7 +96,7 @@ export class Switching {
     const failure = await this.#activator.returnTo(active);
     if (failure !== undefined) {
       log.error({ release: active.folder, failure }, "active release cannot be started");
-    }
+    } else this.#startWatch(active);
   }
 
   /**
@@ -125,21 +139,27 @@ export class Switching {
     return failure;
   }
 
+  /** Watches what runs no more. */
+  stop(): void {
+    this.#watch.stop();
+  }
+
   /** Back to the active release, if anything else was begun. */
   async restore(): Promise<void> {
     const { state, supervisor } = this.#options;
     const { active } = state.value;
     const { release, isDrained } = supervisor;
     if (active !== undefined && release === active.folder && !isDrained) return;
-    this.#healthy = false;
+    this.#noteUnknown();
     await this.#activator.putBack(active);
+    if (active !== undefined && supervisor.release === active.folder) this.#startWatch(active);
     await state.save({ activating: undefined });
   }
 
   /** Stops what runs, and removes all releases. @throws the signal's reason. */
   async end(signal: AbortSignal): Promise<void> {
     const { state, folders, collect } = this.#options;
-    this.#healthy = false;
+    this.#noteUnknown();
     await this.#activator.end(signal);
     await state.save({ active: undefined, previous: undefined, activating: undefined });
     await folders.prune(new Set());
@@ -152,7 +172,7 @@ export class Switching {
     signal: AbortSignal,
   ): Promise<ReleaseFailure | undefined> {
     const { state, supervisor } = this.#options;
-    this.#healthy = false;
+    this.#noteUnknown();
     await state.save({ activating: record });
     report?.step(HostPhase.ACTIVATING);
     // What was never healthy, or comes back, serves nobody that would have to be let go.
@@ -171,7 +191,7 @@ export class Switching {
     for (let attempt = 0; !this.#healthy; attempt += 1) {
       if (attempt === 0) report?.step(HostPhase.ACTIVATING);
       const failure = await this.#activator.waitHealthy(record, signal);
-      if (failure === undefined) this.#noteHealthy();
+      if (failure === undefined) this.#noteHealthy(record);
       if (failure === undefined) break;
       // It was healthy once, so what fails now is around it: it is kept, and watched.
       report?.step(HostPhase.ACTIVATING, hostFailure(failure.reason, failure.message));
@@ -185,7 +205,7 @@ export class Switching {
     const { active, previous, transfer, failed } = state.value;
     const before = active === undefined || active.folder === record.folder ? previous : active;
     const done = transfer ?? localTransfer(generation, record.release.artifactSizeBytes);
-    this.#noteHealthy();
+    this.#noteHealthy(record);
     await state.save({
       active: record,
       previous: before?.folder === record.folder ? undefined : before,
@@ -215,8 +235,20 @@ export class Switching {
     report?.step(HostPhase.FAILED, bounded);
   }
 
-  #noteHealthy(): void {
+  #noteHealthy(record: ReleaseRecord): void {
     this.#healthy = true;
-    this.#exitsWhenHealthy = this.#options.supervisor.exits;
+    this.#startWatch(record);
+  }
+
+  #startWatch(record: ReleaseRecord): void {
+    this.#watched = true;
+    this.#exitsBefore = this.#options.supervisor.exits;
+    this.#watch.start(this.#activator.resolve(record));
+  }
+
+  #noteUnknown(): void {
+    this.#healthy = false;
+    this.#watched = false;
+    this.#watch.stop();
   }
 }

@@ -1,0 +1,113 @@
+import { rm, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { HostFailureReason, HostPhase } from "@slipway/proto";
+import { freePort } from "@slipway/examples/servers";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import {
+  ask,
+  eventually,
+  httpRun,
+  makeGoal,
+  serviceScript,
+  temporaryFolder,
+  TestHost,
+} from "./fixtures.js";
+
+interface Context {
+  folder: string;
+  remove: () => Promise<void>;
+  port: number;
+  host: TestHost;
+  hosts: TestHost[];
+  /** While it is there, the release is not healthy. It is removed when the release starts. */
+  bad: string;
+}
+
+const test = suite<Context>("a release's health after it was healthy");
+
+test.before.each(async (context) => {
+  const { folder, remove } = await temporaryFolder();
+  const port = await freePort();
+  const host = new TestHost(folder, port);
+  Object.assign(context, { folder, remove, port, host, hosts: [host] });
+  context.bad = path.join(folder, "bad");
+  await host.applications.start();
+});
+
+test.after.each(async ({ hosts, remove }) => {
+  for (const host of hosts) await host.applications.stop({ stopReleases: true });
+  await remove();
+});
+
+function moody(bad: string): string {
+  return serviceScript("v1")
+    .replace("console.log", `require("node:fs").rmSync("${bad}", { force: true });\nconsole.log`)
+    .replace(
+      "response.end",
+      `if (require("node:fs").existsSync("${bad}")) response.statusCode = 500;\n  response.end`,
+    );
+}
+
+const reason = (host: TestHost) => host.status().failure?.reason;
+
+test("is told beside RUNNING when it turns, and when it is good again", async ({
+  host,
+  port,
+  bad,
+}) => {
+  await host.obey(makeGoal(1, host.stager.add(moody(bad))));
+  await host.reaches(1, HostPhase.RUNNING);
+  const pid = (await ask(port))?.pid;
+  await writeFile(bad, "");
+  await eventually("the trouble", () => reason(host) === HostFailureReason.UNHEALTHY);
+  assert.is(host.status().phase, HostPhase.RUNNING);
+  assert.match(host.status().failure?.message ?? "", /not any more: .*status 500/);
+  await rm(bad);
+  await eventually("its end", () => host.status().failure === undefined);
+  assert.is((await ask(port))?.pid, pid);
+});
+
+test("that is bad for as long as it had to become healthy is started anew", async ({
+  host,
+  port,
+  bad,
+}) => {
+  await host.obey(
+    makeGoal(1, { ...host.stager.add(moody(bad)), run: httpRun({ deadlineMs: 3_500 }) }),
+  );
+  await host.reaches(1, HostPhase.RUNNING);
+  const pid = (await ask(port))?.pid;
+  await writeFile(bad, "");
+  await eventually("the trouble", () => reason(host) === HostFailureReason.UNHEALTHY);
+  assert.is((await ask(port))?.pid, pid);
+  await eventually("another process", async () => {
+    const answer = await ask(port);
+    return answer !== undefined && answer.pid !== pid;
+  });
+  await eventually("that it exited alone", () => reason(host) === HostFailureReason.EXITED);
+  assert.is(host.status().phase, HostPhase.RUNNING);
+});
+
+test("is watched under the next agent as well, where the goal's release is held", async ({
+  host,
+  port,
+  folder,
+  bad,
+  hosts,
+}) => {
+  await host.obey(makeGoal(1, host.stager.add(moody(bad))));
+  await host.reaches(1, HostPhase.RUNNING);
+  await host.obey(makeGoal(2, host.stager.add(serviceScript("v2")), { bucketLimit: 0 }));
+  await host.reaches(2, HostPhase.HELD);
+  await host.applications.stop({ stopReleases: false });
+  await writeFile(bad, "");
+  const next = new TestHost(folder, port, host);
+  hosts.push(next);
+  await next.applications.start();
+  await next.reaches(2, HostPhase.HELD);
+  await eventually("the trouble", () => reason(next) === HostFailureReason.UNHEALTHY);
+  assert.is(next.status().phase, HostPhase.HELD);
+});
+
+test.run();
