@@ -316,7 +316,7 @@ test("a plan shows steps, hosts and bytes, and changes nothing", async ({ server
     "to move      at most 4.0 MiB",
     `supersedes   deployment ${ID}`,
     "back to      build b0",
-    "step 1 of 2, wave 1 of 2: 10 % of eu, then 30 s of watching",
+    "step 1 of 2, wave 1 of 2: 10 % of eu, then watched for 30s",
     "step 2 of 2, wave 2 of 2: 100 % of eu, us, once somebody else approves",
     "eu      3      2            2.0 MiB  complete        eu-1, eu-2\\u001b[2J",
     "us      2      2            2.0 MiB  unknown         no agent of the region answers: perhaps all",

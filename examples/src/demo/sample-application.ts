@@ -44,7 +44,7 @@ export function sampleApplication(
  * short as a demo wants them; a real service takes minutes.
  */
 function sampleStrategy([first = "", ...others]: readonly string[]): Input<Strategy> {
-  const bakeTime = durationFromMs(500);
+  const bakeTime = durationFromMs(300);
   const canary = { regions: [first], percents: [25, 100], bakeTime };
   const rest = { regions: others, percents: [100], bakeTime };
   return {

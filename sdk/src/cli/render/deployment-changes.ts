@@ -1,5 +1,5 @@
 import { HostPhase, type RegionProgress } from "@slipway/proto";
-import type { DeploymentProgress } from "../../deployment-watch.js";
+import { isFinalDeployment, type DeploymentProgress } from "../../deployment-watch.js";
 import { plain } from "../text.js";
 import { failureLines } from "./host-lines.js";
 import { stateCell } from "./names.js";
@@ -31,7 +31,11 @@ export function deploymentChanges(
   for (const notice of notices(deployment)) {
     if (!told.has(notice.text)) lines.push(paint(look, notice.colour, notice.text));
   }
-  for (const region of regions) {
+  // After an end, counts are of what came after it.
+  const counted = regions.filter(({ status }) => {
+    return status !== undefined || !isFinalDeployment(deployment);
+  });
+  for (const region of counted) {
     const last = before?.regions.find((one) => one.region === region.region);
     if (last === undefined || gist(last) !== gist(region)) {
       lines.push(`${plain(region.region)}: ${plain(regionSummary(region))}`);

@@ -36,7 +36,10 @@ export function deploymentFacts(progress: DeploymentProgress, look: Look): strin
       ["build", deployment.buildId],
       ["commit", deployment.commitSha],
       ["state", stateCell(deployment.state)],
-      ["step", step === "" ? "" : `${step}${phaseTimeText(deployment, look)}`],
+      [
+        "step",
+        step === "" ? "" : `${step.replace(/^step /, "")}${phaseTimeText(deployment, look)}`,
+      ],
       ...notices(deployment).map((notice) => ["", notice] as const),
       ["paused", pausedText(deployment, look)],
       ["failure", deployment.failure ? deploymentFailureText(deployment.failure) : ""],

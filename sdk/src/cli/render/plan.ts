@@ -1,5 +1,6 @@
 import { durationToMs, type PlanDeploymentResponse, type RegionPlan } from "@slipway/proto";
-import { bytesText, spanText } from "../quantities.js";
+import { durationText } from "../duration-text.js";
+import { bytesText } from "../quantities.js";
 import { plain } from "../text.js";
 import { replicationName } from "./names.js";
 import { stepText } from "./step.js";
@@ -52,7 +53,7 @@ export function downloadLines({ regions }: PlanDeploymentResponse, look: Look): 
 function stepLines({ steps, strategy }: PlanDeploymentResponse): string[] {
   return steps.map((step, index) => {
     const bake = durationToMs(strategy?.waves[step.wave - 1]?.bakeTime, 0);
-    const then = bake === 0 ? "" : `, then ${spanText(bake)} of watching`;
+    const then = bake === 0 ? "" : `, then watched for ${durationText(bake)}`;
     const waits = step.requiresApproval
       ? ", once somebody else approves"
       : step.requiresPromotion

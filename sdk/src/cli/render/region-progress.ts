@@ -112,8 +112,7 @@ export function regionLine(
 
 /** How many of its hosts were told to switch: "12.5 %". */
 function percentText({ bucketLimit }: RegionProgress): string {
-  const percent = bucketLimit / 100;
-  return `${Number.isInteger(percent) ? percent : percent.toFixed(1)} %`;
+  return `${Math.round(bucketLimit / 10) / 10} %`;
 }
 
 function countTexts(counted: Counted, hosts: number): string[] {
