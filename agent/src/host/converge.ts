@@ -146,6 +146,8 @@ export class Converger {
     const staging = before.then(() => this.#stageToHold(record, generation, signal));
     const results = await Promise.allSettled([staging, keeping]);
     for (const result of results) if (result.status === "rejected") throw result.reason;
+    // What was staged for goals before this one.
+    await this.#switching.prune();
     const failed = this.#interimFailure;
     if (!report.failing && failed?.generation === generation) {
       report.step(HostPhase.HELD, failed.failure);

@@ -22,10 +22,10 @@ export class HeldArtifacts {
       .slice(0, MAX_HELD);
   }
 
-  /** An artifact is whole. */
+  /** An artifact was staged. */
   async add(digest: string): Promise<void> {
     const others = (this.#state.value.artifacts ?? []).filter((other) => other !== digest);
-    await this.#state.save({ artifacts: [digest, ...others].slice(0, MAX_HELD) });
+    this.#state.note({ artifacts: [digest, ...others].slice(0, MAX_HELD) });
     await this.refresh();
   }
 

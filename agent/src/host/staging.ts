@@ -48,9 +48,9 @@ export class Staging {
       if (report?.failing === false) report.step(HostPhase.STAGING);
       const failure = await this.#make(record, course, signal);
       if (failure !== undefined) return failure;
-      await this.held.add(record.release.artifactDigest);
       await collect();
     }
+    await this.held.add(record.release.artifactDigest);
     if (report !== undefined) {
       const before = this.#transfer(record, generation).stageDurationMs;
       this.#note(record, generation, { stageDurationMs: before || report.elapsedMs });

@@ -1,13 +1,10 @@
-import { rm } from "node:fs/promises";
 import path from "node:path";
 import { backOffMs } from "../back-off.js";
 import type { Logger } from "../log.js";
-import { writeAtomicallySync } from "../atomic-file.js";
-import { parseIdentity } from "../process/identity.js";
 import { killStrays } from "../process/strays.js";
-import { readIfThere } from "../store/files.js";
 import { Drain } from "./drain.js";
 import type { LogFile } from "./log-file.js";
+import { RecordFile } from "./record-file.js";
 import {
   adoptProcess,
   killLeftovers,
@@ -43,6 +40,7 @@ interface SupervisorOptions {
 export class Supervisor {
   readonly #options: SupervisorOptions;
   readonly #rotation: NodeJS.Timeout;
+  readonly #record: RecordFile;
   #launch: Launch | undefined;
   #process: ReleaseProcess | undefined;
   #restart: NodeJS.Timeout | undefined;
@@ -58,6 +56,7 @@ export class Supervisor {
 
   constructor(options: SupervisorOptions) {
     this.#options = options;
+    this.#record = new RecordFile(options.recordFile, options.log);
     this.#rotation = setInterval(() => void this.#rotate(), ROTATE_EVERY_MS);
     this.#rotation.unref();
   }
@@ -109,7 +108,7 @@ export class Supervisor {
 
   /** Takes over the release's process if an earlier agent left it running; false if not. */
   async adopt(launch: Launch): Promise<boolean> {
-    const record = await this.#readRecord();
+    const record = await this.#record.read();
     if (record?.release !== launch.release) return false;
     const process = await adoptProcess(record);
     if (process === undefined) return false;
@@ -120,7 +119,7 @@ export class Supervisor {
 
   /** Ends what an earlier agent left running, if anything. */
   async stopLeftOver(stopTimeoutMs: number): Promise<void> {
-    const record = await this.#readRecord();
+    const record = await this.#record.read();
     if (record === undefined) await this.#killStrays();
     else await this.#end(record, stopTimeoutMs);
   }
@@ -201,7 +200,7 @@ export class Supervisor {
   ): Promise<void> {
     if (epoch !== this.#epoch) return;
     const process = await startProcess(launch, secrets, this.#options.logFile.path);
-    this.#writeRecord(process.record);
+    this.#record.write(process.record);
     if (epoch !== this.#epoch) {
       // Stopped while it was being started.
       await this.#end(process.record, launch.stopTimeoutMs);
@@ -274,7 +273,7 @@ export class Supervisor {
     const gone = await stopProcess(record, stopTimeoutMs);
     if (!gone) this.#options.log.error({ record }, "a release's process group outlives SIGKILL");
     await this.#killStrays();
-    await rm(this.#options.recordFile, { force: true });
+    await this.#record.remove();
   }
 
   /** What left its group, or was started by an agent that ended before it could write it down. */
@@ -282,24 +281,6 @@ export class Supervisor {
     const folder = `${path.resolve(this.#options.releases)}${path.sep}`;
     const killed = await killStrays(`${RELEASE_FOLDER_VARIABLE}=${folder}`);
     if (killed > 0) this.#options.log.warn({ killed }, "processes outside of a group were killed");
-  }
-
-  /** Without it, on a full disk, the release runs all the same: the next agent starts it anew. */
-  #writeRecord(record: ProcessRecord): void {
-    try {
-      writeAtomicallySync(this.#options.recordFile, JSON.stringify(record));
-    } catch (err) {
-      this.#options.log.error({ err, record }, "the running process cannot be written down");
-    }
-  }
-
-  async #readRecord(): Promise<ProcessRecord | undefined> {
-    const content = (await readIfThere(this.#options.recordFile))?.toString();
-    if (content === undefined) return undefined;
-    const record = parseRecord(content);
-    if (record === undefined)
-      this.#options.log.error({ content }, "process record is not readable");
-    return record;
   }
 
   async #rotate(): Promise<void> {
@@ -313,11 +294,4 @@ export class Supervisor {
       this.#rotating = false;
     }
   }
-}
-
-function parseRecord(content: string): ProcessRecord | undefined {
-  const identity = parseIdentity(content);
-  if (identity === undefined) return undefined;
-  const { release } = JSON.parse(content) as { release?: unknown };
-  return typeof release === "string" ? { ...identity, release } : undefined;
 }

@@ -201,7 +201,7 @@ export class Switching {
   }
 
   async #succeed(record: ReleaseRecord, { generation, report }: Course): Promise<void> {
-    const { folders, log, collect, state, wantedFolder } = this.#options;
+    const { log, collect, state } = this.#options;
     const { active, previous, transfer, failed } = state.value;
     const before = active === undefined || active.folder === record.folder ? previous : active;
     const done = transfer ?? localTransfer(generation, record.release.artifactSizeBytes);
@@ -215,9 +215,16 @@ export class Switching {
     });
     report?.step(HostPhase.RUNNING);
     log.info({ release: record.folder, generation }, "release is healthy");
-    const kept = [record.folder, state.value.previous?.folder, wantedFolder()];
-    await folders.prune(new Set(kept.filter((folder) => folder !== undefined)));
+    await this.prune();
     await collect();
+  }
+
+  /** Removes the folders of releases that nobody needs. */
+  async prune(): Promise<void> {
+    const { state, folders, wantedFolder } = this.#options;
+    const { active, previous, activating } = state.value;
+    const kept = [active?.folder, previous?.folder, activating?.folder, wantedFolder()];
+    await folders.prune(new Set(kept.filter((folder) => folder !== undefined)));
   }
 
   async #fail(record: ReleaseRecord, course: Course, failure: ReleaseFailure): Promise<void> {

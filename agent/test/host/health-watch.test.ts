@@ -74,7 +74,7 @@ test("that is bad for as long as it had to become healthy is started anew", asyn
   bad,
 }) => {
   await host.obey(
-    makeGoal(1, { ...host.stager.add(moody(bad)), run: httpRun({ deadlineMs: 3_500 }) }),
+    makeGoal(1, { ...host.stager.add(moody(bad)), run: httpRun({ deadlineMs: 5_000 }) }),
   );
   await host.reaches(1, HostPhase.RUNNING);
   const pid = (await ask(port))?.pid;

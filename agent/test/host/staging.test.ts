@@ -1,3 +1,5 @@
+import { readdir } from "node:fs/promises";
+import path from "node:path";
 import { HostFailureReason, HostPhase, RunSpec } from "@slipway/proto";
 import { freePort } from "@slipway/examples/servers";
 import { suite } from "uvu";
@@ -16,6 +18,7 @@ import {
 } from "./fixtures.js";
 
 interface Context {
+  folder: string;
   remove: () => Promise<void>;
   port: number;
   host: TestHost;
@@ -25,6 +28,7 @@ const test = suite<Context>("staging before it is a host's turn");
 
 test.before.each(async (context) => {
   const { folder, remove } = await temporaryFolder();
+  context.folder = folder;
   context.port = await freePort();
   context.host = new TestHost(folder, context.port);
   context.remove = remove;
@@ -137,7 +141,11 @@ test("a limit that rises above others disturbs nothing", async ({ host }) => {
   assert.equal([gate.waits, gate.ends], [2, 1]);
 });
 
-test("a goal that is superseded is dropped while it comes", async ({ host, port }) => {
+test("a goal that is superseded is dropped, while it comes and after", async ({
+  host,
+  port,
+  folder,
+}) => {
   const [one, two] = [host.stager.add("never comes"), host.stager.add(serviceScript("v2"))];
   const gate = new Gate();
   host.stager.hooks.set(one.digest, gate.hook);
@@ -147,6 +155,13 @@ test("a goal that is superseded is dropped while it comes", async ({ host, port 
   await host.reaches(2, HostPhase.RUNNING);
   assert.is(gate.ends, 1);
   assert.is((await ask(port))?.version, "v2");
+  for (const generation of [3, 4, 5]) {
+    const artifact = host.stager.add(serviceScript(`v${generation}`));
+    await host.obey(makeGoal(generation, artifact, held));
+    await host.reaches(generation, HostPhase.HELD);
+  }
+  const folders = () => readdir(path.join(folder, "apps/web/releases"));
+  await eventually("what was staged before to go", async () => (await folders()).length === 2);
 });
 
 test("what cannot be staged is told in STAGING, and tried again", async ({ host }) => {
