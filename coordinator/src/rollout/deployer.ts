@@ -1,5 +1,6 @@
 import type { Knex } from "knex";
-import { alreadyExists, failedPrecondition, notFound } from "../errors.js";
+import { applicationRemoved } from "../application/removed.js";
+import { alreadyExists, notFound } from "../errors.js";
 import { uuidv7 } from "../uuid.js";
 import type { StoredDeployment } from "./deployment.js";
 import * as store from "./deployment-store.js";
@@ -80,7 +81,7 @@ async function deployIn(
   if (locked === undefined) throw notFound("application", application);
   const before = await findAsked(trx, asked);
   if (before !== undefined) return { created: before, superseded: undefined, repeated: true };
-  if (locked.removed) throw removed(application);
+  if (locked.removed) throw applicationRemoved(application, "deploy it");
   const choice = await choose(trx);
   const id = uuidv7();
   const { creator, reason, request, idempotencyKey } = asked;
@@ -105,12 +106,4 @@ async function supersede(
   const outcome = transition(active.snapshot, { type: "superseded", by }, active.now);
   const stored = outcome.kind === "changed" && (await storeOutcome(trx, active, outcome));
   if (!stored) throw new Error(`deployment ${active.deployment.id} changed under its lock`);
-}
-
-/** @throws DomainError FAILED_PRECONDITION */
-export function removed(application: string): Error {
-  return failedPrecondition(
-    "APPLICATION_REMOVED",
-    `application ${application} was removed; apply it again to deploy it`,
-  );
 }

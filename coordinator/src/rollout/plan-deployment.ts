@@ -5,10 +5,11 @@ import {
   type RegionPlan,
   type Replication,
 } from "@slipway/proto";
+import { applicationRemoved } from "../application/removed.js";
 import { notFound } from "../errors.js";
 import { queryArtifact } from "../status/artifact-query.js";
 import { countHosts, listHosts } from "../status/enrolment.js";
-import { findAsked, removed, type Asked, type Choose } from "./deployer.js";
+import { findAsked, type Asked, type Choose } from "./deployer.js";
 import * as store from "./deployment-store.js";
 import { checkPrepared, prepare, type Prepared } from "./prepare.js";
 import type { RolloutContext } from "./rollout-context.js";
@@ -32,7 +33,7 @@ export async function planDeployment(
   const { prepared, supersedes } = await db.transaction(async (trx) => {
     const known = await store.readApplication(trx, application, { lock: false });
     if (known === undefined) throw notFound("application", application);
-    if (known.removed) throw removed(application);
+    if (known.removed) throw applicationRemoved(application, "deploy it");
     const choice = await choose(trx);
     const { creator } = asked;
     const nowhere = { id: "", application, creator, choice, known: 0, locked: known };
