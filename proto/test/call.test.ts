@@ -23,6 +23,7 @@ calls.before(async (context) => {
     },
     listApplications: (_call, callback) => callback(null, { applications: [], nextPageToken: "" }),
     applyApplication: (_call, callback) => callback({ code: status.UNIMPLEMENTED }),
+    removeApplication: (_call, callback) => callback({ code: status.UNIMPLEMENTED }),
   };
   context.server.addService(ApplicationServiceService, implementation);
   const port = await new Promise<number>((resolve, reject) =>
@@ -39,7 +40,7 @@ calls.after(({ server, client }) => {
 });
 
 calls("answers", async ({ client }) => {
-  const request = { pageSize: 0, pageToken: "" };
+  const request = { pageSize: 0, pageToken: "", includeRemoved: false };
   const response = await unary(client, "listApplications", request, { timeoutMs: 5000 });
   assert.equal(response.applications, []);
 });

@@ -1,6 +1,12 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { Goal, GoalDigest, SignedGoal } from "../gen/slipway/v1/goal.js";
+import {
+  Goal,
+  GoalDigest,
+  RevocationList,
+  SignedGoal,
+  SignedRevocationList,
+} from "../gen/slipway/v1/goal.js";
 import { HostPhase, HostStatus } from "../gen/slipway/v1/status.js";
 import { Membership, Role } from "../gen/slipway/v1/swarm.js";
 
@@ -20,14 +26,24 @@ test("a goal", () => {
     deploymentId: "d1",
     selector: { tier: "web" },
     run: { buildId: "b1", artifactDigest: "sha256:00", run: { command: ["./shop"] } },
-    percent: 100,
     expireTime: time,
+    bucketLimit: 10_000,
   });
   const bytes =
     `0a0473686f70120265751807220b${TIME}2a026431320b0a047469657212037765623a190a026231` +
-    `1a097368613235363a303032080a062e2f73686f704864520b${TIME}`;
+    `1a097368613235363a303032080a062e2f73686f70520b${TIME}58904e`;
   assert.is(hex(Goal.encode(goal).finish()), bytes);
   assert.equal(Goal.decode(Buffer.from(bytes, "hex")), goal);
+});
+
+test("the goal of an application that was removed", () => {
+  const goal = Goal.fromPartial({
+    application: "shop",
+    region: "eu",
+    generation: 8,
+    removed: true,
+  });
+  assert.is(hex(Goal.encode(goal).finish()), "0a0473686f701202657518086001");
 });
 
 test("a signed goal", () => {
@@ -41,11 +57,19 @@ test("a digest of goals", () => {
     generation: 7,
     issueTime: time,
     selector: { tier: "web" },
+    removed: false,
   };
   assert.is(
     hex(GoalDigest.encode({ goals: [version] }).finish()),
     `0a220a0473686f7010071a0b${TIME}220b0a04746965721203776562`,
   );
+});
+
+test("a list of revocations, and what signs it", () => {
+  const list = { version: 300, issueTime: time, hostIds: ["h1", "h2"] };
+  assert.is(hex(RevocationList.encode(list).finish()), `08ac02120b${TIME}1a0268311a026832`);
+  const signed = { payload: Buffer.from([1, 2]), signature: Buffer.from([3]), keyId: "k" };
+  assert.is(hex(SignedRevocationList.encode(signed).finish()), "0a0201021201031a016b");
 });
 
 test("a membership", () => {
