@@ -24,6 +24,10 @@ export interface ApplyRequest {
    * its answer is lost, since it would then fail because of itself. Default: on top of any.
    */
   expectedRevision?: number;
+  /** Who asks, for people to read. Default empty. */
+  actor?: string;
+  /** Why, for people to read. Default empty. */
+  reason?: string;
 }
 
 /** What came of it. */
@@ -80,8 +84,8 @@ export function createApplications(caller: Caller): Applications {
     return { items: applications, nextPageToken };
   };
   return {
-    apply: async ({ name, spec, expectedRevision = 0 }, options) => {
-      const request = ApplyApplicationRequest.fromPartial({ name, spec, expectedRevision });
+    apply: async ({ expectedRevision = 0, ...fields }, options) => {
+      const request = ApplyApplicationRequest.fromPartial({ ...fields, expectedRevision });
       const { application, changed } = await caller.unary(
         ApplicationServiceService.applyApplication,
         expectedRevision === 0 ? "idempotent" : "once",

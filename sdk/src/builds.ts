@@ -55,6 +55,16 @@ export interface LogRequest {
   afterSequence?: number;
 }
 
+/** Which part in a build to take back, by whom and why. */
+export interface CancelRequest {
+  /** What `submit` answered. Default: the build is cancelled for everybody. */
+  submissionId?: string;
+  /** Who asks, for people to read. Default empty. */
+  actor?: string;
+  /** Why, for people to read. Default empty. */
+  reason?: string;
+}
+
 /** Attempts to turn a commit into an artifact. */
 export interface Builds {
   /** Queues a build, or joins the one of the same application revision and commit under way. */
@@ -67,7 +77,7 @@ export interface Builds {
    * Takes one submission back; the build is cancelled when its last one is, or at once if none is
    * named. Not made again when its answer is lost.
    */
-  cancel(id: string, options?: CallOptions & { submissionId?: string }): Promise<Build>;
+  cancel(id: string, options?: CallOptions & CancelRequest): Promise<Build>;
   /**
    * The present state, every change, and the log lines if asked for; ends after the final state,
    * which comes last and once, however often the connection breaks.
@@ -132,10 +142,8 @@ export function createBuilds(caller: Caller): Builds {
       everyItem((pageToken) => listPage({ ...filter, pageToken }, options)),
     listPage,
     cancel: async (id, options) => {
-      const request = CancelBuildRequest.fromPartial({
-        id,
-        submissionId: options?.submissionId ?? "",
-      });
+      const { submissionId = "", actor = "", reason = "" } = options ?? {};
+      const request = CancelBuildRequest.fromPartial({ id, submissionId, actor, reason });
       const { build } = await caller.unary(
         BuildServiceService.cancelBuild,
         "once",

@@ -17,7 +17,14 @@ export type {
   RemoveRequest,
 } from "./applications.js";
 export type { Audit, AuditFilter } from "./audit.js";
-export type { BuildFilter, Builds, LogRequest, Submitted, SubmitRequest } from "./builds.js";
+export type {
+  BuildFilter,
+  Builds,
+  CancelRequest,
+  LogRequest,
+  Submitted,
+  SubmitRequest,
+} from "./builds.js";
 export { isFinalBuild, type BuildEvent, type BuildWatchRequest } from "./build-watch.js";
 export type {
   Aborted,

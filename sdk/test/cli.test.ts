@@ -16,7 +16,13 @@ import { runCli, startCli, type Ended, type RunOptions } from "./support/run-cli
 
 const SHA = "0123456789abcdef0123456789abcdef01234567";
 const build = { id: "b1", application: "web", commitSha: SHA, status: BuildStatus.SUCCEEDED };
-const deployment = { id: "d1", application: "web", commitSha: SHA, buildId: "b1" };
+const deployment = {
+  id: "d1",
+  application: "web",
+  commitSha: SHA,
+  buildId: "b1",
+  previousBuildId: "b0",
+};
 const region = (running: number) => ({
   region: "eu",
   status: {

@@ -44,14 +44,18 @@ test("sends requests and gives answers", async ({ closers }) => {
   const applied = await client.applications.apply({
     name: "web",
     spec: { source: { repository: "/r" }, regions: ["eu"] },
+    actor: "ada",
+    reason: "new",
   });
   assert.is(applied.application.revision, 2);
   assert.is(applied.changed, true);
-  assert.is((await client.builds.cancel("b1", { submissionId: "s" })).id, "b1");
+  assert.is((await client.builds.cancel("b1", { submissionId: "s", actor: "ada" })).id, "b1");
   assert.is((await client.replication.status("sha256:0"))[0]?.bytesCopied, 3);
   assert.is((await client.fleet.regions())[0]?.name, "eu");
   assert.is((await client.deployments.rollBack({ application: "web" })).isRollback, true);
-  assert.equal(server.requests[1]?.request, { id: "b1", submissionId: "s" });
+  const [apply, cancel] = server.requests.map(({ request }) => request);
+  assert.equal([apply?.["actor"], apply?.["reason"]], ["ada", "new"]);
+  assert.equal(cancel, { id: "b1", submissionId: "s", actor: "ada", reason: "" });
 });
 
 test("deploys with a strategy, plans, steers, and aborts", async ({ closers }) => {

@@ -104,7 +104,7 @@ for (const [what, more, expected] of [
     },
     [
       "paused, because too many hosts are silent: 3 of 20 in eu",
-      "Goes on by itself once they are heard; end it with: slipway abort d1",
+      "Goes on by itself once they are heard; or end it with: slipway abort d1",
     ],
   ],
   [
@@ -184,6 +184,15 @@ test("where there is little room, what to do and regions with faults stay", () =
     "all: 0/48 running",
     "region-with-a-name-7 h9: unhealthy: 503 \\u00",
   ]);
+});
+
+test("a command that would be cut names the application", () => {
+  const id = "01920000-0000-7000-8000-000000000001";
+  const waiting = stepped({ id, state: DeploymentState.WAITING });
+  const progress = { deployment: waiting, regions: [], totals };
+  const shown = (columns: number) => deploymentFrame(progress, { ...WIDE, columns }, tall)[3];
+  assert.is(shown(80), `Let it begin with: slipway promote ${id}`);
+  assert.is(shown(70), "Let it begin with: slipway promote web");
 });
 
 test("changes: only what is new, and of counts only tenths", () => {

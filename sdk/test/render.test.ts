@@ -150,6 +150,10 @@ test("how a deployment ends", () => {
   const failure = { reason: DeploymentFailureReason.HOSTS_FAILED, message: "1 of 4" };
   assert.is(
     end({ state: DeploymentState.FAILED, failure }),
+    "web 0123456789ab failed after 1 min: hosts failed: 1 of 4\n",
+  );
+  assert.is(
+    end({ state: DeploymentState.FAILED, failure, previousBuildId: "b0" }),
     "web 0123456789ab failed after 1 min: hosts failed: 1 of 4\n" +
       "Go back with: slipway rollback web\n",
   );

@@ -9,6 +9,7 @@ import { runCli, startCli, type Ended } from "./support/run-cli.js";
 import { Refusal, ScriptedServer, type OpenCall } from "./support/scripted-server.js";
 
 const ID = "01920000-0000-7000-8000-000000000001";
+const FIRST = "01920000-0000-7000-8000-000000000003";
 const BACK = "01920000-0000-7000-8000-000000000002";
 const SHA = "0123456789abcdef0123456789abcdef01234567";
 const steps = [
@@ -69,9 +70,9 @@ const script = {
       if (actor === "ada") throw new Refusal(status.FAILED_PRECONDITION, "ada created it");
       return { deployment: { ...deployment, state: DeploymentState.RUNNING } };
     },
-    abortDeployment: ({ keepSwitched }: { keepSwitched: boolean }) => ({
+    abortDeployment: ({ id, keepSwitched }: { id: string; keepSwitched: boolean }) => ({
       deployment: { ...deployment, state: DeploymentState.ABORTED },
-      ...(keepSwitched ? {} : { rollBack: { ...deployment, id: BACK } }),
+      ...(keepSwitched || id === FIRST ? {} : { rollBack: { ...deployment, id: BACK } }),
     }),
     createDeployment: ({
       buildId,
@@ -176,6 +177,7 @@ test("each says what it did, with its exit code", async ({ server }) => {
     },
     { args: ["promote", "web"], says: /step 2 of 2 of deployment \S+ of web may begin/ },
     { args: ["abort", "web"], says: new RegExp(`is aborted\ndeployment ${BACK} puts back`) },
+    { args: ["abort", FIRST], says: /nothing ran before: hosts stay as they are/ },
     { args: ["abort", ID, "--keep-switched"], says: /stay as they are/ },
     {
       args: ["pause", "idle"],

@@ -24,7 +24,10 @@ export async function runDemo(fleet: LocalFleet, display: Display): Promise<void
   const folder = path.join(fleet.dir, "repository");
   const repository = await createSampleRepository(folder, "Serve the catalogue");
   const spec = sampleApplication(repository.path, fleet.regions);
-  await client.applications.apply({ name: application, spec }, { signal: fleet.broken });
+  await client.applications.apply(
+    { name: application, spec, actor: "demo" },
+    { signal: fleet.broken },
+  );
   display.line(`application ${application}, repository ${repository.path}`);
 
   const figures: StepFigures[] = [];

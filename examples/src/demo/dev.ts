@@ -10,7 +10,10 @@ export async function runDev(fleet: LocalFleet, display: Display): Promise<never
   const repository = await createSampleRepository(folder, "Serve the catalogue");
   const spec = sampleApplication(repository.path, fleet.regions);
   const signal = fleet.broken;
-  await fleet.client.applications.apply({ name: SAMPLE_APPLICATION, spec }, { signal });
+  await fleet.client.applications.apply(
+    { name: SAMPLE_APPLICATION, spec, actor: "dev" },
+    { signal },
+  );
 
   display.heading("Where things are");
   display.line(`coordinator   ${fleet.coordinator}`);

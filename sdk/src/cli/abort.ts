@@ -38,18 +38,23 @@ export const addAbort: AddCommand = (group, run) => {
           }),
           () =>
             `deployment ${plain(id)} of ${plain(deployment.application)} is aborted\n` +
-            whatFollows(rollBack, keepSwitched),
+            whatFollows(rollBack, keepSwitched, deployment.previousBuildId !== ""),
         );
       }),
     );
 };
 
-function whatFollows(rollBack: Deployment | undefined, keepSwitched: boolean): string {
+function whatFollows(
+  rollBack: Deployment | undefined,
+  keepSwitched: boolean,
+  hasPrevious: boolean,
+): string {
   if (rollBack !== undefined) {
     const back = plain(rollBack.id);
     return `deployment ${back} puts back what ran before\nWatch it with: slipway watch ${back}\n`;
   }
-  return keepSwitched
-    ? "hosts that have switched stay as they are\n"
-    : "nothing had to be put back\n";
+  if (keepSwitched) return "hosts that have switched stay as they are\n";
+  return hasPrevious
+    ? "no host has switched yet\n"
+    : "nothing ran before: hosts stay as they are\n";
 }

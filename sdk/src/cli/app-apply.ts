@@ -13,6 +13,7 @@ interface Options {
   file?: string;
   example?: boolean;
   expectedRevision?: number;
+  reason?: string;
 }
 
 export const addAppApply: AddCommand = (group, run) => {
@@ -26,6 +27,7 @@ export const addAppApply: AddCommand = (group, run) => {
     )
     .option("-f, --file <file>", 'the application file; "-" is standard input')
     .option("--expected-revision <n>", "refuse unless this is the present revision", parseRevision)
+    .option("--reason <text>", "why, for people to read later")
     .option("--example", "print a commented application file, and do nothing")
     .addHelpText(
       "after",
@@ -47,19 +49,20 @@ export const addAppApply: AddCommand = (group, run) => {
         }
         const name = options.file === "-" ? "standard input" : options.file;
         const file = readApplicationFile(await session.readFile(options.file), name);
-        const { signal } = session;
-        const { expectedRevision = 0 } = options;
+        const { signal, user } = session;
+        const { expectedRevision = 0, reason = "" } = options;
+        const { name: application, spec } = file;
         const applied = await session.client.applications
-          .apply({ name: file.name, spec: file.spec, expectedRevision }, { signal })
+          .apply({ name: application, spec, expectedRevision, actor: user, reason }, { signal })
           .catch((error: unknown) => {
             throw inFile(error, file);
           });
-        const { application, changed } = applied;
+        const { changed } = applied;
         await print(
           session,
-          () => ({ application: messageJson(Application, application), changed }),
+          () => ({ application: messageJson(Application, applied.application), changed }),
           () => {
-            const what = `${plain(application.name)} revision ${application.revision}`;
+            const what = `${plain(application)} revision ${applied.application.revision}`;
             return changed ? `applied ${what}\n` : `${what} says the same; nothing changed\n`;
           },
         );

@@ -14,12 +14,19 @@ export const addBuildCancel: AddCommand = (group, run) => {
     )
     .argument("<build>", "the build's id")
     .option("--submission <id>", "the id that `build submit` printed")
+    .option("--reason <text>", "why, for people to read later")
     .action(
-      run(async (session, id: string, options: { submission?: string }) => {
-        const { client, signal } = session;
+      run(async (session, id: string, options: { submission?: string; reason?: string }) => {
+        const { client, signal, user } = session;
+        const { reason = "" } = options;
         const submission =
           options.submission === undefined ? {} : { submissionId: options.submission };
-        const build = await client.builds.cancel(id, { ...submission, signal });
+        const build = await client.builds.cancel(id, {
+          ...submission,
+          actor: user,
+          reason,
+          signal,
+        });
         const stopped = build.status === BuildStatus.FAILED;
         await print(
           session,

@@ -41,7 +41,7 @@ export function deploymentFrame(
   };
   const step = presentStepText(deployment);
   say(step === "" ? "" : `${step}${phaseTimeText(deployment, look)}`, 1);
-  for (const { text, colour } of notices(deployment)) say(text, 0, colour);
+  for (const { text, colour } of notices(deployment, look.columns)) say(text, 0, colour);
   const below: Line[] = [];
   const totals = regions.length > 1 ? totalsText(progress) : "";
   if (totals !== "") below.push({ text: fit(`all: ${totals}`, look.columns), spare: 3 });

@@ -61,7 +61,7 @@ export function deploymentFacts(progress: DeploymentProgress, look: Look): strin
 
 /** How it ended, in a line or more. */
 export function deploymentEnd({ deployment, regions }: DeploymentProgress, look: Look): string {
-  const { state, failure, supersededBy, rolledBackBy } = deployment;
+  const { state, failure, supersededBy, rolledBackBy, previousBuildId } = deployment;
   const took = tookText(deployment, look.now);
   const after = took === "" ? "" : ` after ${took}`;
   const name = `${plain(deployment.application)} ${deployment.commitSha.slice(0, 12)}`;
@@ -77,11 +77,14 @@ export function deploymentEnd({ deployment, regions }: DeploymentProgress, look:
   }
   const why = failure ? `: ${deploymentFailureText(failure)}` : "";
   const how = state === DeploymentState.ABORTED ? "was aborted" : "failed";
+  const canGoBack = state === DeploymentState.FAILED && previousBuildId !== "";
   const next =
-    rolledBackBy === ""
-      ? `Go back with: slipway rollback ${plain(deployment.application)}`
-      : `What ran before is put back; watch it with: slipway watch ${plain(rolledBackBy)}`;
-  return `${paint(look, "red", `${name} ${how}`)}${after}${plainLines(why)}\n${next}\n`;
+    rolledBackBy !== ""
+      ? `What ran before is put back; watch it with: slipway watch ${plain(rolledBackBy)}\n`
+      : canGoBack
+        ? `Go back with: slipway rollback ${plain(deployment.application)}\n`
+        : "";
+  return `${paint(look, "red", `${name} ${how}`)}${after}${plainLines(why)}\n${next}`;
 }
 
 /** How long it took, or has taken so far; empty before it was made. */

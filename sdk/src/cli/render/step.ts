@@ -47,12 +47,20 @@ export function phaseTimeText({ state, stepPhaseTime }: Deployment, look: Look):
   return ` for ${spanText(look.now - stepPhaseTime.getTime())}`;
 }
 
-/** Why it does not move, and what to do about that; nothing when all is well. */
-export function notices(deployment: Deployment): Notice[] {
-  const { id, state, pause, blockedBy, steps, step, creator } = deployment;
+/**
+ * Why it does not move, and what to do about that; nothing when all is well.
+ * @param columns where a command with the deployment's id is wider, it names the application, which
+ *   means the same as long as this goes on.
+ */
+export function notices(deployment: Deployment, columns = Number.POSITIVE_INFINITY): Notice[] {
+  const { id, application, state, pause, blockedBy, steps, step, creator } = deployment;
   const lines: Notice[] = [];
   const say = (text: string, colour: Colour = "yellow"): void => {
     lines.push({ text: plain(text), colour });
+  };
+  const advise = (text: string, verb: string): void => {
+    const exact = `${text}: slipway ${verb} ${id}`;
+    say(exact.length <= columns ? exact : `${text}: slipway ${verb} ${application}`, "bold");
   };
   if (state === DeploymentState.PAUSED) {
     const reason = pause?.reason ?? PauseReason.UNSPECIFIED;
@@ -60,17 +68,17 @@ export function notices(deployment: Deployment): Notice[] {
     const known = PAUSES[reason];
     if (known === undefined) {
       say(`paused by ${pause?.actor || "somebody"}${message}`);
-      say(`Go on with: slipway resume ${id}`, "bold");
+      advise("Go on with", "resume");
     } else {
       say(`paused, because ${known}${message}`);
-      say(`Goes on by itself once they are heard; end it with: slipway abort ${id}`, "bold");
+      advise("Goes on by itself once they are heard; or end it with", "abort");
     }
   }
   if (state === DeploymentState.WAITING) {
     const approval = steps[step - 1]?.requiresApproval === true;
     const who = approval ? `somebody else than ${creator || "its creator"}` : "somebody";
     say(`waits for ${who} to promote step ${step}`);
-    say(`Let it begin with: slipway promote ${id}`, "bold");
+    advise("Let it begin with", "promote");
   }
   if (blockedBy !== "") say(`held up: ${blockedBy}`);
   return lines;
