@@ -1,5 +1,6 @@
 import process from "node:process";
 import { parseArgs } from "node:util";
+import { goal } from "./goal.js";
 import { SkippedError } from "./skipped.js";
 import { rackModel } from "./rack-model/rack-model.js";
 import { queue } from "./queue/queue.js";
@@ -43,6 +44,7 @@ export interface BenchmarkOptions {
 
 const benchmarks: Record<string, (options: BenchmarkOptions) => Promise<Figures>> = {
   delta,
+  goal,
   queue,
   "rack-model": rackModel,
   "swarm-10gb": swarm10Gb,
