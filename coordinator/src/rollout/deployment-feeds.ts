@@ -1,6 +1,7 @@
-import { ReplicationState, WatchDeploymentResponse, type Replication } from "@slipway/proto";
+import { WatchDeploymentResponse, type Replication } from "@slipway/proto";
 import type { Context, Service } from "../context.js";
 import { notFound } from "../errors.js";
+import { missingRegions } from "../replication/deployable.js";
 import type { StoredDeployment } from "./deployment.js";
 import { findDeployment, findDeployments } from "./deployment-store.js";
 import { NewestSlot } from "./newest-slot.js";
@@ -25,6 +26,8 @@ interface Feed {
   stored: StoredDeployment | undefined;
   /** Of its artifact, as far as known. */
   replications: readonly Replication[];
+  /** All of its regions have it: not asked for again. */
+  replicated: boolean;
   /** The first read of the row. */
   loaded: Promise<void>;
   update: Update | undefined;
@@ -57,7 +60,6 @@ export class DeploymentFeeds implements Service {
     const poll = setInterval(() => void this.#poll(), config.pollIntervalMs);
     this.#stops = [
       () => clearInterval(poll),
-      events.subscribe("artifact", () => void this.#poll()),
       events.subscribe("deployment", (id) => {
         if (id === undefined) void this.#poll();
         else void this.#refresh(this.#feeds.get(id));
@@ -112,6 +114,7 @@ export class DeploymentFeeds implements Service {
       slots: new Set([slot]),
       stored: undefined,
       replications: [],
+      replicated: false,
       loaded: Promise.resolve(),
       update: undefined,
       sentAt: 0,
@@ -128,8 +131,9 @@ export class DeploymentFeeds implements Service {
     try {
       const stored = await findDeployment(this.#context.db, feed.id);
       if (stored === undefined) throw notFound("deployment", feed.id);
-      feed.replications = await this.#replications(stored, feed.replications);
-      this.#take(feed, stored);
+      // Not sent before all of it is read, unless it changes meanwhile.
+      feed.stored ??= stored;
+      await this.#readReplications([feed]);
       this.#send(feed);
     } catch (error) {
       // Whoever comes next tries anew.
@@ -143,21 +147,22 @@ export class DeploymentFeeds implements Service {
     if (feed === undefined) return;
     try {
       const stored = await findDeployment(this.#context.db, feed.id);
-      if (stored !== undefined) await this.#update(feed, stored);
+      if (stored !== undefined) this.#take(feed, stored);
     } catch (error) {
       this.#context.log.warn({ err: error, deploymentId: feed.id }, "reading a deployment failed");
     }
   }
 
-  /** Reads everything watched, in case a signal was lost. */
+  /** Reads everything watched, in case a signal was lost, and how far its artifacts are. */
   async #poll(): Promise<void> {
     if (this.#polling || this.#feeds.size === 0) return;
     this.#polling = true;
     try {
       for (const stored of await findDeployments(this.#context.db, [...this.#feeds.keys()])) {
         const feed = this.#feeds.get(stored.deployment.id);
-        if (feed !== undefined) await this.#update(feed, stored);
+        if (feed !== undefined) this.#take(feed, stored);
       }
+      await this.#readReplications([...this.#feeds.values()]);
     } catch (error) {
       this.#context.log.warn({ err: error }, "reading watched deployments failed");
     } finally {
@@ -165,28 +170,22 @@ export class DeploymentFeeds implements Service {
     }
   }
 
-  async #update(feed: Feed, stored: StoredDeployment): Promise<void> {
-    const before = feed.replications;
-    feed.replications = await this.#replications(stored, before);
-    this.#take(feed, stored);
-    if (feed.replications !== before) this.#schedule(feed);
-  }
-
-  /** Not asked for again once all is there; what is known stays if that database is away. */
-  async #replications(
-    { goal, deployment }: StoredDeployment,
-    known: readonly Replication[],
-  ): Promise<readonly Replication[]> {
-    const { log, replicationStatus } = this.#context;
-    const complete = (region: string): boolean =>
-      known.some((one) => one.region === region && one.state === ReplicationState.COMPLETE);
-    if (goal.regions.every(complete)) return known;
+  /** Of artifacts that are not everywhere yet. That database being away ends no watch. */
+  async #readReplications(feeds: readonly Feed[]): Promise<void> {
+    const incomplete = feeds.filter(({ replicated }) => !replicated);
+    const digests = incomplete.flatMap(({ stored }) => stored?.goal.run.artifactDigest ?? []);
+    if (digests.length === 0) return;
     try {
-      const { artifactDigest } = goal.run;
-      return (await replicationStatus.get([artifactDigest])).get(artifactDigest) ?? known;
+      const known = await this.#context.replicationStatus.get([...new Set(digests)]);
+      for (const feed of incomplete) {
+        if (feed.stored === undefined) continue;
+        const { regions, run } = feed.stored.goal;
+        feed.replications = known.get(run.artifactDigest) ?? [];
+        feed.replicated = missingRegions(regions, feed.replications).length === 0;
+        this.#schedule(feed);
+      }
     } catch (error) {
-      log.warn({ err: error, deploymentId: deployment.id }, "a watch goes on without replication");
-      return known;
+      this.#context.log.warn({ err: error }, "watches go on without replication");
     }
   }
 

@@ -259,6 +259,26 @@ test("it fails at its deadline, counting who is missing", async () => {
   );
 });
 
+test("a deployment that a coordinator without steps has made and started is gone on with", async () => {
+  const { id, application } = await create((await deployable(freshName())).id);
+  await published(application, 1);
+  const old = { strategy: null, steps: null, limits: null, step_phase: "STAGING" };
+  const started = { state: "RUNNING", start_time: world.db.fn.now() };
+  const bumped = { revision: world.db.raw("revision + 1") };
+  await world
+    .db("deployments")
+    .where({ id })
+    .update({ ...old, ...started, ...bumped });
+  const taken = await read(id);
+  assert.equal(
+    taken.steps.map(({ percent, regions }) => [percent, regions]),
+    [[100, REGIONS]],
+  );
+  await everywhere(taken, [[RUNNING, 2]]);
+  await reached(id, DeploymentState.SUCCEEDED);
+  assert.is((await published(application, 1)).bucketLimit, 10_000);
+});
+
 test("a newer deployment supersedes, and its goal remembers what ran before", async () => {
   const name = freshName();
   const first = await succeed(await deployable(name));

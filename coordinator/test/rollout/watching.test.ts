@@ -10,9 +10,17 @@ import * as assert from "uvu/assert";
 import type { Coordinator } from "../../src/index.js";
 import { FakeRegion } from "./fake-region.js";
 import { call } from "../call.js";
-import { deployNew, failure, startWorld, until, type Clients, type World } from "./world.js";
+import {
+  AT_ONCE,
+  deployNew,
+  failure,
+  startWorld,
+  until,
+  type Clients,
+  type World,
+} from "./world.js";
 
-const { RUNNING, STAGING } = HostPhase;
+const { RUNNING, STAGING, ACTIVATING } = HostPhase;
 
 const test = suite("watching and leading");
 let world: World;
@@ -61,8 +69,8 @@ interface Watch {
   stream: ClientReadableStream<WatchDeploymentResponse>;
 }
 
-function watch({ deployments }: Clients, id: string): Watch {
-  const stream = deployments.watchDeployment({ id, afterRevision: 0 });
+function watch({ deployments }: Clients, id: string, afterRevision = 0): Watch {
+  const stream = deployments.watchDeployment({ id, afterRevision });
   const events: WatchDeploymentResponse[] = [];
   stream.on("data", (event: WatchDeploymentResponse) => events.push(event));
   const ended = new Promise<void>((resolve, reject) => {
@@ -189,6 +197,63 @@ test("when the leader's connection dies another coordinator takes over, and work
   await report(deployment, RUNNING);
   await watched.ended;
   assert.is(lastState(watched), DeploymentState.SUCCEEDED);
+});
+
+test("losing its leader in the middle of a step delays a deployment by seconds only", async () => {
+  const [name, phases] = [`app-${++names}`, [[ACTIVATING, 4]] as const];
+  const strategy = { ...AT_ONCE, waves: [{ regions: ["*"], percents: [50, 100], bakeTime: {} }] };
+  const deployment = await deployNew(world, first, name, { strategy });
+  const { application, generation, id } = deployment;
+  await region.report({ application, generation, phases });
+  const watched = watch(second, id);
+  await until("the first half to switch", () => lastState(watched) === DeploymentState.RUNNING);
+  const [leading] = await leaders();
+  const started = Date.now();
+  await world.db.raw(`select pg_terminate_backend(${leading})`);
+  await region.report({ application, generation, phases: [[RUNNING, 4]] });
+  await watched.ended;
+  assert.is(lastState(watched), DeploymentState.SUCCEEDED);
+  const tookMs = Date.now() - started;
+  assert.ok(tookMs < 15_000, `${tookMs} ms`);
+});
+
+test("what changes at one coordinator reaches the watchers of another within a second", async () => {
+  // Nothing is read but what it is told of.
+  const { clients: third } = await world.coordinator({ pollIntervalMs: 600_000 });
+  const deployment = await deploy();
+  const watched = watch(third, deployment.id);
+  await until("the present state", () => watched.events.length > 0);
+  const started = Date.now();
+  await call(first.deployments, "pauseDeployment", { id: deployment.id, actor: "bob", reason: "" });
+  await until("the pause", () => lastState(watched) === DeploymentState.PAUSED);
+  const tookMs = Date.now() - started;
+  assert.ok(tookMs < 1_000, `${tookMs} ms`);
+  watched.stream.cancel();
+});
+
+test("a watch that goes on after a revision is sent what is newer, and other counts", async () => {
+  const deployment = await deploy();
+  const { application, generation, id } = deployment;
+  const present = watch(first, id);
+  await until("the present state", () => present.events.length > 0);
+  present.stream.cancel();
+  const watched = watch(first, id, deployment.revision);
+  // One that is not up to date is sent the present state at once, by which time the other is open.
+  const behind = watch(first, id, deployment.revision + 1_000);
+  await until("the present state", () => behind.events.length > 0);
+  behind.stream.cancel();
+  await region.report({ application, generation, phases: [[STAGING, 1]] });
+  await until("the counts", () => watched.events.length > 0);
+  const [{ deployment: sent, regions, totals } = {}] = watched.events;
+  assert.is(sent?.revision, deployment.revision);
+  assert.equal(regions?.[0]?.status?.phases, [{ phase: STAGING, count: 1 }]);
+  assert.equal([totals?.hostCount, totals?.phases], [1, [{ phase: STAGING, count: 1 }]]);
+  await report(deployment, RUNNING);
+  await watched.ended;
+  const last = watched.events.at(-1)?.deployment?.revision ?? 0;
+  const over = watch(first, id, last);
+  await over.ended;
+  assert.equal(over.events, []);
 });
 
 test("when the leader stops another coordinator takes over", async () => {
