@@ -1,5 +1,5 @@
 import { EventEmitter, once } from "node:events";
-import { Client } from "pg";
+import { Pool } from "pg";
 import { CONNECTIONS, IN_FLIGHT, inLanes, payload, WORKERS, type JobQueue } from "./job-queue.js";
 import type { Payload } from "./job-queue.js";
 
@@ -14,16 +14,16 @@ const CONCURRENT_JOBS = 10;
 export async function openGraphileWorker(connectionString: string): Promise<JobQueue> {
   const { Logger, makeWorkerUtils, run } = await import("graphile-worker");
   const logger = new Logger(() => () => undefined);
-  const pool = { connectionString, maxPoolSize: CONNECTIONS, logger };
-  const utils = await makeWorkerUtils({ preset: { worker: pool } });
+  const pgPool = new Pool({ connectionString, max: CONNECTIONS });
+  // Whoever uses the connection gets the error as well.
+  pgPool.on("error", () => undefined);
+  const utils = await makeWorkerUtils({ pgPool, preset: { worker: { logger } } });
   await utils.migrate();
-  const client = new Client({ connectionString });
-  await client.connect();
 
   /** Completed jobs are deleted. */
   const isEmpty = async (): Promise<boolean> => {
     const text = "select 1 from graphile_worker._private_jobs limit 1";
-    return (await client.query({ name: "any", text })).rows.length === 0;
+    return (await pgPool.query({ name: "any", text })).rows.length === 0;
   };
   return {
     enqueue: (commits) =>
@@ -50,7 +50,8 @@ export async function openGraphileWorker(connectionString: string): Promise<JobQ
       const localQueue = { size: IN_FLIGHT };
       const batched = { concurrentJobs: CONCURRENT_JOBS, localQueue, completeJobBatchDelay: 0 };
       const runner = await run({
-        preset: { worker: { ...pool, ...batched } },
+        pgPool,
+        preset: { worker: { logger, ...batched } },
         taskList: { [TASK]: build },
         noHandleSignals: true,
       });
@@ -64,15 +65,16 @@ export async function openGraphileWorker(connectionString: string): Promise<JobQ
     async serve(started) {
       const build = (job: unknown): void => started((job as Payload).commitSha);
       const runner = await run({
-        preset: { worker: { ...pool, concurrentJobs: WORKERS } },
+        pgPool,
+        preset: { worker: { logger, concurrentJobs: WORKERS } },
         taskList: { [TASK]: build },
         noHandleSignals: true,
       });
       return () => runner.stop();
     },
     async close() {
-      await client.end();
       await utils.release();
+      await pgPool.end();
     },
   };
 }

@@ -1,6 +1,8 @@
 // The parts of graphile-worker 0.17 and pg-boss 10 that are measured: they are needed only to run.
 
 declare module "graphile-worker" {
+  import type { Pool } from "pg";
+
   type LogFunction = (level: string, message: string) => void;
 
   /** Opaque. */
@@ -11,8 +13,6 @@ declare module "graphile-worker" {
   export const Logger: new (factory: () => LogFunction) => Logger;
 
   export interface WorkerSettings {
-    connectionString: string;
-    maxPoolSize: number;
     logger: Logger;
     concurrentJobs?: number;
     localQueue?: { size: number };
@@ -24,12 +24,16 @@ declare module "graphile-worker" {
   }
 
   export function run(options: {
+    pgPool: Pool;
     preset: { worker: WorkerSettings };
     taskList: Record<string, (payload: unknown) => void>;
     noHandleSignals: boolean;
   }): Promise<Runner>;
 
-  export function makeWorkerUtils(options: { preset: { worker: WorkerSettings } }): Promise<{
+  export function makeWorkerUtils(options: {
+    pgPool: Pool;
+    preset: { worker: WorkerSettings };
+  }): Promise<{
     migrate(): Promise<void>;
     addJob(identifier: string, payload: object): Promise<unknown>;
     addJobs(jobs: { identifier: string; payload: object }[]): Promise<unknown>;
