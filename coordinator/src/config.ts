@@ -14,7 +14,10 @@ export interface CoordinatorConfig {
   goalKeyFile: string;
   /** Secret that signs notifications. Without one there are no notification hooks. */
   hookSecretFile?: string | undefined;
-  /** Connections to each database, at most, beside the one that listens. Default 10. */
+  /**
+   * Connections, at most, to each database, and as many again for the build queue, beside the one
+   * that listens. Default 10.
+   */
   databasePoolSize: number;
   /** One SQL statement's time on the server. Default 15 s. */
   statementTimeoutMs: number;

@@ -69,6 +69,13 @@ async function createContext(
   };
   const db = openDatabase({ ...pool, url: config.databaseUrl, applicationName: "slipway" });
   lifetimes.add("the database", () => db.destroy());
+  const queueDb = openDatabase({
+    ...pool,
+    url: config.databaseUrl,
+    applicationName: "slipway queue",
+    byIndex: true,
+  });
+  lifetimes.add("the queue's database", () => queueDb.destroy());
   const replicationDb = openDatabase({
     ...pool,
     url: config.replicationDatabaseUrl,
@@ -93,7 +100,7 @@ async function createContext(
   lifetimes.add("notifications", () => notifications.stop());
 
   const connected = { config, log, clock: systemClock, db, replicationDb, nats, events };
-  const base = { ...connected, ...createBuildParts(connected) };
+  const base = { ...connected, ...createBuildParts({ ...connected, queueDb }) };
   const revocations = new RevocationPublisher({
     db,
     bucket: new GoalBucket(nats, log),

@@ -31,8 +31,9 @@ export async function openTestDatabase(): Promise<TestDatabase> {
   return { server, url, db, close };
 }
 
-export function openPool(url: string): Knex {
-  return openDatabase({ url, poolSize: 10, statementTimeoutMs: 10_000, applicationName: "test" });
+export function openPool(url: string, { byIndex = false } = {}): Knex {
+  const timeouts = { statementTimeoutMs: 10_000, applicationName: "test" };
+  return openDatabase({ url, poolSize: 10, ...timeouts, byIndex });
 }
 
 /** A spec in which nothing is wrong. */

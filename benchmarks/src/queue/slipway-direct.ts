@@ -1,8 +1,11 @@
 import { openQueue, type LeasedBuild } from "@slipway/coordinator/queue";
 import { pino } from "pino";
-import { APPLICATION, BATCH, CONNECTIONS, IN_FLIGHT, inLanes, WORKERS } from "./job-queue.js";
+import { APPLICATION, IN_FLIGHT, inLanes, WORKERS } from "./job-queue.js";
 import type { JobQueue } from "./job-queue.js";
 import { applicationSpec, artifactOf } from "./samples.js";
+
+/** At once: one is taken while what another took is completed. Tried: 1, 2, 5, 10. */
+const LEASES = 2;
 
 /** Our queue in this process, as a coordinator has it, without gRPC. */
 export async function openSlipway(url: string): Promise<JobQueue> {
@@ -27,7 +30,7 @@ export async function openSlipway(url: string): Promise<JobQueue> {
       }),
     async drain(count, options) {
       const start = performance.now();
-      const lanes = { lanes: CONNECTIONS, batch: BATCH };
+      const lanes = { lanes: LEASES, batch: IN_FLIGHT / LEASES };
       await inLanes(Array.from({ length: count }), lanes, async (wanted, lane) => {
         const builders = wanted.map((_, slot) => `bench-${lane}-${slot}`);
         // Another lane may hold what is left until it is committed.

@@ -1,3 +1,4 @@
+import type { Knex } from "knex";
 import type { Context, Service } from "../context.js";
 import { BuildLogs } from "../logs/build-logs.js";
 import { LateLines } from "../logs/late-lines.js";
@@ -13,9 +14,9 @@ export type BuildParts = Pick<
 >;
 
 export function createBuildParts(
-  base: Pick<Context, "config" | "log" | "db" | "nats" | "events">,
+  base: Pick<Context, "config" | "log" | "nats" | "events"> & { queueDb: Knex },
 ): BuildParts {
-  const { config, log, db, nats, events } = base;
+  const { config, log, queueDb: db, nats, events } = base;
   const queue = new PostgresQueue({ db, events, leaseDurationMs: config.leaseDurationMs });
   const { pollIntervalMs, logMaxBytes: maxBytes, logMaxAgeMs: maxAgeMs } = config;
   const buildLogs = new BuildLogs({ nats, log, maxBytes, maxAgeMs });

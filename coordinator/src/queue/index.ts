@@ -40,11 +40,13 @@ export async function openQueue(url: string, log: Logger): Promise<OpenQueue> {
     pollIntervalMs,
   } = config;
   await migrate(url, migrations, { timeoutMs: config.startTimeoutMs, log });
-  const db = openDatabase({ url, poolSize, statementTimeoutMs, applicationName: "slipway", log });
+  const pool = { url, poolSize, statementTimeoutMs, log };
+  const db = openDatabase({ ...pool, applicationName: "slipway" });
+  const queueDb = openDatabase({ ...pool, applicationName: "slipway queue", byIndex: true });
   const events = new EventBus(log);
   const notifications = new Notifications({ url, db, events, log });
   notifications.start();
-  const queue = new PostgresQueue({ db, events, leaseDurationMs });
+  const queue = new PostgresQueue({ db: queueDb, events, leaseDurationMs });
   const dispatcher = new Dispatcher({ queue, events, pollIntervalMs, log });
   dispatcher.start();
   return {
@@ -59,6 +61,7 @@ export async function openQueue(url: string, log: Logger): Promise<OpenQueue> {
     async close() {
       await dispatcher.stop();
       await notifications.stop();
+      await queueDb.destroy();
       await db.destroy();
     },
   };

@@ -1,17 +1,17 @@
 import { BuildFailureReason } from "@slipway/proto";
 import type { Statement } from "../db/connection.js";
 
-/** The queue's SQL on leases. Times are the database's own. */
+/** The queue's SQL on leases, for connections that go by indexes. Times are the database's own. */
 
 /** $1 builders, one for each build wanted; $2 how many; $3 lease period in ms. */
 export const LEASE: Statement = {
   name: "slipway_lease",
   text: `
     with oldest as materialized (
-      select id, create_time from builds where status = 'QUEUED'
+      select id from builds where status = 'QUEUED'
       order by create_time, id limit $2 for no key update skip locked
     ), numbered as (
-      select id, row_number() over (order by create_time, id) as number from oldest
+      select id, row_number() over () as number from oldest
     )
     update builds b
     set status = 'RUNNING', attempt = b.attempt + 1, builder_id = ($1::text[])[n.number],
@@ -23,8 +23,9 @@ export const LEASE: Statement = {
 };
 
 const LEASES = `unnest($1::uuid[], $2::integer[], $3::text[])`;
+/** By the primary key, not by builds_running: no index says anything of an expression. */
 const HOLDS = `b.id = l.id and b.attempt = l.attempt and b.builder_id = l.builder
-      and b.status = 'RUNNING'`;
+      and b.status || '' = 'RUNNING'`;
 
 /** $1 to $3 leases; $4 lease period in ms. */
 export const HEARTBEAT: Statement = {

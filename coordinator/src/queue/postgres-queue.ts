@@ -58,6 +58,7 @@ interface Failing {
 }
 
 export interface PostgresQueueOptions {
+  /** Goes by indexes. */
   db: Knex;
   events: EventBus;
   leaseDurationMs: number;

@@ -2,15 +2,16 @@ import type { BuildFailureReason } from "@slipway/proto";
 import { getBuild } from "../../src/build/store.js";
 import { EventBus } from "../../src/events.js";
 import { PostgresQueue } from "../../src/queue/postgres-queue.js";
-import { addApplication, openTestDatabase, silent } from "../postgres.js";
+import { addApplication, openPool, openTestDatabase, silent } from "../postgres.js";
 import { queueConformance } from "./conformance.js";
 
 queueConformance("postgres queue", async () => {
   const database = await openTestDatabase();
   const { db } = database;
+  const queueDb = openPool(database.url, { byIndex: true });
   return {
     queue: (leaseDurationMs) =>
-      new PostgresQueue({ db, events: new EventBus(silent), leaseDurationMs }),
+      new PostgresQueue({ db: queueDb, events: new EventBus(silent), leaseDurationMs }),
     addApplication: (name, maxAttempts) => addApplication(db, name, maxAttempts),
     async read(buildId) {
       const { build } = await getBuild(db, buildId);
@@ -27,6 +28,9 @@ queueConformance("postgres queue", async () => {
     async clear() {
       await db.raw("truncate build_submissions, builds cascade");
     },
-    close: () => database.close(),
+    async close() {
+      await queueDb.destroy();
+      await database.close();
+    },
   };
 });
