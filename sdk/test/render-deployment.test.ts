@@ -1,6 +1,7 @@
 import {
   DeploymentState,
   DeploymentTotals,
+  HostFailureReason,
   HostPhase,
   PauseReason,
   ReplicationState,
@@ -243,6 +244,22 @@ const at = (running: number) => ({
       { bucketLimit: 1_000 },
     ),
   ],
+});
+
+test("what a host printed before it failed keeps its lines, or is one", () => {
+  const failure = {
+    reason: HostFailureReason.EXITED,
+    message: "its last output:\nError: no\n  at x",
+  };
+  const regions = [region("eu", [[FAILED, 1]], { failures: [{ hostId: "h1", failure }] })];
+  const progress = { deployment: deployment(), regions, totals };
+  assert.is(
+    deploymentChanges(undefined, progress, WIDE).at(-1),
+    "eu h1: exited: its last output:\n  Error: no\n    at x",
+  );
+  const line = "eu h1: exited: its last output: / Error: no / at x";
+  assert.is(deploymentFrame(progress, WIDE, tall).at(-1), line);
+  assert.match(deploymentFacts(progress, WIDE), `failed       ${line}\n`);
 });
 
 test("changes of a large fleet fill no log", () => {

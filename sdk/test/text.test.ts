@@ -2,7 +2,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { durationText, parseDuration } from "../src/cli/duration-text.js";
 import { agoText, bytesText, spanText } from "../src/cli/quantities.js";
-import { displayWidth, fit, logText, plain, plainLines } from "../src/cli/text.js";
+import { displayWidth, fit, logText, oneLine, plain, plainLines } from "../src/cli/text.js";
 
 const ESC = "\u001b";
 
@@ -17,6 +17,7 @@ for (const [text, expected] of [
   test(`plain ${JSON.stringify(text)}`, () => assert.is(plain(text), expected));
 }
 
+test("oneLine joins lines", () => assert.is(oneLine("a:\n  b\u0007\r\nc\n"), "a: / b\\u0007 / c"));
 test("plainLines keeps lines", () => assert.is(plainLines("a\r\nb\u0007\n"), "a\nb\\u0007\n"));
 
 for (const [text, coloured, uncoloured] of [

@@ -18,6 +18,11 @@ export function plainLines(text: string): string {
   return text.split(/\r?\n/).map(plain).join("\n");
 }
 
+/** As `plain`, but lines are joined by slashes. */
+export function oneLine(text: string): string {
+  return plain(text.trim().replaceAll(/\s*\n\s*/g, " / "));
+}
+
 /**
  * A log line made safe for a terminal: every escape sequence goes, except colours where they are
  * wanted; tabs stay; other control characters go.

@@ -1,6 +1,6 @@
 import { HostPhase, type RegionProgress } from "@slipway/proto";
 import { isFinalDeployment, type DeploymentProgress } from "../../deployment-watch.js";
-import { plain } from "../text.js";
+import { plain, plainLines } from "../text.js";
 import { failureLines } from "./host-lines.js";
 import { stateCell } from "./names.js";
 import { regionSummary } from "./region-progress.js";
@@ -45,7 +45,7 @@ export function deploymentChanges(
   lines.push(
     ...failureLines(regions)
       .filter((line) => !known.has(line))
-      .map((line) => paint(look, "red", plain(line))),
+      .map((line) => paint(look, "red", plainLines(line).replaceAll("\n", "\n  "))),
   );
   return lines;
 }

@@ -1,6 +1,6 @@
 import type { RegionProgress } from "@slipway/proto";
 import type { DeploymentProgress } from "../../deployment-watch.js";
-import { fit, plain } from "../text.js";
+import { fit, oneLine, plain } from "../text.js";
 import { tookText } from "./deployment.js";
 import { failureLines, slowestLine } from "./host-lines.js";
 import { stateCell } from "./names.js";
@@ -47,7 +47,7 @@ export function deploymentFrame(
   if (totals !== "") below.push({ text: fit(`all: ${totals}`, look.columns), spare: 3 });
   below.push({ text: fit(BAR_LEGEND, look.columns), colour: "dim", spare: 7 });
   for (const [index, failure] of failureLines(regions).entries()) {
-    const text = fit(plain(failure), look.columns);
+    const text = fit(oneLine(failure), look.columns);
     below.push({ text, colour: "red", spare: index === 0 ? 2 : 5 });
   }
   const slowest = slowestLine(regions);

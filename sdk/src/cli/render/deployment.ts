@@ -1,7 +1,7 @@
 import { DeploymentState, HostPhase, type Deployment } from "@slipway/proto";
 import type { DeploymentProgress } from "../../deployment-watch.js";
 import { agoText, spanText } from "../quantities.js";
-import { plain, plainLines } from "../text.js";
+import { oneLine, plain, plainLines } from "../text.js";
 import { failureLines, slowestLine } from "./host-lines.js";
 import { deploymentFailureText, stateCell } from "./names.js";
 import { countOf, regionSummary, totalsText } from "./region-progress.js";
@@ -42,17 +42,19 @@ export function deploymentFacts(progress: DeploymentProgress, look: Look): strin
       ],
       ...notices(deployment).map((notice) => ["", notice] as const),
       ["paused", pausedText(deployment, look)],
-      ["failure", deployment.failure ? deploymentFailureText(deployment.failure) : ""],
+      ["failure", deployment.failure ? oneLine(deploymentFailureText(deployment.failure)) : ""],
       ["superseded by", deployment.supersededBy],
       ["rolled back by", deployment.rolledBackBy],
       ["kind", deployment.isRollback ? "roll-back" : "deployment"],
       ["created by", deployment.creator],
-      ["reason", deployment.reason],
+      ["reason", oneLine(deployment.reason)],
       ["created", agoText(deployment.createTime, look.now)],
       ["took", tookText(deployment, look.now)],
       ...regions.map((region) => [`in ${plain(region.region)}`, regionSummary(region)] as const),
       ["in all", unsaid(totalsText(progress))],
-      ...failureLines(regions).map((text) => ["failed", { text, colour: "red" }] as const),
+      ...failureLines(regions).map(
+        (text) => ["failed", { text: oneLine(text), colour: "red" }] as const,
+      ),
       ["slowest", slowestLine(regions).replace(/^slowest: /, "")],
     ],
     look,
@@ -94,7 +96,7 @@ export function tookText({ startTime, createTime, finishTime }: Deployment, now:
 }
 
 function detail(deployment: Deployment): string {
-  if (deployment.failure !== undefined) return deploymentFailureText(deployment.failure);
+  if (deployment.failure !== undefined) return oneLine(deploymentFailureText(deployment.failure));
   const kind = deployment.isRollback ? "roll-back" : "";
   return [kind, deployment.reason].filter((part) => part !== "").join(": ");
 }
