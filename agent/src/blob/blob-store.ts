@@ -1,4 +1,5 @@
 import { ARTIFACT_DIGEST_PATTERN } from "@slipway/proto";
+import type { Bitfield } from "../store/bitfield.js";
 import type { Manifest } from "../store/manifest.js";
 import { BlobStoreError } from "./errors.js";
 
@@ -63,11 +64,15 @@ export interface BlobWrite {
   readonly bytesDone: number;
   /** True for a chunk that is there and verified. */
   has(index: number): boolean;
+  /** The chunks that are; a live view, not to be changed. */
+  readonly have: Bitfield;
   /**
    * Verifies a chunk and keeps it. Chunks may come in any order and several at a time; one that is
    * there already is dropped. Throws `corrupt` if the bytes are not that chunk.
    */
   writeChunk(index: number, bytes: Uint8Array): Promise<void>;
+  /** Fills the first bytes of `into` with a chunk that is there. Until it is closed. */
+  readChunk(index: number, into: Buffer): Promise<void>;
   /** Makes the artifact visible. Throws `invalid` if a chunk is missing. */
   commit(): Promise<void>;
   /** Ends the put; without a commit its chunks stay for a later put. May be called twice. */

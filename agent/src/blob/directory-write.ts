@@ -1,5 +1,6 @@
 import { open, rename, rm, stat, type FileHandle } from "node:fs/promises";
 import path from "node:path";
+import { Bitfield } from "../store/bitfield.js";
 import { readFully, syncDirectory, writeFully } from "../store/files.js";
 import type { Manifest } from "../store/manifest.js";
 import type { BlobWrite } from "./blob-store.js";
@@ -12,21 +13,21 @@ export class DirectoryWrite implements BlobWrite {
   readonly digest: string;
   readonly #temporary: TemporaryFiles;
   readonly #publishManifest: () => Promise<void>;
-  readonly #have: Uint8Array;
+  readonly have: Bitfield;
   readonly #writing = new Set<Promise<void>>();
   #bytesDone = 0;
-  #chunksDone = 0;
   #state:
     | { at: "there" }
     | { at: "open"; handle: FileHandle; temporary: string; target: string }
-    | { at: "closed"; committed: boolean } = { at: "closed", committed: false };
+    | { at: "committed"; handle: FileHandle }
+    | { at: "closed" } = { at: "closed" };
 
   constructor(manifest: Manifest, temporary: TemporaryFiles, publishManifest: () => Promise<void>) {
     this.manifest = manifest;
     this.digest = manifest.digest;
     this.#temporary = temporary;
     this.#publishManifest = publishManifest;
-    this.#have = new Uint8Array(manifest.chunkCount);
+    this.have = new Bitfield(manifest.chunkCount);
   }
 
   get bytesDone(): number {
@@ -35,9 +36,7 @@ export class DirectoryWrite implements BlobWrite {
 
   /** The artifact is in the store: there is nothing to do. */
   alreadyThere(): void {
-    this.#have.fill(1);
-    this.#bytesDone = this.manifest.sizeBytes;
-    this.#chunksDone = this.manifest.chunkCount;
+    for (let index = 0; index < this.manifest.chunkCount; index++) this.#mark(index);
     this.#state = { at: "there" };
   }
 
@@ -58,7 +57,7 @@ export class DirectoryWrite implements BlobWrite {
   }
 
   has(index: number): boolean {
-    return this.#have[index] === 1;
+    return this.have.has(index);
   }
 
   async writeChunk(index: number, bytes: Uint8Array): Promise<void> {
@@ -82,14 +81,24 @@ export class DirectoryWrite implements BlobWrite {
     this.#mark(index);
   }
 
+  async readChunk(index: number, into: Buffer): Promise<void> {
+    const state = this.#state;
+    if (!this.has(index) || (state.at !== "open" && state.at !== "committed")) {
+      throw new BlobStoreError("invalid", `chunk ${index} of ${this.digest} cannot be read here`);
+    }
+    const { manifest } = this;
+    await readFully(state.handle, manifest.offset(index), manifest.sizeOf(index), into).catch(
+      (error: unknown) => {
+        throw fromSystemError(`read chunk ${index} of ${this.digest}`, error);
+      },
+    );
+  }
+
   async commit(): Promise<void> {
     const state = this.#state;
-    if (state.at === "there") return;
-    if (state.at === "closed") {
-      if (state.committed) return;
-      throw new BlobStoreError("invalid", "the put has ended");
-    }
-    const missing = this.manifest.chunkCount - this.#chunksDone;
+    if (state.at === "there" || state.at === "committed") return;
+    if (state.at === "closed") throw new BlobStoreError("invalid", "the put has ended");
+    const missing = this.manifest.chunkCount - this.have.count;
     if (missing > 0) {
       throw new BlobStoreError("invalid", `${missing} chunks of ${this.digest} are missing`);
     }
@@ -104,21 +113,21 @@ export class DirectoryWrite implements BlobWrite {
       // A delete at the same moment may have taken the manifest away again.
       await this.#publishManifest();
       await stat(state.target);
-      this.#state = { at: "closed", committed: true };
+      this.#state = { at: "committed", handle: state.handle };
     } catch (error) {
       throw fromSystemError(`commit ${this.digest}`, error);
     }
     this.#temporary.release(state.temporary);
-    await state.handle.close();
   }
 
   async close(): Promise<void> {
     const state = this.#state;
-    if (state.at !== "open") return;
-    this.#state = { at: "closed", committed: false };
+    if (state.at !== "open" && state.at !== "committed") return;
+    this.#state = { at: "closed" };
     await Promise.allSettled(this.#writing);
     await state.handle.close();
-    if (this.#chunksDone === 0) await rm(state.temporary, { force: true });
+    if (state.at === "committed") return;
+    if (this.have.count === 0) await rm(state.temporary, { force: true });
     this.#temporary.release(state.temporary);
   }
 
@@ -134,9 +143,6 @@ export class DirectoryWrite implements BlobWrite {
   }
 
   #mark(index: number): void {
-    if (this.#have[index] === 1) return;
-    this.#have[index] = 1;
-    this.#chunksDone += 1;
-    this.#bytesDone += this.manifest.sizeOf(index);
+    if (this.have.set(index)) this.#bytesDone += this.manifest.sizeOf(index);
   }
 }

@@ -5,6 +5,7 @@ export {
   copyArtifact,
   putFile,
   verifyArtifact,
+  type TransferFollower,
   type TransferOptions,
   type TransferProgress,
 } from "./transfer.js";

@@ -19,11 +19,21 @@ export interface TransferProgress {
   bytesTotal: number;
 }
 
+/** Follows a put as its chunks come in. */
+export interface TransferFollower {
+  /** A chunk is there, and can be read from the put. */
+  chunk(index: number): void;
+  /** The put has ended: what it has can be read from it no more. */
+  end(): void;
+}
+
 export interface TransferOptions {
   /** Ends the transfer, which throws the signal's reason; what is verified stays for a later one. */
   signal?: AbortSignal | undefined;
   /** Called once at the start and after every chunk. */
   onProgress?: ((progress: TransferProgress) => void) | undefined;
+  /** Called once the put has begun, with what an earlier one left behind, unless it is there. */
+  follow?: ((write: BlobWrite) => TransferFollower) | undefined;
   /** How many ranges are on their way at a time. Default 4. Memory: this many chunks. */
   concurrency?: number | undefined;
 }
@@ -52,7 +62,7 @@ export async function copyArtifact(
         filled += copied;
         if (filled < chunk.length) continue;
         await write.writeChunk(index, chunk);
-        progress();
+        progress(index);
         index += 1;
         filled = 0;
         const next = index <= range.last ? manifest.sizeOf(index) : 0;
@@ -157,19 +167,22 @@ type PutRange = (
   write: BlobWrite,
   range: Range,
   signal: AbortSignal,
-  progress: () => void,
+  progress: (index: number) => void,
 ) => Promise<void>;
 
 async function put(
   store: BlobStore,
   manifest: Manifest,
-  { signal, onProgress, concurrency = DEFAULT_CONCURRENCY }: TransferOptions,
+  { signal, onProgress, follow, concurrency = DEFAULT_CONCURRENCY }: TransferOptions,
   putOne: PutRange,
 ): Promise<void> {
   signal?.throwIfAborted();
   const write = await store.beginPut(manifest.bytes);
-  const progress = (): void =>
+  const follower = write.have.full ? undefined : follow?.(write);
+  const progress = (index?: number): void => {
+    if (index !== undefined) follower?.chunk(index);
     onProgress?.({ bytesDone: write.bytesDone, bytesTotal: manifest.sizeBytes });
+  };
   // The first range that fails for good ends the others.
   const ending = new AbortController();
   const ended = ending.signal;
@@ -197,6 +210,7 @@ async function put(
     await retry(ended, () => write.commit());
   } finally {
     signal?.removeEventListener("abort", abort);
+    follower?.end();
     await write.close();
   }
 }
@@ -206,7 +220,7 @@ async function putMissing(
   write: BlobWrite,
   range: Range,
   signal: AbortSignal,
-  progress: () => void,
+  progress: (index: number) => void,
   putOne: PutRange,
 ): Promise<void> {
   let { first } = range;
@@ -221,7 +235,7 @@ async function putRange(
   file: FileHandle,
   range: Range,
   signal: AbortSignal,
-  progress: () => void,
+  progress: (index: number) => void,
 ): Promise<void> {
   const { manifest } = write;
   for (let index = range.first; index <= range.last; index++) {
@@ -233,7 +247,7 @@ async function putRange(
       throw new BlobStoreError("corrupt", `cannot read chunk ${index}`, { cause: error });
     }
     await write.writeChunk(index, chunk);
-    progress();
+    progress(index);
   }
 }
 

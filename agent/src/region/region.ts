@@ -144,6 +144,7 @@ export async function startRegion(
       shared: config.blobStoreShared,
       leading,
       held,
+      onBegin: (write) => swarm.share(write),
       onComplete: (digest) => swarm.announce(digest),
       recheckMs: config.recheckMs,
       log,

@@ -7,7 +7,14 @@ import {
   type WatchReplicationTargetsResponse,
 } from "@slipway/proto";
 import { backOffMs } from "../back-off.js";
-import { BlobStoreError, copyArtifact, verifyArtifact, type BlobStore } from "../blob/index.js";
+import {
+  BlobStoreError,
+  copyArtifact,
+  verifyArtifact,
+  type BlobStore,
+  type BlobWrite,
+  type TransferFollower,
+} from "../blob/index.js";
 import type { Logger } from "../log.js";
 import { decodeManifest, ManifestError } from "../store/manifest.js";
 import type { HeldArtifacts } from "./held-artifacts.js";
@@ -32,6 +39,8 @@ interface ReplicatorOptions {
   leading: () => boolean;
   /** What was seen in the regional store; loaded. */
   held: HeldArtifacts;
+  /** Chunks of an artifact come into the regional store: they may be shared already. */
+  onBegin: (write: BlobWrite) => TransferFollower;
   /** The regional store has this artifact now. */
   onComplete: (digest: string) => void;
   /** Between checks that what was held is still there, in ms. */
@@ -267,6 +276,7 @@ export class Replicator {
     let reportedAt = Number.NEGATIVE_INFINITY;
     await copyArtifact(main, regional, digest, {
       signal,
+      follow: this.#options.onBegin,
       onProgress: ({ bytesDone }) => {
         if (reporting !== undefined || performance.now() - reportedAt < REPORT_EVERY_MS) return;
         reportedAt = performance.now();

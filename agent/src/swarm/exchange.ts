@@ -15,7 +15,7 @@ import { Scheduler } from "./scheduler.js";
 import { Sharing } from "./sharing.js";
 import type { StatsBook } from "./stats.js";
 import { Transfer } from "./transfer.js";
-import type { FetchOptions, FetchProgress } from "./types.js";
+import type { FetchOptions, FetchProgress, PartialArtifact, PartialShare } from "./types.js";
 
 export interface ExchangeOptions {
   library: Library;
@@ -117,6 +117,23 @@ export class Exchange {
 
   announce(digest: string): void {
     this.#sharing.announce(digest);
+  }
+
+  share(artifact: PartialArtifact): PartialShare {
+    const { library } = this.#options;
+    const { digest } = artifact;
+    library.addWrite(artifact);
+    this.announce(digest);
+    let shared = true;
+    return {
+      chunk: (index) => this.#sharing.have(digest, index),
+      end: () => {
+        if (!shared) return;
+        shared = false;
+        library.removeWrite(digest);
+        this.announce(digest);
+      },
+    };
   }
 
   async *fetch(digest: string, options: FetchOptions): AsyncGenerator<FetchProgress, void, void> {

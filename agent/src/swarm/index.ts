@@ -7,6 +7,8 @@ export type {
   Encryption,
   FetchOptions,
   FetchProgress,
+  PartialArtifact,
+  PartialShare,
   ReadableArtifact,
   SeededFile,
   Swarm,

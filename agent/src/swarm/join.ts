@@ -20,6 +20,8 @@ import type {
   Swarm,
   SwarmOptions,
   SwarmStats,
+  PartialArtifact,
+  PartialShare,
 } from "./types.js";
 
 const MAX_PEERS = { host: 10, region: 64 };
@@ -150,6 +152,10 @@ class JoinedSwarm implements Swarm {
       this.announce(digest);
     };
     return { digest, sizeBytes, unseed };
+  }
+
+  share(artifact: PartialArtifact): PartialShare {
+    return this.#exchange.share(artifact);
   }
 
   async *fetch(digest: string, options: FetchOptions): AsyncGenerator<FetchProgress, void, void> {

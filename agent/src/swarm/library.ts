@@ -1,6 +1,5 @@
 import { type Manifest, decodeManifest } from "../store/manifest.js";
-import type { ArtifactWrite } from "../store/types.js";
-import type { ArtifactSource, ReadableArtifact } from "./types.js";
+import type { ArtifactSource, PartialArtifact, ReadableArtifact } from "./types.js";
 
 /** An artifact that can be shared, in whole or in part. */
 export interface Shared {
@@ -27,7 +26,7 @@ interface Entry {
 /** What this peer can share: what its source has whole, and what it is fetching itself. */
 export class Library {
   readonly #source: ArtifactSource;
-  readonly #writes = new Map<string, ArtifactWrite>();
+  readonly #writes = new Map<string, PartialArtifact>();
   readonly #open = new Map<string, Entry>();
   readonly #withheld = new Set<string>();
   readonly #timer: NodeJS.Timeout;
@@ -37,7 +36,7 @@ export class Library {
     this.#timer = setInterval(() => this.#closeIdle(Date.now()), IDLE_MS / 2).unref();
   }
 
-  addWrite(write: ArtifactWrite): void {
+  addWrite(write: PartialArtifact): void {
     this.#writes.set(write.digest, write);
   }
 
@@ -122,7 +121,7 @@ async function closeEntry(entry: Entry): Promise<void> {
   await opened?.artifact.close();
 }
 
-function partial(write: ArtifactWrite): Shared {
+function partial(write: PartialArtifact): Shared {
   return {
     manifest: write.manifest,
     complete: false,

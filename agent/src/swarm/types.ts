@@ -1,5 +1,7 @@
 import type { KeyObject } from "node:crypto";
 import type { Logger } from "pino";
+import type { Bitfield } from "../store/bitfield.js";
+import type { Manifest } from "../store/manifest.js";
 import type { ArtifactStore } from "../store/types.js";
 import type { Identity } from "./identity.js";
 import type { Priority } from "./priority.js";
@@ -142,6 +144,24 @@ export interface SwarmStats {
   fallbackChunks: number;
 }
 
+/** An artifact that is being written here, by somebody else than the swarm. */
+export interface PartialArtifact {
+  readonly digest: string;
+  readonly manifest: Manifest;
+  /** Chunks that may be read; a live view. */
+  readonly have: Bitfield;
+  /** Fills the first bytes of `into` with a chunk that is here, or throws. */
+  readChunk(index: number, into: Buffer): Promise<void>;
+}
+
+/** A partial artifact that is shared; from Swarm.share. */
+export interface PartialShare {
+  /** A chunk came in: the neighbours are told. */
+  chunk(index: number): void;
+  /** Shares it no more, or from the source if that has it whole now. May be called twice. */
+  end(): void;
+}
+
 export interface Swarm {
   readonly stats: Readonly<SwarmStats>;
   /** Also be a neighbour of this cell's members; region agents are of every cell. Idempotent. */
@@ -154,6 +174,8 @@ export interface Swarm {
    * signal's reason, FileChangedError, ManifestError for an empty file, or what reading throws.
    */
   seed(path: string, options?: { signal?: AbortSignal }): Promise<SeededFile>;
+  /** Shares an artifact while it is being written, as far as it is there. */
+  share(artifact: PartialArtifact): PartialShare;
   /**
    * Gets an artifact into the store: yields progress at most 4 times a second, and ends when the
    * artifact is complete there. As long as nobody has it, it waits for somebody who does; end it
