@@ -18,6 +18,7 @@ import {
   type BuilderCommandConfig,
   type HostConfig,
   type IdentityConfig,
+  type LaunchConfig,
   type RegionConfig,
 } from "./config.js";
 import type { LogLevel } from "./log.js";
@@ -29,6 +30,7 @@ export interface Commands {
   builder(config: BuilderCommandConfig): Promise<void>;
   region(config: RegionConfig): Promise<void>;
   host(config: HostConfig): Promise<void>;
+  launch(config: LaunchConfig): Promise<void>;
   identity(config: IdentityConfig): Promise<void>;
 }
 
@@ -162,6 +164,11 @@ export function createProgram(
     .addOption(uploadCap())
     .addOption(downloadCap())
     .addOption(option("--stop-releases-on-exit", "else they run on and are taken over later"))
+    .addOption(
+      may("--agent-application <name>", "whose releases are this agent; see launch", parseName),
+    )
+    .addOption(option("--launch-token <token>", "from the launcher").hideHelp())
+    .addOption(option("--launched-release <name>", "from the launcher").hideHelp())
     .addOption(metricsListen())
     .addOption(logLevel())
     .action((options: CommonOptions & HostOptions) => {
@@ -184,6 +191,14 @@ export function createProgram(
         stopReleasesOnExit: stopReleasesOnExit === true,
       });
     });
+
+  program
+    .command("launch")
+    .description("Keep an agent running, and let its own releases take its place.")
+    .addOption(need("--data-dir <directory>", "the agent's"))
+    .addOption(logLevel())
+    .argument("<args...>", "behind --: the agent's role and its options")
+    .action((args: string[], options: CommonOptions) => commands.launch({ ...options, args }));
 
   program
     .command("identity")
@@ -232,6 +247,9 @@ interface HostOptions extends SwarmCaps {
   env: Record<string, string>;
   storeMaxBytes: number;
   stopReleasesOnExit?: true | undefined;
+  agentApplication?: string;
+  launchToken?: string;
+  launchedRelease?: string;
 }
 
 function option(flags: string, description: string): Option {

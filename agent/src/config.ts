@@ -47,6 +47,19 @@ export interface HostConfig extends CommonConfig, SwarmCaps {
   storeMaxBytes: number;
   /** Stop releases with the agent; otherwise they run on and its next start takes them over. */
   stopReleasesOnExit: boolean;
+  /** The application whose releases are this agent; needs a launcher. */
+  agentApplication?: string | undefined;
+  /** What the launcher says of this start. */
+  launchToken?: string | undefined;
+  launchedRelease?: string | undefined;
+}
+
+/** `slipway-agent launch`. */
+export interface LaunchConfig {
+  dataDir: string;
+  logLevel: LogLevel;
+  /** The agent's command line. */
+  args: string[];
 }
 
 /** `slipway-agent region`. */

@@ -4,6 +4,7 @@ import type { Registry } from "prom-client";
 import { startBuilder } from "./builder/index.js";
 import { createProgram } from "./command-line.js";
 import { startHost } from "./host/host.js";
+import { launch } from "./launcher/launcher.js";
 import { createLogger, type Logger, type LogLevel } from "./log.js";
 import { registerAgent, registerBuilder } from "./metrics/agent-metrics.js";
 import { MetricsServer } from "./metrics/metrics-server.js";
@@ -70,6 +71,19 @@ const program = createProgram(
       }),
     region: (config) => run("region", config, (log, metrics) => startRegion(config, log, metrics)),
     host: (config) => run("host", config, (log, metrics) => startHost(config, log, metrics)),
+    launch: async ({ dataDir, logLevel, args }) => {
+      const controller = new AbortController();
+      process.on("SIGTERM", () => controller.abort());
+      process.on("SIGINT", () => controller.abort());
+      await launch({
+        dataDir,
+        self: [process.execPath, ...process.execArgv, process.argv[1] ?? ""],
+        args,
+        environment: process.env,
+        log: createLogger(logLevel),
+        signal: controller.signal,
+      });
+    },
     identity: async ({ membershipKeyFile, days, out, ...config }) => {
       const membershipKey = await readPrivateKey(membershipKeyFile);
       const expireTime = new Date(Date.now() + days * DAY_MS);

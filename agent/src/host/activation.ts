@@ -97,6 +97,15 @@ export class Activator {
     if (killed > 0) log.warn({ killed }, "hooks of an earlier agent were killed");
   }
 
+  /** What a release is started by; or why that cannot be told. */
+  command(record: ReleaseRecord): readonly string[] | ReleaseFailure {
+    try {
+      return this.resolve(record).launch.command;
+    } catch (error) {
+      return startFailure(error);
+    }
+  }
+
   /** Waits for the release that was started to be healthy. @throws the signal's reason. */
   async waitHealthy(
     record: ReleaseRecord,

@@ -6,6 +6,7 @@ import type { HeldArtifacts } from "./held-artifacts.js";
 import { KeptState } from "./kept-state.js";
 import { persist } from "./persist.js";
 import { releaseFolderName } from "./release-key.js";
+import type { SelfUpdate } from "./self-update.js";
 import { stageFailure, type StageOptions } from "./stage.js";
 import { Staging } from "./staging.js";
 import { Switching, type SwitchingOptions } from "./switching.js";
@@ -24,6 +25,8 @@ export interface ConvergerOptions
   folder: string;
   report: ProgressReport;
   onProgress: () => void;
+  /** For the application that is this agent itself: nothing of it is supervised. */
+  selfUpdate?: SelfUpdate | undefined;
 }
 
 /**
@@ -63,7 +66,10 @@ export class Converger {
 
   /** The release that is kept running, if any. */
   get running(): ReleaseRecord | undefined {
-    return this.#switching.running;
+    const { selfUpdate } = this.#options;
+    if (selfUpdate === undefined) return this.#switching.running;
+    const { active } = this.state;
+    return active?.folder === selfUpdate.launchedRelease ? active : undefined;
   }
 
   /** What is wrong with a release that was healthy. */
@@ -86,8 +92,9 @@ export class Converger {
   }
 
   /** Finds again, or starts again, what ran when the last agent ended. */
-  resume(goal: VerifiedGoal | undefined): Promise<void> {
-    const { host } = this.#options;
+  async resume(goal: VerifiedGoal | undefined): Promise<void> {
+    const { host, selfUpdate } = this.#options;
+    if (selfUpdate !== undefined) return undefined;
     return this.#switching.resume({ start: goal === undefined || takesHost(host, goal.goal) });
   }
 
@@ -104,6 +111,11 @@ export class Converger {
       hasActive: this.state.active !== undefined,
       failed: this.state.failed,
     });
+    const { selfUpdate } = this.#options;
+    if (selfUpdate !== undefined) {
+      await this.#updateSelf(selfUpdate, target, generation, signal);
+      return "here";
+    }
     if (target.kind === "forget") {
       await this.#switching.end(signal);
       return "gone";
@@ -118,6 +130,35 @@ export class Converger {
     if (target.kind === "hold") await this.#hold(target, generation, signal);
     else await this.#switching.bring(record, { generation, priority: "urgent", report }, signal);
     return "here";
+  }
+
+  /** The agent goes on when its application does: without a successor it stays what it is. */
+  async #updateSelf(
+    selfUpdate: SelfUpdate,
+    target: Target,
+    generation: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { report } = this.#options;
+    if (target.kind === "forget") return;
+    if (target.kind === "failed") {
+      report.step(HostPhase.FAILED, hostFailure(target.failure.reason, target.failure.message));
+      return;
+    }
+    const record = recordOf(target.release);
+    this.#wantedFolder = record.folder;
+    if (target.kind === "hold") {
+      await this.#stageToHold(record, generation, signal);
+      return;
+    }
+    const course = { generation, priority: "urgent" as const, report };
+    const failure =
+      (await this.#staging.stage(record, course, signal)) ??
+      (await this.#switching.succeedSelf(selfUpdate, record, course, signal));
+    if (failure === undefined) return;
+    const bounded = hostFailure(failure.reason, failure.message);
+    await this.#state.save({ failed: { generation, ...bounded } });
+    report.step(HostPhase.FAILED, bounded);
   }
 
   /** Writes the goal down before anything is done about it. */

@@ -16,6 +16,7 @@ import { LogFile } from "./log-file.js";
 import { readLog, type LogRead } from "./read-log.js";
 import type { HostEnvironment } from "./release-environment.js";
 import { ReleaseFolders } from "./release-folders.js";
+import type { SelfUpdate } from "./self-update.js";
 import type { Stager } from "./stage.js";
 import { Supervisor } from "./supervisor.js";
 import { takesHost } from "./target.js";
@@ -35,6 +36,8 @@ interface HostApplicationsOptions {
   storeMaxBytes: number;
   log: Logger;
   onChange: (change: "phase" | "progress") => void;
+  /** The application that is this agent itself. Default: none is. */
+  self?: { application: string; update: SelfUpdate } | undefined;
 }
 
 /** All applications of a host: takes goals in, and sorts out those that it must not obey. */
@@ -201,7 +204,7 @@ export class HostApplications {
   }
 
   async #open(name: string): Promise<Application> {
-    const { host, stager, onChange } = this.#options;
+    const { host, stager, onChange, self } = this.#options;
     const log = this.#options.log.child({ application: name });
     const folder = path.join(this.#root, name);
     await mkdir(folder, { recursive: true, mode: 0o755 });
@@ -226,6 +229,7 @@ export class HostApplications {
       verify: (signed) => this.#verify(name, signed),
       collect: (maxBytes) => this.#collect(maxBytes),
       onChange,
+      selfUpdate: self?.application === name ? self.update : undefined,
       onGone: () => void this.#enqueue(name, () => this.#drop(name)),
     });
     this.#applications.set(name, application);

@@ -15,6 +15,8 @@ import { type RunningAgent, stopOnce } from "../running-agent.js";
 import { GoalFollower } from "./goal-follower.js";
 import { HostApplications } from "./host-applications.js";
 import { LogRequests } from "./log-requests.js";
+import { VersionFiles } from "../launcher/version-files.js";
+import { SelfUpdate } from "./self-update.js";
 import { StatusReporter } from "./status-reporter.js";
 import { readGoalKeys } from "./verify-goal.js";
 
@@ -76,6 +78,8 @@ export async function startHost(
     });
     const link = new NatsLink({ servers: config.regionNats, name: `host ${config.id}`, log });
     const { labels } = config;
+    const versions = new VersionFiles(config.dataDir);
+    await versions.prepare();
     const reporter = new StatusReporter({
       publish: () => {
         const status = HostStatus.fromPartial({
@@ -111,6 +115,7 @@ export async function startHost(
       storeMaxBytes: config.storeMaxBytes,
       log,
       onChange: (change) => reporter.changed(change),
+      self: agentApplication(config, versions),
     });
     const follower = new GoalFollower({
       link,
@@ -127,9 +132,16 @@ export async function startHost(
         applications.readLog(application, position, maxBytes),
       log,
     }).start();
-    link.onConnected((_connection, first) => {
+    link.onConnected((connection, first) => {
       if (first) reporter.introduce();
       else reporter.changed("phase");
+      if (!first || config.launchToken === undefined) return;
+      // Whoever can tell the region how it is can be told to become another version again.
+      reporter.publishNow();
+      connection
+        .flush()
+        .then(() => versions.confirm(config.launchToken ?? ""))
+        .catch((error: unknown) => log.error({ err: error }, "launcher cannot be told"));
     });
     cleanUp.push(() => link.stop());
     cleanUp.push(() => reporter.stop());
@@ -150,6 +162,13 @@ export async function startHost(
     await stop();
     throw error;
   }
+}
+
+function agentApplication(config: HostConfig, files: VersionFiles) {
+  const { agentApplication: application, launchToken, launchedRelease } = config;
+  if (application === undefined) return undefined;
+  const launched = launchToken === undefined ? undefined : launchedRelease;
+  return { application, update: new SelfUpdate({ files, launchedRelease: launched }) };
 }
 
 function checkIdentity(

@@ -60,6 +60,11 @@ export class StatusReporter {
     }
   }
 
+  /** Publishes the present state at once. */
+  publishNow(): void {
+    if (!this.#stopped) this.#now();
+  }
+
   /** Publishes what is still to be said, and ends. */
   stop(): void {
     if (this.#stopped) return;

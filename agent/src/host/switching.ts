@@ -7,6 +7,7 @@ import type { ReleaseRecord } from "./application-state.js";
 import type { KeptState } from "./kept-state.js";
 import { HealthWatch } from "./health-watch.js";
 import { releaseKey } from "./release-key.js";
+import type { SelfUpdate } from "./self-update.js";
 import type { Course, Staging } from "./staging.js";
 import { describeExit, type ReleaseFailure } from "./wait-healthy.js";
 
@@ -200,12 +201,19 @@ export class Switching {
     report?.step(HostPhase.RUNNING);
   }
 
-  async #succeed(record: ReleaseRecord, { generation, report }: Course): Promise<void> {
-    const { log, collect, state } = this.#options;
+  async #succeed(record: ReleaseRecord, course: Course): Promise<void> {
+    this.#noteHealthy(record);
+    await this.#keepRecord(record, course);
+    const { generation } = course;
+    this.#options.log.info({ release: record.folder, generation }, "release is healthy");
+  }
+
+  /** The release is what runs from now on; what is needed no more goes. */
+  async #keepRecord(record: ReleaseRecord, { generation, report }: Course): Promise<void> {
+    const { collect, state } = this.#options;
     const { active, previous, transfer, failed } = state.value;
     const before = active === undefined || active.folder === record.folder ? previous : active;
     const done = transfer ?? localTransfer(generation, record.release.artifactSizeBytes);
-    this.#noteHealthy(record);
     await state.save({
       active: record,
       previous: before?.folder === record.folder ? undefined : before,
@@ -214,9 +222,25 @@ export class Switching {
       transfer: report === undefined ? transfer : { ...done, activateDurationMs: report.chosenMs },
     });
     report?.step(HostPhase.RUNNING);
-    log.info({ release: record.folder, generation }, "release is healthy");
     await this.prune();
     await collect();
+  }
+
+  /** Lets a release of this agent take its place; undefined if it has. @throws the signal's reason. */
+  async succeedSelf(
+    selfUpdate: SelfUpdate,
+    record: ReleaseRecord,
+    course: Course,
+    signal: AbortSignal,
+  ): Promise<ReleaseFailure | undefined> {
+    const { folders } = this.#options;
+    course.report?.step(HostPhase.ACTIVATING);
+    const command = this.#activator.command(record);
+    if ("reason" in command) return command;
+    const release = { name: record.folder, folder: folders.path(record.folder), command };
+    const failure = await selfUpdate.activate(release, course.generation, signal);
+    if (failure === undefined) await this.#keepRecord(record, course);
+    return failure;
   }
 
   /** Removes the folders of releases that nobody needs. */

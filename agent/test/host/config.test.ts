@@ -12,6 +12,7 @@ import {
   parseList,
   parseName,
   parseVariables,
+  type HostConfig,
 } from "../../src/config.js";
 
 const parsing = suite("options");
@@ -107,6 +108,7 @@ async function parse(...args: string[]): Promise<[string, unknown]> {
     builder: note("builder"),
     region: note("region"),
     host: note("host"),
+    launch: note("launch"),
     identity: note("identity"),
   };
   const program = createProgram(commands, { PATH: "/p" });
@@ -170,6 +172,22 @@ lines("start a host", async () => {
     stopReleasesOnExit: false,
     logLevel: "info",
   });
+});
+
+lines("start an agent by way of the launcher", async () => {
+  const started = await parse("launch", "--data-dir", "/d", "--", "host", ...host.flat());
+  const args = ["host", ...host.flat()];
+  assert.equal(started, ["launch", { dataDir: "/d", logLevel: "info", args }]);
+  process.env["SLIPWAY_LAUNCH_TOKEN"] = "t";
+  process.env["SLIPWAY_LAUNCHED_RELEASE"] = "r";
+  try {
+    const [, config] = await parse(...args, "--agent-application", "agent");
+    const { launchToken, launchedRelease, agentApplication } = config as HostConfig;
+    assert.equal([launchToken, launchedRelease, agentApplication], ["t", "r", "agent"]);
+  } finally {
+    delete process.env["SLIPWAY_LAUNCH_TOKEN"];
+    delete process.env["SLIPWAY_LAUNCHED_RELEASE"];
+  }
 });
 
 lines("take options from the environment too", async () => {

@@ -1,4 +1,11 @@
-import { createHash, generateKeyPairSync, sign, type KeyObject } from "node:crypto";
+import {
+  createHash,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  sign,
+  type KeyObject,
+} from "node:crypto";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -16,6 +23,7 @@ import {
 } from "@slipway/proto";
 import { pino } from "pino";
 import { HostApplications } from "../../src/host/host-applications.js";
+import type { SelfUpdate } from "../../src/host/self-update.js";
 import type { Stager } from "../../src/host/stage.js";
 import { goalKeyId } from "../../src/host/verify-goal.js";
 import type { FetchOptions, FetchProgress, Priority } from "../../src/swarm/index.js";
@@ -49,11 +57,16 @@ export class GoalSigner {
   readonly publicKey: KeyObject;
   readonly keyId: string;
 
-  constructor() {
-    const pair = generateKeyPairSync("ed25519");
-    this.#private = pair.privateKey;
-    this.publicKey = pair.publicKey;
-    this.keyId = goalKeyId(pair.publicKey);
+  /** @param pem of the private key; a new one unless given. */
+  constructor(pem?: string) {
+    this.#private =
+      pem === undefined ? generateKeyPairSync("ed25519").privateKey : createPrivateKey(pem);
+    this.publicKey = createPublicKey(this.#private);
+    this.keyId = goalKeyId(this.publicKey);
+  }
+
+  get pem(): string {
+    return this.#private.export({ format: "pem", type: "pkcs8" }).toString();
   }
 
   get keys(): ReadonlyMap<string, KeyObject> {
@@ -224,7 +237,12 @@ export class TestHost {
   constructor(
     folder: string,
     port: number,
-    parts: { signer?: GoalSigner; stager?: FakeStager; labels?: Record<string, string> } = {},
+    parts: {
+      signer?: GoalSigner;
+      stager?: FakeStager;
+      labels?: Record<string, string>;
+      self?: { application: string; update: SelfUpdate };
+    } = {},
   ) {
     this.signer = parts.signer ?? new GoalSigner();
     this.stager = parts.stager ?? new FakeStager(folder);
@@ -241,6 +259,7 @@ export class TestHost {
       storeMaxBytes: 1024 ** 3,
       log,
       onChange: () => {},
+      self: parts.self,
     });
   }
 
