@@ -9,6 +9,7 @@ import { swarm10Gb } from "./swarm/swarm-10gb.js";
 import { swarmFaults } from "./swarm/swarm-faults.js";
 import { swarmPair } from "./swarm/swarm-pair.js";
 import { swarmRack } from "./swarm/swarm-rack.js";
+import { watch } from "./watch/watch.js";
 
 /** One benchmark: its figures by name; a peer's or a physical limit's in a record of their own. */
 export interface Figures {
@@ -29,6 +30,9 @@ export interface BenchmarkOptions {
   jobs?: string;
   /** Builds that are in the database already, finished. */
   finished?: string;
+  /** Streams that watch a deployment. */
+  streams?: string;
+  seconds?: string;
   /** Names of other programs to measure, separated by commas. */
   peers?: string;
   /** Names of what goes wrong, separated by commas. */
@@ -51,6 +55,7 @@ const benchmarks: Record<string, (options: BenchmarkOptions) => Promise<Figures>
   "swarm-faults": swarmFaults,
   "swarm-pair": swarmPair,
   "swarm-rack": swarmRack,
+  watch,
 };
 
 const { positionals, values } = parseArgs({
@@ -65,6 +70,8 @@ const { positionals, values } = parseArgs({
     runs: { type: "string" },
     jobs: { type: "string" },
     finished: { type: "string" },
+    streams: { type: "string" },
+    seconds: { type: "string" },
     peers: { type: "string" },
     faults: { type: "string" },
     encryption: { type: "string" },
