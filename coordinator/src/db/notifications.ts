@@ -43,10 +43,12 @@ export class Notifications implements Service {
 
   async #notify(events: readonly ChangeEvent[]): Promise<void> {
     const payloads = packNotifications(this.#sender, events);
-    await this.#options.db.raw(`select pg_notify(?, payload) from unnest(?::text[]) payload`, [
-      CHANNEL,
-      payloads,
-    ]);
+    // Nothing is kept: their commit need not wait for the disk, which others wait for as well.
+    await this.#options.db.raw(
+      `select set_config('synchronous_commit', 'off', true), pg_notify(?, payload)
+      from unnest(?::text[]) payload`,
+      [CHANNEL, payloads],
+    );
   }
 
   async #run(): Promise<void> {
