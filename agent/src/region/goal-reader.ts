@@ -1,4 +1,4 @@
-import { GOAL_DIGEST_KEY } from "@slipway/proto";
+import { GOAL_DIGEST_KEY, REVOCATIONS_KEY } from "@slipway/proto";
 import { GoalRefusedError, verifyGoal, type GoalKeys } from "../host/verify-goal.js";
 import type { Logger } from "../log.js";
 import type { MirrorEntry } from "./kv-mirror.js";
@@ -38,7 +38,7 @@ export class GoalReader {
   ): Map<string, RegionGoal> {
     const goals = new Map<string, RegionGoal>();
     for (const [key, { value, revision }] of entries ?? []) {
-      if (key === GOAL_DIGEST_KEY) continue;
+      if (key === GOAL_DIGEST_KEY || key === REVOCATIONS_KEY) continue;
       if (!this.#read.has(value)) {
         this.#read.set(
           value,

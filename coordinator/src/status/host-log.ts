@@ -12,7 +12,9 @@ const TIMEOUT_MS = 5_000;
 /** What an agent may say in its error header, before a colon and what it says to a person. */
 const CODES = new Map([
   ["NOT_FOUND", status.NOT_FOUND],
+  ["INVALID_ARGUMENT", status.INVALID_ARGUMENT],
   ["FAILED_PRECONDITION", status.FAILED_PRECONDITION],
+  ["RESOURCE_EXHAUSTED", status.RESOURCE_EXHAUSTED],
 ]);
 
 /**

@@ -73,12 +73,17 @@ async function read(id: string): Promise<Deployment> {
   return deployment;
 }
 
+async function goalOf(name: string): Promise<ApplicationGoal | undefined> {
+  const kv = await world.nats.jetstream().views.kv(GLOBAL_GOALS_BUCKET);
+  const entry = await kv.get(name);
+  return entry?.operation === "PUT" ? ApplicationGoal.decode(entry.value) : undefined;
+}
+
 /** The goals of all regions, once the bucket has this generation. */
 async function goals(name: string, generation: number): Promise<Record<string, Goal>> {
   const found = await until(`generation ${generation} of ${name}`, async () => {
-    const kv = await world.nats.jetstream().views.kv(GLOBAL_GOALS_BUCKET);
-    const entry = await kv.get(name).catch(() => null);
-    const goal = entry?.operation === "PUT" ? ApplicationGoal.decode(entry.value) : undefined;
+    // NATS may be away, or have lost the bucket.
+    const goal = await goalOf(name).catch(() => undefined);
     return goal?.generation === generation && goal;
   });
   return Object.fromEntries(
@@ -147,6 +152,18 @@ test("the goal that removes it is there again after the bucket was lost", async 
   const kv = await world.nats.jetstream().views.kv(GLOBAL_GOALS_BUCKET);
   await kv.destroy();
   assert.is((await goals("till", 2))["eu"]?.removed, true);
+});
+
+test("removed while NATS is away, hosts are told when it is back", async () => {
+  await createDeployment(clients, { buildId: (await deployable("night", ["eu"])).id });
+  await goals("night", 1);
+  await world.natsServer.stop();
+  try {
+    assert.ok((await remove("night")).removeTime !== undefined);
+  } finally {
+    await world.natsServer.start();
+  }
+  assert.is((await goals("night", 2))["eu"]?.removed, true);
 });
 
 test("applied again it is back, and its next deployment is above the removal", async () => {

@@ -82,6 +82,8 @@ test("what is wrong is said with what to check", async () => {
   const cases: [string, status, RegExp][] = [
     ["NOT_FOUND: h1 runs no shop", status.NOT_FOUND, /region eu says: h1 runs no shop/],
     ["UNAVAILABLE: h1 is silent", status.UNAVAILABLE, /h1 is silent/],
+    ["INVALID_ARGUMENT: no such position", status.INVALID_ARGUMENT, /no such position/],
+    ["RESOURCE_EXHAUSTED: too many", status.RESOURCE_EXHAUSTED, /too many/],
     ["something else", status.UNAVAILABLE, /something else/],
   ];
   for (const [header, code, details] of cases) {
@@ -117,7 +119,8 @@ test("a region that hears and does not answer", async () => {
 test("a decommissioned host counts no more and cannot enrol again", async () => {
   await decommission("h2");
   await decommission("h2");
-  await enrol("h2", "h3", "h4");
+  const answered = await enrol("h2", "h3", "h4");
+  assert.equal(answered, { decommissionedHostIds: ["h2"] });
   const page = { region: "eu", pageSize: 0, pageToken: "" };
   const enrolled = await call(clients.fleet, "listEnrolledHosts", page);
   assert.equal(

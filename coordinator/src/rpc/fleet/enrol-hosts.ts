@@ -38,5 +38,5 @@ export async function enrolHosts(
     const some = { count: refused.length, hostIds: refused.slice(0, 20) };
     log.warn(some, "hosts that were decommissioned are there again, and are not enrolled");
   }
-  return { decommissionedHostIds: [] };
+  return { decommissionedHostIds: refused };
 }
