@@ -19,8 +19,8 @@ const NAME_PATTERN = /^[0-9a-f]{64}\.([0-9a-f]{16})\.(\d+\.[0-9a-f]{16})\.[0-9a-
 export class TemporaryFiles {
   readonly #directory: string;
   readonly #owner: string;
-  /** In use by this process. */
-  readonly #open = new Set<string>();
+  /** In use by this process, whichever of its stores opened them. */
+  static readonly #open = new Set<string>();
 
   private constructor(directory: string, owner: string) {
     this.#directory = directory;
@@ -37,7 +37,7 @@ export class TemporaryFiles {
   create(hex: string): string {
     const random = randomBytes(8).toString("hex");
     const name = `${hex}.${short(hostname())}.${this.#owner}.${random}`;
-    this.#open.add(name);
+    TemporaryFiles.#open.add(name);
     return path.join(this.#directory, name);
   }
 
@@ -69,13 +69,13 @@ export class TemporaryFiles {
 
   /** Says that this process does not use the file any more; a later put may take it over. */
   release(file: string): void {
-    this.#open.delete(path.basename(file));
+    TemporaryFiles.#open.delete(path.basename(file));
   }
 
   async #abandoned(name: string, mtimeMs: number): Promise<boolean> {
     const [, host, owner = ""] = NAME_PATTERN.exec(name) ?? [];
     if (host !== short(hostname())) return Date.now() - mtimeMs > ABANDONED_MS;
-    if (this.#open.has(name)) return false;
+    if (TemporaryFiles.#open.has(name)) return false;
     return owner === this.#owner || !(await isTagAlive(owner));
   }
 
