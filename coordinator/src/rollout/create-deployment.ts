@@ -39,14 +39,19 @@ export async function createDeployment(
   return deploy(context, application, asked, choose);
 }
 
-/** Chooses a build, after all checks that need no lock. @throws DomainError */
+/**
+ * Chooses a build, after all checks that need no lock.
+ * @param path of what was asked for in the request.
+ * @throws DomainError
+ */
 export async function chooseBuild(
   context: RolloutContext,
   { buildId, waitForReplication, strategy: given, overrideFreeze }: CreateOptions,
+  path = "",
 ): Promise<{ application: string; choose: Choose }> {
   const plan = await planRelease(context.db, buildId);
   const { application, release, regions, selector } = plan;
-  const strategy = given === undefined ? plan.strategy : checked(given, plan);
+  const strategy = given === undefined ? plan.strategy : checked(given, plan, `${path}strategy`);
   const missing = await regionsWithout(context, plan);
   if (missing.length > 0 && !waitForReplication) throw notDeployable(buildId, missing);
   const choose: Choose = async (db) => {
@@ -56,9 +61,13 @@ export async function chooseBuild(
   return { application, choose };
 }
 
-function checked(strategy: Strategy, { regions, release: { run } }: ReleasePlan): Strategy {
+function checked(
+  strategy: Strategy,
+  { regions, release: { run } }: ReleasePlan,
+  field: string,
+): Strategy {
   const found = new Violations();
-  const result = checkStrategy(strategy, { regions, run }, "strategy", found);
+  const result = checkStrategy(strategy, { regions, run }, field, found);
   found.throwIfAny();
   return result;
 }

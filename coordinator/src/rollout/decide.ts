@@ -31,6 +31,7 @@ export function decide(
   const silence = tooMuchSilence(snapshot, tallies);
   if (snapshot.state === "PAUSED") {
     if (silence !== undefined || snapshot.pause?.reason === "REQUESTED") return undefined;
+    if (!allHeard(snapshot, tallies)) return undefined;
     return { type: "resumed", actor: SLIPWAY, message: "" };
   }
   if (silence !== undefined) return silence;
@@ -92,6 +93,16 @@ function tooMuchSilence(
     `${silent} of ${total(told, "chosen")} hosts that were told to switch are silent (${where}), ` +
     `and at most ${may} may be`;
   return { type: "paused", reason: "HOSTS_SILENT", actor: SLIPWAY, message };
+}
+
+/** Whether all can be heard by whom it would be judged: nothing known is no end of a silence. */
+function allHeard(snapshot: Snapshot, tallies: readonly RegionTally[]): boolean {
+  const own = presentStep(snapshot).regions;
+  return tallies.every((region) => {
+    const told = limitOf(snapshot, region.region) > 0;
+    if (region.hostCount === 0 || !(told || own.includes(region.region))) return true;
+    return region.heard === "live" && (!told || region.status !== undefined);
+  });
 }
 
 function progress(

@@ -1,6 +1,7 @@
 import type { Knex } from "knex";
 import { writeAudit } from "../audit/audit-log.js";
 import { failedPrecondition } from "../errors.js";
+import { GOAL_MAX_BYTES, goalBytes } from "../goal/goal.js";
 import { enqueueNotification } from "../notification/outbox.js";
 import { anyHost } from "../status/enrolment.js";
 import { uuidv7 } from "../uuid.js";
@@ -108,7 +109,11 @@ async function prepareRollBack(
   const strategy = rollBackStrategy(target.strategy);
   const choice = { release, regions, selector, strategy, isRollback: true, overrideFreeze: false };
   const id = uuidv7();
-  return prepare(trx, context, { id, application, creator: SLIPWAY, choice, known, locked });
+  const preparation = { id, application, creator: SLIPWAY, choice, known, locked };
+  const prepared = await prepare(trx, context, preparation);
+  // It has to go out: hosts that have something better to go back to know of it.
+  const fits = goalBytes(prepared.goal) <= GOAL_MAX_BYTES;
+  return fits ? prepared : { ...prepared, goal: { ...prepared.goal, previous: undefined } };
 }
 
 function tell(

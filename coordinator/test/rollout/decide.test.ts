@@ -358,6 +358,13 @@ const CASES: [string, Snapshot, Evidence, number, string][] = [
   ],
   ["they are heard again", pause("HOSTS_SILENT"), all([[RUNNING, 20]]), LATER, "resumed"],
   ["they are not yet", pause("HOSTS_SILENT"), all([[RUNNING, 20]], { silentCount: 3 }), LATER, "-"],
+  [
+    "nothing is known of them, since another coordinator leads",
+    pause("HOSTS_SILENT"),
+    all([[RUNNING, 20]], { heard: "warming" }),
+    LATER,
+    "-",
+  ],
   ["somebody paused it", pause("REQUESTED"), all([[RUNNING, 20]]), LATER, "-"],
   ["a later region is silent", staging, evidence([held20, usSilent]), LATER, "staged"],
   [

@@ -16,7 +16,7 @@ export async function planDeployment(
     case "create": {
       const { options, asked } = checkCreate(change.value, found, "create.");
       found.throwIfAny();
-      const { application, choose } = await chooseBuild(context, options);
+      const { application, choose } = await chooseBuild(context, options, "create.");
       return rollout.planDeployment(context, application, asked, choose);
     }
     case "rollBack": {
