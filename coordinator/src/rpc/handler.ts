@@ -145,20 +145,20 @@ async function* untilAborted<T>(
   { signal }: ActiveCall,
   context: Context,
 ): AsyncGenerator<T> {
-  let abort: (() => void) | undefined;
-  const over = new Promise<never>((_, reject) => {
-    abort = () => reject(signal.reason as Error);
-    if (signal.aborted) abort();
-    else signal.addEventListener("abort", abort, { once: true });
-  });
-  over.catch(() => undefined);
+  // Of the present step: a promise for the whole call would keep something of every step that was
+  // raced against it, until the call ends.
+  let interrupt: ((reason: Error) => void) | undefined;
+  const abort = (): void => interrupt?.(signal.reason as Error);
+  signal.addEventListener("abort", abort, { once: true });
   const iterator = items[Symbol.asyncIterator]();
   let done = false;
   try {
     while (true) {
-      const step = iterator.next();
-      step.catch(() => undefined);
-      const result = await Promise.race([step, over]).catch((error: unknown) => {
+      const result = await new Promise<IteratorResult<T>>((resolve, reject) => {
+        interrupt = reject;
+        if (signal.aborted) abort();
+        iterator.next().then(resolve, reject);
+      }).catch((error: unknown) => {
         done = !signal.aborted;
         throw error;
       });
@@ -169,7 +169,7 @@ async function* untilAborted<T>(
       yield result.value;
     }
   } finally {
-    if (abort !== undefined) signal.removeEventListener("abort", abort);
+    signal.removeEventListener("abort", abort);
     if (!done) {
       // Not waited for: a method that hangs must not keep the call.
       iterator.return?.().catch((error: unknown) => {
