@@ -11,6 +11,11 @@ export interface ProcessPlan {
   args: string[];
 }
 
+interface CoordinatorPlan {
+  name: string;
+  port: number;
+}
+
 interface RegionPlan {
   region: string;
   agentId: string;
@@ -30,11 +35,15 @@ interface HostPlan {
 /** Where everything of a fleet is. */
 export interface FleetPlan {
   dir: string;
-  coordinatorPort: number;
+  coordinators: readonly CoordinatorPlan[];
+  /** Of the global NATS. */
   natsUrl: string;
+  /** Of regions that have one of their own. */
+  regionNatsUrls: Readonly<Record<string, string>>;
   databaseUrl: string;
   replicationDatabaseUrl: string;
   builders: readonly string[];
+  /** Each region's agents. */
   regions: readonly RegionPlan[];
   hosts: readonly HostPlan[];
 }
@@ -43,50 +52,64 @@ export const goalKeyFile = (dir: string): string => path.join(dir, "keys", "goal
 export const membershipKeyFile = (dir: string): string => path.join(dir, "keys", "membership");
 export const identityFile = (dir: string, name: string): string =>
   path.join(dir, "keys", `${name}.identity.json`);
-const blobFolder = (dir: string, name: string): string => path.join(dir, "blobs", name);
+export const blobFolder = (dir: string, name: string): string => path.join(dir, "blobs", name);
 /** Where a process works; without a name, the folder of all of them. */
 export const dataFolder = (dir: string, name = ""): string => path.join(dir, "data", name);
 
 /** What to start, in this order. */
 export function planProcesses(plan: FleetPlan): ProcessPlan[] {
   return [
-    coordinator(plan),
-    ...plan.builders.map((id) => builder(plan, id)),
-    ...plan.regions.map((region) => regionAgent(plan, region)),
+    ...plan.coordinators.map((each) => coordinator(plan, each)),
+    ...plan.builders.map((id, index) => builder(plan, id, index)),
+    ...plan.regions.map((region, index) => regionAgent(plan, region, index)),
     ...plan.hosts.map((host) => hostAgent(plan, host)),
   ];
 }
 
-const address = (port: number): string => `127.0.0.1:${port}`;
+export const address = (port: number): string => `127.0.0.1:${port}`;
 
-function coordinator(plan: FleetPlan): ProcessPlan {
+/** Builders and region agents know one coordinator each, in turn. */
+function coordinatorFor(plan: FleetPlan, index: number): string {
+  const { coordinators } = plan;
+  return address((coordinators[index % coordinators.length] as CoordinatorPlan).port);
+}
+
+const regionNatsUrl = (plan: FleetPlan, region: string): string =>
+  plan.regionNatsUrls[region] ?? plan.natsUrl;
+
+function coordinator(plan: FleetPlan, { name, port }: CoordinatorPlan): ProcessPlan {
   const options = {
-    listen: address(plan.coordinatorPort),
+    listen: address(port),
     "database-url": plan.databaseUrl,
     "replication-database-url": plan.replicationDatabaseUrl,
     nats: plan.natsUrl,
     "goal-key": goalKeyFile(plan.dir),
   };
-  return { kind: "coordinator", name: "coordinator", args: ["serve", ...flags(options)] };
+  return { kind: "coordinator", name, args: ["serve", ...flags(options)] };
 }
 
-function builder(plan: FleetPlan, id: string): ProcessPlan {
+function builder(plan: FleetPlan, id: string, index: number): ProcessPlan {
   const options = {
     id,
-    coordinator: address(plan.coordinatorPort),
+    coordinator: coordinatorFor(plan, index),
     "blob-store": blobFolder(plan.dir, "main"),
     "data-dir": dataFolder(plan.dir, id),
   };
   return { kind: "builder", name: id, args: ["builder", ...flags(options)] };
 }
 
-function regionAgent(plan: FleetPlan, { region, agentId, port }: RegionPlan): ProcessPlan {
+function regionAgent(
+  plan: FleetPlan,
+  { region, agentId, port }: RegionPlan,
+  index: number,
+): ProcessPlan {
+  const isShared = plan.regions.filter((each) => each.region === region).length > 1;
   const options = {
     id: agentId,
     region,
-    coordinator: address(plan.coordinatorPort),
+    coordinator: coordinatorFor(plan, index),
     nats: plan.natsUrl,
-    "region-nats": plan.natsUrl,
+    "region-nats": regionNatsUrl(plan, region),
     "main-blob-store": blobFolder(plan.dir, "main"),
     "blob-store": blobFolder(plan.dir, region),
     "data-dir": dataFolder(plan.dir, agentId),
@@ -95,7 +118,8 @@ function regionAgent(plan: FleetPlan, { region, agentId, port }: RegionPlan): Pr
     listen: address(port),
     bootstrap: bootstrap(plan, region),
   };
-  return { kind: "region", name: agentId, args: ["region", ...flags(options)] };
+  const shared = isShared ? ["--blob-store-shared"] : [];
+  return { kind: "region", name: agentId, args: ["region", ...flags(options), ...shared] };
 }
 
 function hostAgent(plan: FleetPlan, { region, hostId, port, servicePort }: HostPlan): ProcessPlan {
@@ -103,7 +127,7 @@ function hostAgent(plan: FleetPlan, { region, hostId, port, servicePort }: HostP
     id: hostId,
     region,
     label: "tier=web",
-    "region-nats": plan.natsUrl,
+    "region-nats": regionNatsUrl(plan, region),
     "data-dir": dataFolder(plan.dir, hostId),
     identity: identityFile(plan.dir, hostId),
     "membership-public-key": `${membershipKeyFile(plan.dir)}.pub`,

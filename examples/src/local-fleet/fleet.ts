@@ -7,11 +7,18 @@ import { guard } from "../processes/guardian.js";
 import { endLeftovers } from "../processes/leftovers.js";
 import { type TemporaryDirectory, temporaryDirectory } from "../processes/temporary-directory.js";
 import { freePort, type NatsServer, type PostgresServer } from "../servers/index.js";
-import { startNats, startPostgres } from "../servers/index.js";
-import { dataFolder, type FleetPlan, planProcesses, type ProcessKind } from "./command-lines.js";
+import {
+  address,
+  dataFolder,
+  type FleetPlan,
+  planProcesses,
+  type ProcessKind,
+} from "./command-lines.js";
 import { processEnvironment } from "./environment.js";
 import { FleetError, type LogTail } from "./fleet-error.js";
 import { FleetProcess } from "./fleet-process.js";
+import type { FleetServer } from "./fleet-server.js";
+import { type FleetServers, startServers } from "./fleet-servers.js";
 import { writeKeys } from "./keys.js";
 import { type FleetOptions, type ResolvedFleetOptions, resolveFleetOptions } from "./options.js";
 import { planFleet } from "./plan.js";
@@ -33,15 +40,18 @@ export interface FleetHost {
  */
 export interface LocalFleet {
   dir: string;
-  /** HOST:PORT of the coordinator's gRPC. */
+  /** HOST:PORT of the coordinator's gRPC; with several, of the first one's. */
   coordinator: string;
-  /** Of this fleet's coordinator. */
+  /** Of this fleet's coordinators. */
   client: Client;
   regions: readonly string[];
   hosts: readonly FleetHost[];
-  postgres: PostgresServer;
-  nats: NatsServer;
-  /** By name: coordinator, builder-1 …, eu-agent …, eu-1 …. */
+  readonly postgres: PostgresServer;
+  /** The global one. */
+  readonly nats: NatsServer;
+  /** By name: postgres, nats, and nats-eu … if regions have one of their own. */
+  servers: ReadonlyMap<string, FleetServer>;
+  /** By name: coordinator, builder-1 …, eu-agent …, eu-1 …; with numbers where there are several. */
   processes: ReadonlyMap<string, FleetProcess>;
   /** @throws Error if there is none of that name. */
   process(name: string): FleetProcess;
@@ -49,6 +59,8 @@ export interface LocalFleet {
   logTails(names: readonly string[]): Promise<LogTail[]>;
   /** Aborts when a process ends that nobody asked to; the reason is an Error with its log's end. */
   broken: AbortSignal;
+  /** Leave its directory behind after all, to look at its logs. */
+  keep(): void;
   /** Ends everything within about 20 s, the releases that hosts run too. May be called twice. */
   stop(): Promise<void>;
 }
@@ -76,8 +88,7 @@ class FleetBuilder {
   readonly #processes = new Map<string, FleetProcess>();
   #temporary: TemporaryDirectory | undefined;
   #dir: string | undefined;
-  #postgres: PostgresServer | undefined;
-  #nats: NatsServer | undefined;
+  readonly #servers: FleetServer[] = [];
   #client: Client | undefined;
   #stopping: Promise<void> | undefined;
 
@@ -95,20 +106,19 @@ class FleetBuilder {
     const wait = () => ({ timeoutMs: end - Date.now(), signal: this.#broken.signal });
     const dir = await this.#makeDirectory();
     onProgress("postgres and nats-server");
-    const [postgres, nats] = await this.#startServers(dir);
-    const [databaseUrl, replicationDatabaseUrl] = await Promise.all([
-      postgres.createDatabase("slipway"),
-      postgres.createDatabase("slipway_replication"),
-    ]);
-    const ground = { dir, natsUrl: nats.url, databaseUrl, replicationDatabaseUrl };
-    const plan = await planFleet(this.#options, ground, freePort);
+    const servers = await startServers(
+      dir,
+      this.#options.natsPerRegion ? this.#options.regions : [],
+      (server) => this.#servers.push(server),
+    );
+    const plan = await this.#planOn(servers, dir);
     await writeKeys(plan);
     this.#plan(plan);
 
     onProgress("coordinator");
     await this.#startAll("coordinator");
-    const coordinator = `127.0.0.1:${plan.coordinatorPort}`;
-    const client = createClient({ coordinator });
+    const coordinators = plan.coordinators.map(({ port }) => address(port));
+    const client = createClient({ coordinator: coordinators });
     this.#client = client;
     await coordinatorReady(client, wait());
     onProgress(`${plan.regions.length} region agents`);
@@ -122,7 +132,7 @@ class FleetBuilder {
     await regionAgentsReady(client, plan, wait(), { settled: true });
     return {
       dir,
-      coordinator,
+      coordinator: coordinators[0] as string,
       client,
       regions: this.#options.regions,
       hosts: plan.hosts.map(({ hostId, region, servicePort }) => ({
@@ -130,8 +140,13 @@ class FleetBuilder {
         region,
         url: `http://127.0.0.1:${servicePort}`,
       })),
-      postgres,
-      nats,
+      get postgres() {
+        return servers.postgres.server;
+      },
+      get nats() {
+        return servers.nats.server;
+      },
+      servers: servers.all,
       processes: this.#processes,
       process: (name) => {
         const found = this.#processes.get(name);
@@ -140,6 +155,7 @@ class FleetBuilder {
       },
       logTails: (names) => this.#tails(names),
       broken: this.#broken.signal,
+      keep: () => this.#temporary?.keep(),
       stop: () => this.stop(),
     };
   }
@@ -175,16 +191,20 @@ class FleetBuilder {
     return this.#dir;
   }
 
-  async #startServers(dir: string): Promise<[PostgresServer, NatsServer]> {
-    const starting = [
-      startPostgres({ dir: path.join(dir, "postgres") }).then(
-        (server) => (this.#postgres = server),
-      ),
-      startNats({ dir: path.join(dir, "nats") }).then((server) => (this.#nats = server)),
-    ] as const;
-    // Both, even if one fails, so that none is forgotten.
-    await Promise.allSettled(starting);
-    return Promise.all(starting);
+  async #planOn({ postgres, nats, regionNats }: FleetServers, dir: string): Promise<FleetPlan> {
+    const [databaseUrl, replicationDatabaseUrl] = await Promise.all([
+      postgres.server.createDatabase("slipway"),
+      postgres.server.createDatabase("slipway_replication"),
+    ]);
+    const urls = [...regionNats].map(([region, { server }]) => [region, server.url]);
+    const ground = {
+      dir,
+      natsUrl: nats.server.url,
+      regionNatsUrls: Object.fromEntries(urls) as Record<string, string>,
+      databaseUrl,
+      replicationDatabaseUrl,
+    };
+    return planFleet(this.#options, ground, freePort);
   }
 
   #plan(plan: FleetPlan): void {
@@ -227,7 +247,7 @@ class FleetBuilder {
     const agents = processes.filter(({ kind }) => kind !== "coordinator");
     await Promise.all(agents.map((each) => each.stop(5_000)));
     await Promise.all(processes.map((each) => each.stop(5_000)));
-    await Promise.all([this.#postgres?.stop(), this.#nats?.stop()]);
+    await Promise.all(this.#servers.map((server) => server.stop()));
     if (this.#dir !== undefined) {
       // Only where the fleet works: the rest may be open in somebody's editor.
       await endLeftovers(dataFolder(this.#dir));

@@ -46,7 +46,10 @@ async function untilNothingMissing(
 
 /** Waits until the coordinator answers. */
 export async function coordinatorReady(client: Client, { timeoutMs, signal }: Wait): Promise<void> {
-  const missing = { what: "the coordinator does not answer", suspects: ["coordinator"] };
+  const missing = {
+    what: "the coordinator does not answer",
+    suspects: ["coordinator", "coordinator-1"],
+  };
   await untilNothingMissing(
     async () => {
       try {

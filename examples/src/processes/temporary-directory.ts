@@ -6,6 +6,8 @@ import { guard } from "./guardian.js";
 export interface TemporaryDirectory {
   /** Absolute, without symbolic links. */
   path: string;
+  /** Leave it behind after all; not the processes. */
+  keep(): void;
   /** May be called twice. */
   remove(): Promise<void>;
 }
@@ -17,12 +19,17 @@ export interface TemporaryDirectory {
  */
 export async function temporaryDirectory(
   prefix: string,
-  { keep = false }: { keep?: boolean } = {},
+  options: { keep?: boolean } = {},
 ): Promise<TemporaryDirectory> {
+  let { keep = false } = options;
   const directory = await mkdtemp(path.join(await parentDirectory(), prefix));
   guard().directory(directory, { keep });
   return {
     path: directory,
+    keep() {
+      keep = true;
+      guard().directory(directory, { keep });
+    },
     async remove() {
       if (keep) return;
       await rm(directory, { recursive: true, force: true, maxRetries: 10, retryDelay: 100 });

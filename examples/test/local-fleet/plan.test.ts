@@ -9,6 +9,7 @@ import { planFleet } from "../../src/local-fleet/plan.js";
 const ground = {
   dir: "/fleet",
   natsUrl: "nats://127.0.0.1:1",
+  regionNatsUrls: {},
   databaseUrl: "postgres://a",
   replicationDatabaseUrl: "postgres://b",
 };
@@ -42,12 +43,49 @@ test("a host is told of its own region's seeder alone, and of its service's port
   assert.is(value("--goal-public-key"), "/fleet/keys/goal.pub");
 });
 
+test("several coordinators and agents of a region share the work, and its own NATS", async () => {
+  let port = 5_000;
+  const options = resolveFleetOptions({
+    regions: ["eu"],
+    hostsPerRegion: 1,
+    coordinators: 2,
+    agentsPerRegion: 2,
+  });
+  const regionNatsUrls = { eu: "nats://127.0.0.1:2" };
+  const plan = await planFleet(options, { ...ground, regionNatsUrls }, async () => port++);
+  const processes = planProcesses(plan);
+  const valueOf = (name: string, flag: string): string | undefined => {
+    const args = processes.find((each) => each.name === name)?.args ?? [];
+    return args[args.indexOf(flag) + 1];
+  };
+  assert.equal(
+    processes.map(({ name }) => name),
+    ["coordinator-1", "coordinator-2", "builder-1", "builder-2"].concat([
+      "eu-agent-1",
+      "eu-agent-2",
+      "eu-1",
+    ]),
+  );
+  assert.is(valueOf("builder-1", "--coordinator"), valueOf("coordinator-1", "--listen"));
+  assert.is(valueOf("builder-2", "--coordinator"), valueOf("coordinator-2", "--listen"));
+  assert.is(valueOf("eu-agent-2", "--region-nats"), regionNatsUrls.eu);
+  assert.is(valueOf("eu-agent-2", "--nats"), ground.natsUrl);
+  assert.is(valueOf("eu-1", "--region-nats"), regionNatsUrls.eu);
+  assert.is(valueOf("eu-1", "--bootstrap"), "127.0.0.1:5002,127.0.0.1:5003");
+  for (const agent of ["eu-agent-1", "eu-agent-2"]) {
+    const { args } = processes.find(({ name }) => name === agent) as { args: string[] };
+    assert.ok(args.includes("--blob-store-shared"));
+  }
+});
+
 test("options that make no fleet are refused", () => {
   for (const bad of [
     { regions: [] },
     { regions: ["eu", "eu"] },
     { hostsPerRegion: -1 },
     { builders: 1.5 },
+    { coordinators: 0 },
+    { agentsPerRegion: 11 },
   ]) {
     assert.throws(
       () => resolveFleetOptions(bad),
