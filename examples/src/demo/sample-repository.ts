@@ -24,7 +24,7 @@ export async function createSampleRepository(
 ): Promise<SampleRepository> {
   await cp(SOURCE, directory, { recursive: true });
   const git = async (...args: string[]): Promise<string> => {
-    const { stdout } = await run("git", args, { cwd: directory, env: environment() });
+    const { stdout } = await run("git", args, { cwd: directory, env: gitEnvironment() });
     return stdout.trim();
   };
   const commit = async (text: string): Promise<string> => {
@@ -56,7 +56,7 @@ export async function createSampleRepository(
 }
 
 /** Nothing of the user's own git settings: no signing, no hooks. */
-function environment(): NodeJS.ProcessEnv {
+export function gitEnvironment(): NodeJS.ProcessEnv {
   return {
     PATH: process.env["PATH"],
     HOME: "/",

@@ -49,6 +49,8 @@ export interface LocalFleet {
   readonly postgres: PostgresServer;
   /** The global one. */
   readonly nats: NatsServer;
+  /** Of regions that have one of their own, by region. */
+  readonly regionNats: ReadonlyMap<string, NatsServer>;
   /** By name: postgres, nats, and nats-eu … if regions have one of their own. */
   servers: ReadonlyMap<string, FleetServer>;
   /** By name: coordinator, builder-1 …, eu-agent …, eu-1 …; with numbers where there are several. */
@@ -145,6 +147,9 @@ class FleetBuilder {
       },
       get nats() {
         return servers.nats.server;
+      },
+      get regionNats() {
+        return new Map([...servers.regionNats].map(([region, { server }]) => [region, server]));
       },
       servers: servers.all,
       processes: this.#processes,

@@ -1,0 +1,80 @@
+import { createPublicKey, type KeyObject, verify } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import {
+  ApplicationGoal,
+  Goal,
+  GLOBAL_GOALS_BUCKET,
+  GOAL_SIGNATURE_CONTEXT,
+  regionGoalsBucket,
+  SignedGoal,
+} from "@slipway/proto";
+import { connect, type KV } from "nats";
+import type { LocalFleet } from "../local-fleet/index.js";
+import { goalKeyFile } from "../local-fleet/command-lines.js";
+import type { GoalFact } from "./facts.js";
+
+const TIMEOUT_MS = 10_000;
+
+/** Reads every goal of these applications from the global bucket and from the regions' own. */
+export async function readGoals(
+  fleet: LocalFleet,
+  applications: readonly string[],
+): Promise<GoalFact[]> {
+  const key = createPublicKey(await readFile(`${goalKeyFile(fleet.dir)}.pub`));
+  const found: GoalFact[] = [];
+  await withBucket(fleet.nats.url, GLOBAL_GOALS_BUCKET, async (bucket) => {
+    for (const application of applications) {
+      const entry = await bucket.get(application);
+      if (entry?.operation !== "PUT") continue;
+      const { regions } = ApplicationGoal.decode(entry.value);
+      for (const signed of Object.values(regions)) found.push(factOf("global", signed, key));
+    }
+  });
+  for (const region of fleet.regions) {
+    const { url } = fleet.regionNats.get(region) ?? fleet.nats;
+    await withBucket(url, regionGoalsBucket(region), async (bucket) => {
+      for (const application of applications) {
+        const entry = await bucket.get(application);
+        if (entry?.operation !== "PUT") continue;
+        const fact = factOf("regional", SignedGoal.decode(entry.value), key);
+        // Somebody else's goal, however well signed, is none of this key's.
+        const fits = fact.application === application && fact.region === region;
+        found.push({ ...fact, application, region, isSigned: fact.isSigned && fits });
+      }
+    });
+  }
+  return found;
+}
+
+function factOf(
+  bucket: GoalFact["bucket"],
+  { payload, signature }: SignedGoal,
+  key: KeyObject,
+): GoalFact {
+  const goal = Goal.decode(payload);
+  const message = Buffer.concat([Buffer.from(GOAL_SIGNATURE_CONTEXT), payload]);
+  return {
+    bucket,
+    region: goal.region,
+    application: goal.application,
+    generation: goal.generation,
+    deploymentId: goal.deploymentId,
+    limit: goal.bucketLimit,
+    runDigest: goal.run?.artifactDigest,
+    previousDigest: goal.previous?.artifactDigest,
+    isSigned: verify(null, message, key, signature),
+  };
+}
+
+async function withBucket(
+  url: string,
+  name: string,
+  use: (bucket: KV) => Promise<void>,
+): Promise<void> {
+  const nats = await connect({ servers: url, timeout: TIMEOUT_MS, reconnect: false });
+  try {
+    await use(await nats.jetstream({ timeout: TIMEOUT_MS }).views.kv(name, { bindOnly: true }));
+  } finally {
+    await nats.close();
+  }
+}

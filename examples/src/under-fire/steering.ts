@@ -1,0 +1,56 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { type Client, DeploymentState } from "@slipway/sdk";
+import { APPROVER, CREATOR } from "./applications.js";
+import type { PlannedDeployment } from "./traffic-plan.js";
+
+export interface Helm {
+  client: Client;
+  /** Makes a call until it is answered; undefined if it was refused. */
+  ask: <T>(what: string, call: () => Promise<T>) => Promise<T | undefined>;
+  signal: AbortSignal;
+}
+
+/** Does what is planned about a deployment. */
+export async function steer(
+  { client, ask, signal }: Helm,
+  id: string,
+  { steering, afterMs }: PlannedDeployment,
+): Promise<void> {
+  if (steering === "nothing") return;
+  await delay(afterMs, undefined, { signal });
+  const by = { actor: CREATOR, reason: steering };
+  switch (steering) {
+    case "pause":
+      await ask("pause", () => client.deployments.pause(id, by));
+      await delay(afterMs, undefined, { signal });
+      // In any case: the answer to the pause may have been lost.
+      await ask("resume", () => client.deployments.resume(id, by));
+      return;
+    case "abort":
+    case "abort and keep": {
+      const keepSwitched = steering === "abort and keep";
+      await ask("abort", () => client.deployments.abort(id, { ...by, keepSwitched }));
+      return;
+    }
+    case "overtake":
+      // The next deployment does not wait for this one.
+      return;
+  }
+}
+
+/** Lets every step begin that waits for somebody, until the deployment and what puts it back end. */
+export async function promoteAll(helm: Helm, id: string): Promise<void> {
+  const { client, ask, signal } = helm;
+  let next = id;
+  while (next !== "") {
+    let rolledBackBy = "";
+    for await (const { deployment } of client.deployments.watch(next, { signal })) {
+      const { id: promoted, step, state } = deployment;
+      rolledBackBy = deployment.rolledBackBy;
+      if (state !== DeploymentState.WAITING) continue;
+      const request = { step, actor: APPROVER, reason: "seen and approved" };
+      await ask("promote", () => client.deployments.promote(promoted, request));
+    }
+    next = rolledBackBy;
+  }
+}

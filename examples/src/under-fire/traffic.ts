@@ -1,0 +1,131 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { type Build, BuildStatus, type Client, SlipwayError } from "@slipway/sdk";
+import { CREATOR } from "./applications.js";
+import { persistently } from "./persistence.js";
+import type { Random } from "./random.js";
+import { promoteAll, steer } from "./steering.js";
+import type { PlannedBuild, PlannedDeployment, TrafficPlan } from "./traffic-plan.js";
+import type { Watchers } from "./watchers.js";
+
+export interface TrafficOptions {
+  client: Client;
+  plan: TrafficPlan;
+  /** Of the builds, in their order. */
+  commits: readonly string[];
+  watchers: Watchers;
+  random: Random;
+}
+
+/** A build is deployed while it is among the newest so many of its application. */
+const RECENT = 4;
+const LOOK_EVERY_MS = 250;
+
+/** Submits builds and makes deployments by plan, and remembers what it was told. */
+export class Traffic {
+  readonly submittedBuilds: string[] = [];
+  readonly createdDeployments: string[] = [];
+  /** Answers that no caller should get, in words. */
+  readonly surprises: string[] = [];
+  /** How often somebody asked for what was not to be had any more. */
+  refusals = 0;
+  readonly #options: TrafficOptions;
+  #began = 0;
+  #signal = new AbortController().signal;
+
+  constructor(options: TrafficOptions) {
+    this.#options = options;
+  }
+
+  /** Ends once all of it was asked for, and the last deployment of each application has ended. */
+  async run(signal: AbortSignal): Promise<void> {
+    const { plan } = this.#options;
+    this.#signal = signal;
+    this.#began = Date.now();
+    const applications = new Set(plan.deployments.map(({ application }) => application));
+    await Promise.all([
+      this.#submitAll(),
+      ...[...applications].map((application) => this.#deployAll(application)),
+    ]);
+  }
+
+  async #submitAll(): Promise<void> {
+    const { plan, commits } = this.#options;
+    for (const [index, build] of plan.builds.entries()) {
+      await this.#until(build.atMs);
+      await this.#submit(build, commits[index] as string, `build-${index}`);
+    }
+  }
+
+  async #submit(
+    { application }: PlannedBuild,
+    commitSha: string,
+    idempotencyKey: string,
+  ): Promise<void> {
+    const request = { application, commitSha, idempotencyKey, submitter: CREATOR };
+    const { client, watchers } = this.#options;
+    const submitted = await this.#ask("submit", () => client.builds.submit(request));
+    if (submitted === undefined) return;
+    this.submittedBuilds.push(submitted.build.id);
+    watchers.build(submitted.build.id);
+  }
+
+  /** One after the other; now and then the next one does not wait for one to end. */
+  async #deployAll(application: string): Promise<void> {
+    const all = this.#options.plan.deployments;
+    const own = all.filter((each) => each.application === application);
+    for (const [index, planned] of own.entries()) {
+      await this.#until(planned.atMs);
+      await this.#deploy(planned, `deploy-${application}-${index}`);
+    }
+  }
+
+  async #deploy(planned: PlannedDeployment, idempotencyKey: string): Promise<void> {
+    const { client, watchers } = this.#options;
+    const { application } = planned;
+    const by = { creator: CREATOR, reason: planned.steering, idempotencyKey };
+    const build = await this.#aBuild(application);
+    const deployment = await this.#ask(planned.change, () =>
+      planned.change === "roll back"
+        ? client.deployments.rollBack({ application, ...by })
+        : client.deployments.create({ buildId: build.id, waitForReplication: true, ...by }),
+    );
+    if (deployment === undefined) return;
+    this.createdDeployments.push(deployment.id);
+    watchers.deployment(deployment.id);
+    const ask = <T>(what: string, call: () => Promise<T>): Promise<T | undefined> =>
+      this.#ask(what, call);
+    const steering = steer({ client, ask, signal: this.#signal }, deployment.id, planned);
+    if (planned.steering === "overtake") return steering;
+    await Promise.all([steering, promoteAll({ client, ask, signal: this.#signal }, deployment.id)]);
+  }
+
+  /** A recent build that can be deployed; waits until there is one. */
+  async #aBuild(application: string): Promise<Build> {
+    const { client, random } = this.#options;
+    for (;;) {
+      const filter = { application, status: BuildStatus.SUCCEEDED, pageSize: RECENT };
+      const page = await this.#ask("list", () => client.builds.listPage(filter));
+      if (page !== undefined && page.items.length > 0) return random.pick(page.items);
+      await delay(LOOK_EVERY_MS, undefined, { signal: this.#signal });
+    }
+  }
+
+  async #until(atMs: number): Promise<void> {
+    const ms = Math.max(0, this.#began + atMs - Date.now());
+    await delay(ms, undefined, { signal: this.#signal });
+  }
+
+  /** Undefined if it was refused. */
+  async #ask<T>(what: string, call: () => Promise<T>): Promise<T | undefined> {
+    try {
+      const outcome = await persistently(call, this.#signal);
+      if ("answer" in outcome) return outcome.answer;
+      this.refusals++;
+      return undefined;
+    } catch (error) {
+      if (!(error instanceof SlipwayError)) throw error;
+      this.surprises.push(`${what}: ${error.code} ${error.message}`);
+      return undefined;
+    }
+  }
+}
