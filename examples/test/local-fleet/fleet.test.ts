@@ -26,7 +26,11 @@ fleets("runs real processes, says which one ended, and leaves nothing", async ()
     await fleet.process("eu-1").start();
     assert.not(fleet.broken.aborted);
 
-    process.kill(fleet.process("builder-1").pid as number, "SIGKILL");
+    const builder = fleet.process("builder-1");
+    const hasStarted = async (): Promise<boolean> =>
+      (await builder.logTail()).includes("builder-1");
+    await waitFor(hasStarted, 20_000, "the builder says that it has started");
+    process.kill(builder.pid as number, "SIGKILL");
     await waitFor(() => fleet.broken.aborted, 10_000, "the fleet says that it is broken");
     const reason = fleet.broken.reason as FleetError;
     assert.instance(reason, FleetError);
