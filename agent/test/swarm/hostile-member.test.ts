@@ -188,6 +188,26 @@ for (const [what, [digest, totalBytes, data]] of Object.entries<
   });
 }
 
+test("to say what it has of many chunks counts as much as many messages", async ({ region }) => {
+  const seeder = await region.join("region");
+  const { digest } = await seed(seeder, 20_000, 64);
+  const identity = region.identity("hostile", "host");
+  const client = await rawClient(region, identity);
+  try {
+    const stream = await hostileStream(client, identity, []);
+    const artifact = digestToBytes(digest);
+    stream.write(encodeControl({ $case: "interest", value: { artifact, interested: true } }));
+    await asked(stream, "interest");
+    for (let said = 0; said < 500; said++) {
+      const value = { artifact, bitfield: Buffer.alloc(0), complete: said % 2 === 0 };
+      stream.write(encodeControl({ $case: "availability", value }));
+    }
+    await until(() => seeder.swarm.stats.bans === 1, "the end of its patience");
+  } finally {
+    await client.close();
+  }
+});
+
 test("who never gives the manifest that it says it has holds up nobody", async ({ region }) => {
   const seeder = await region.join("region");
   const host = await region.join("host");

@@ -402,6 +402,21 @@ test("the cap on what is asked for holds within 5 % over ten seconds", () => {
   assert.ok(Math.abs(bytes / (cap * 10) - 1) < 0.05, `${bytes / 10} bytes a second`);
 });
 
+test("who has nothing of what it says costs little", () => {
+  const chunks = 20_000;
+  const scheduler = setUp(chunks, { liar: "all" });
+  const since = performance.now();
+  let refused = 0;
+  for (let asks = scheduler.next(0); asks.length > 0; asks = scheduler.next(0)) {
+    for (const { peer, request } of asks) {
+      scheduler.refused(peer, request.id, Reason.NOT_HELD, 0);
+      refused++;
+    }
+  }
+  assert.is(refused, chunks);
+  assert.ok(performance.now() - since < 2_000);
+});
+
 test("holdings that don't fit are refused", () => {
   const scheduler = setUp(3, { a: "all" });
   assert.throws(() => scheduler.setHolding("a", D, new Bitfield(4)), /3 chunks/);
