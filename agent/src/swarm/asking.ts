@@ -203,7 +203,9 @@ export class Asking {
     const { wanted, holders } = download;
     const held = download.holdings.get(peer.id);
     if (held === undefined) return undefined;
-    if (wanted.size === 0) return this.#hedge(peer, download, round.now);
+    const mayAsk = (chunk: number): boolean =>
+      better?.some((giver) => download.hasChunk(giver.peer.id, chunk)) !== true;
+    if (wanted.size === 0) return this.#hedge(peer, download, round.now, mayAsk);
     const { random } = this.#options;
     if (better === undefined) {
       if (download.exhausted.has(peer.id)) return undefined;
@@ -211,17 +213,20 @@ export class Asking {
       if (chunk === undefined) download.exhausted.add(peer.id);
       return chunk;
     }
-    const mayAsk = (chunk: number): boolean =>
-      !better.some((giver) => download.hasChunk(giver.peer.id, chunk));
     return pickChunk({ wanted, held, holders, random, mayAsk });
   }
 
   /** End game: a chunk that all who owe it are late with. */
-  #hedge(peer: SchedulerPeer, download: Download, now: number): number | undefined {
+  #hedge(
+    peer: SchedulerPeer,
+    download: Download,
+    now: number,
+    mayAsk: (chunk: number) => boolean,
+  ): number | undefined {
     if (download.asked.size > LIMITS.hedgedChunks || peer.requests.demoted(now)) return undefined;
     for (const [chunk, owers] of download.asked) {
       if (owers.includes(peer.id) || owers.length >= LIMITS.hedgeOwers) continue;
-      if (!download.hasChunk(peer.id, chunk)) continue;
+      if (!download.hasChunk(peer.id, chunk) || !mayAsk(chunk)) continue;
       if (!owers.every((ower) => this.#isLate(ower, download, chunk, now))) continue;
       this.#options.onHedge();
       return chunk;

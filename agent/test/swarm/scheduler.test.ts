@@ -261,6 +261,20 @@ test("a third is asked when the second is late too, a fourth never", () => {
   assert.is(scheduler.counters.hedges, 2);
 });
 
+test("who is late itself is asked for no late chunk that somebody better has", () => {
+  const scheduler = setUp(2, { a: "all", b: "all" });
+  assert.is(scheduler.next(0).length, 2, "each owes one");
+  scheduler.addPeer("c", false);
+  scheduler.setHolding("c", D, "all");
+  const late = LIMITS.unknownMs * LIMITS.lateFactor;
+  const [ask, ...more] = scheduler.next(late);
+  assert.ok(ask?.peer === "c" && more.length === 0);
+  scheduler.refused("c", ask.request.id, Reason.BUSY, late);
+  assert.equal(scheduler.next(late), []);
+  const [again] = scheduler.next(late + LIMITS.busyMs);
+  assert.is(again?.peer, "c");
+});
+
 test("how late who never sent anything may be depends on what others deliver", () => {
   for (const [othersMs, lateMs] of [
     [10, LIMITS.lateMinMs],
