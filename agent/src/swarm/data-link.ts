@@ -84,7 +84,8 @@ export class DataLink {
       this.#fail(new Error("the peer offers no encryption"));
       return;
     }
-    if (offer.identity.length !== 16 || offer.port < 1 || offer.port > 65_535) {
+    const { host, port, identity } = offer;
+    if (identity.length !== 16 || !net.isIPv4(host) || port < 1 || port > 65_535) {
       this.#fail(new Error("the peer's offer can't be used"));
       return;
     }

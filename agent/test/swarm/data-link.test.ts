@@ -39,4 +39,28 @@ test("a connection that comes late is used once it is there", async () => {
   }
 });
 
+for (const [what, host, port] of [
+  ["a name", "localhost", 80],
+  ["no host", "", 80],
+  ["no port", "127.0.0.1", 0],
+] as const) {
+  test(`an offer of ${what} is not used`, () => {
+    const errors: string[] = [];
+    const link = new DataLink("none", {
+      onNeedOffer: () => {},
+      onProgress: () => {},
+      onUp: () => {},
+      onDown: (error) => errors.push(error.message),
+      begin: () => undefined,
+      chunk: () => {},
+      refusal: () => {},
+    });
+    assert.is(link.ready(Date.now()), "wait");
+    link.accept({ host, port, identity: Buffer.alloc(16), key: Buffer.alloc(0) });
+    assert.equal(errors, ["the peer's offer can't be used"]);
+    assert.ok(link.unreachable);
+    link.close();
+  });
+}
+
 test.run();
