@@ -78,8 +78,7 @@ test("a chunk that can't be read leaves its buffer for others", async ({ senders
   const buffers = new BufferPool(POOL_BYTES);
   const first = buffers.take(POOL_BYTES);
   buffers.give(first);
-  const read = (): Promise<void> => Promise.reject(new Error("the disk is broken"));
-  const library = new Library({ open: () => Promise.resolve({ ...inMemory(), read }) });
+  const library = new Library({ open: () => Promise.resolve({ ...inMemory(), read: broken }) });
   const { link, answers } = connect(createSender({ library, senders }, undefined, buffers), "peer");
   try {
     for (const id of [1, 2]) {
@@ -92,6 +91,8 @@ test("a chunk that can't be read leaves its buffer for others", async ({ senders
     await library.close();
   }
 });
+
+const broken = (): Promise<void> => Promise.reject(new Error("the disk is broken"));
 
 function createSender(
   { library, senders }: { library: Library; senders: ChunkSender[] },
