@@ -59,7 +59,7 @@ export async function describe(root: string, name: string): Promise<StoredArtifa
     statIfThere(path.join(directory, FILES.partial)),
     statIfThere(directory),
   ]);
-  if (own === undefined) return undefined;
+  if (own?.isDirectory() !== true) return undefined;
   return {
     digest: `sha256:${name}`,
     complete: whole !== undefined,

@@ -12,7 +12,7 @@ import {
 import { FILES } from "./artifact-files.js";
 import { DirectoryArtifactWrite } from "./artifact-write.js";
 import { ChunkWriter } from "./chunk-writer.js";
-import { ArtifactBusyError, storeError } from "./errors.js";
+import { ArtifactBusyError, ArtifactDamagedError, storeError } from "./errors.js";
 import { openIfThere, readIfThere, statIfThere, syncDirectory } from "./files.js";
 import type { CopySource } from "./local-copies.js";
 import { type Manifest, ManifestError, decodeManifest, digestHex } from "./manifest.js";
@@ -73,7 +73,9 @@ class DirectoryArtifactStore implements ArtifactStore {
       }
       const { size } = await file.stat();
       if (size !== manifest.sizeBytes) {
-        throw new Error(`${digest} has ${size} bytes on disk, not ${manifest.sizeBytes}`);
+        throw new ArtifactDamagedError(
+          `${digest} has ${size} bytes on disk, not ${manifest.sizeBytes}`,
+        );
       }
       await touch(directory);
       return readable(file, manifest, release);

@@ -45,6 +45,14 @@ export class Bitfield {
     return true;
   }
 
+  /** False if the bit was not set. */
+  clear(index: number): boolean {
+    if (!this.has(index)) return false;
+    this.bytes[index >> 3] = (this.bytes[index >> 3] ?? 0) & ~(0x80 >> (index & 7));
+    this.#count--;
+    return true;
+  }
+
   copy(): Bitfield {
     return new Bitfield(this.size, Buffer.from(this.bytes));
   }

@@ -8,6 +8,11 @@ export class ArtifactBusyError extends Error {
   override readonly name = "ArtifactBusyError";
 }
 
+/** A complete artifact's file is not what it was when it came; ArtifactStore.verify removes it. */
+export class ArtifactDamagedError extends Error {
+  override readonly name = "ArtifactDamagedError";
+}
+
 /** The thread that writes chunks is gone; what it was told may not be written. Worth another try. */
 export class ChunkWriterError extends Error {
   override readonly name = "ChunkWriterError";

@@ -1,3 +1,4 @@
+import { subtle } from "node:crypto";
 import type { Stats } from "node:fs";
 import { type FileHandle, open, readFile, stat } from "node:fs/promises";
 import { errorCode } from "./errors.js";
@@ -17,7 +18,10 @@ export async function readFully(
   }
 }
 
-/** Whether a file that is long enough has a chunk's right bytes; `into` takes the largest chunk. */
+/**
+ * Whether a file that is long enough has a chunk's right bytes; `into` takes the largest chunk. It is
+ * read and hashed by the process's helper threads: this one goes on meanwhile.
+ */
 export async function holdsChunk(
   file: FileHandle,
   manifest: Manifest,
@@ -32,7 +36,7 @@ export async function holdsChunk(
     if (errorCode(error) === "EIO") return false;
     throw error;
   }
-  return manifest.verify(index, chunk);
+  return manifest.hash(index).equals(Buffer.from(await subtle.digest("SHA-256", chunk)));
 }
 
 /** Writes all bytes at `offset`, or throws. */
@@ -62,7 +66,7 @@ export async function readIfThere(path: string): Promise<Buffer | undefined> {
   try {
     return await readFile(path);
   } catch (error) {
-    if (errorCode(error) === "ENOENT") return undefined;
+    if (isMissing(error)) return undefined;
     throw error;
   }
 }
@@ -72,7 +76,7 @@ export async function openIfThere(file: string): Promise<FileHandle | undefined>
   try {
     return await open(file, "r");
   } catch (error) {
-    if (errorCode(error) === "ENOENT") return undefined;
+    if (isMissing(error)) return undefined;
     throw error;
   }
 }
@@ -82,7 +86,12 @@ export async function statIfThere(file: string): Promise<Stats | undefined> {
   try {
     return await stat(file);
   } catch (error) {
-    if (errorCode(error) === "ENOENT") return undefined;
+    if (isMissing(error)) return undefined;
     throw error;
   }
+}
+
+/** Also where something else than a directory is in the way. */
+function isMissing(error: unknown): boolean {
+  return ["ENOENT", "ENOTDIR"].includes(errorCode(error) ?? "");
 }

@@ -66,7 +66,10 @@ export interface ArtifactWrite {
 
 /** The host's artifacts. One process at a time owns the directory. */
 export interface ArtifactStore {
-  /** A complete artifact to read from; undefined if it is not here. Kept from removal until closed. */
+  /**
+   * A complete artifact to read from; undefined if it is not here. Kept from removal until closed.
+   * Throws ArtifactDamagedError if its file has another size by now.
+   */
   open(digest: string): Promise<ReadableArtifact | undefined>;
   /** Path of a complete artifact's file, which is read-only; undefined if it is not here. */
   path(digest: string): Promise<string | undefined>;

@@ -42,6 +42,8 @@ interface Round {
   room: number;
   /** Bytes by number. */
   ahead: number;
+  /** What a peer delivers on average, in bytes a second; undefined before anybody did. */
+  rate: number | undefined;
 }
 
 /** Decides what to ask of whom next. */
@@ -56,10 +58,11 @@ export class Asking {
 
   /** Asks while there is room for more bytes that were asked for or are not yet written. */
   next(now: number, budget: number): Ask[] {
-    const round: Round = { now, asks: [], room: budget, ahead: this.#aheadBytes(now) };
+    const ahead = this.#aheadBytes(now);
+    const round: Round = { now, asks: [], room: budget, ahead, rate: this.#meanRate() };
     for (const { requests } of this.#options.peers.values()) {
       round.room -= requests.outstandingBytes;
-      round.ahead -= requests.numberedBytes;
+      round.ahead -= requests.numberedBytes - requests.lateBytes(now);
     }
     for (const download of this.#inOrder()) {
       this.#askForAny(download, round);
@@ -106,7 +109,8 @@ export class Asking {
       round.ahead -= size;
     }
     const { digest: artifact, priority } = download;
-    const request = peer.requests.add({ artifact, chunk, priority, size }, round.now);
+    const wanted = { artifact, chunk, priority, size };
+    const request = peer.requests.add(wanted, round.now, round.rate);
     round.asks.push({ peer: peer.id, request });
     round.room -= size;
     this.#options.bucket.take(size);
@@ -133,13 +137,13 @@ export class Asking {
   }
 
   #askByNumber(download: Download, round: Round): void {
-    const left = this.#givers(download, round.now);
+    const left = this.#givers(download, round);
     while (round.ahead > 0 && left.length > 0 && !this.#isOver(round)) {
       const place = this.#soonest(left, download.meanBytes);
       const giver = left[place];
       if (giver === undefined) return;
       const { peer } = giver;
-      const chunk = peer.requests.hasRoom(round.now)
+      const chunk = peer.requests.hasRoomByNumber(round.now)
         ? this.#pick(giver, download, round)
         : undefined;
       if (chunk === undefined) left.splice(place, 1);
@@ -148,33 +152,36 @@ export class Asking {
   }
 
   /** Whom to ask by number; of the poor, only what nobody better has. */
-  #givers(download: Download, now: number): Giver[] {
+  #givers(download: Download, { now, rate }: Round): Giver[] {
     const { peers } = this.#options;
     const patient = now - (this.#starvingSince ?? now) < LIMITS.patienceMs;
     const givers: Giver[] = [];
-    let rates = 0;
-    let known = 0;
     for (const id of download.holdings.keys()) {
       const peer = peers.get(id);
       if (peer === undefined) continue;
-      const rate = peer.requests.rate.value;
-      if (rate !== undefined && !peer.seeder) {
-        rates += rate;
-        known++;
-      }
-      givers.push({ peer, poor: peer.requests.demoted(now), last: peer.seeder });
-    }
-    for (const giver of givers) {
-      const rate = giver.peer.requests.rate.value ?? Infinity;
-      if (!giver.peer.seeder && rate * POOR_FACTOR < rates / known) giver.poor = true;
+      const own = peer.requests.rate.value ?? Infinity;
+      const slow = !peer.seeder && own * POOR_FACTOR < (rate ?? 0);
+      givers.push({ peer, poor: slow || isPoor(peer, now), last: peer.seeder });
     }
     const better = givers.filter(({ poor }) => !poor);
     return givers
       .filter(
         ({ peer, last }) =>
-          peer.requests.hasRoom(now) && !(last && (patient || this.#givesAny(peer, download, now))),
+          peer.requests.hasRoomByNumber(now) &&
+          !(last && (patient || this.#givesAny(peer, download, now))),
       )
       .map((giver) => (giver.poor ? { ...giver, better } : giver));
+  }
+
+  #meanRate(): number | undefined {
+    let rates = 0;
+    let known = 0;
+    for (const { seeder, requests } of this.#options.peers.values()) {
+      if (seeder || requests.rate.value === undefined) continue;
+      rates += requests.rate.value;
+      known++;
+    }
+    return known === 0 ? undefined : rates / known;
   }
 
   /** The place of who should deliver one more chunk soonest; the poor and seeders only after others. */
@@ -196,7 +203,9 @@ export class Asking {
     const { wanted, holders } = download;
     const held = download.holdings.get(peer.id);
     if (held === undefined) return undefined;
-    if (wanted.size === 0) return this.#hedge(peer, download, round.now);
+    const mayAsk = (chunk: number): boolean =>
+      better?.some((giver) => download.hasChunk(giver.peer.id, chunk)) !== true;
+    if (wanted.size === 0) return this.#hedge(peer, download, round.now, mayAsk);
     const { random } = this.#options;
     if (better === undefined) {
       if (download.exhausted.has(peer.id)) return undefined;
@@ -204,26 +213,36 @@ export class Asking {
       if (chunk === undefined) download.exhausted.add(peer.id);
       return chunk;
     }
-    const mayAsk = (chunk: number): boolean =>
-      !better.some((giver) => download.hasChunk(giver.peer.id, chunk));
     return pickChunk({ wanted, held, holders, random, mayAsk });
   }
 
-  /** End game: a chunk that somebody owes for longer than it should take, and this one is faster. */
-  #hedge(peer: SchedulerPeer, download: Download, now: number): number | undefined {
+  /** End game: a chunk that all who owe it are late with. */
+  #hedge(
+    peer: SchedulerPeer,
+    download: Download,
+    now: number,
+    mayAsk: (chunk: number) => boolean,
+  ): number | undefined {
     if (download.asked.size > LIMITS.hedgedChunks || peer.requests.demoted(now)) return undefined;
-    for (const [chunk, [owing, ...more]] of download.asked) {
-      if (owing === undefined || owing === peer.id || more.length > 0) continue;
-      if (!download.hasChunk(peer.id, chunk)) continue;
-      const request = this.#options.peers.get(owing)?.requests.find(download.digest, chunk);
-      if (request === undefined) continue;
-      const expected = (request.expectedAt - request.askedAt) * LIMITS.hedgeFactor;
-      if (now - request.askedAt < Math.max(LIMITS.hedgeMinMs, expected)) continue;
+    for (const [chunk, owers] of download.asked) {
+      if (owers.includes(peer.id) || owers.length >= LIMITS.hedgeOwers) continue;
+      if (!download.hasChunk(peer.id, chunk) || !mayAsk(chunk)) continue;
+      if (!owers.every((ower) => this.#isLate(ower, download, chunk, now))) continue;
       this.#options.onHedge();
       return chunk;
     }
     return undefined;
   }
+
+  #isLate(ower: string, { digest }: Download, chunk: number, now: number): boolean {
+    const request = this.#options.peers.get(ower)?.requests.find(digest, chunk);
+    return request === undefined || now >= request.lateAt;
+  }
+}
+
+/** It has to prove itself again, or owes what should be here. */
+function isPoor({ requests }: SchedulerPeer, now: number): boolean {
+  return requests.demoted(now) || requests.lateBytes(now) > 0;
 }
 
 /** One that is so many times slower than others on average is poor. */
@@ -231,7 +250,7 @@ const POOR_FACTOR = 5;
 
 interface Giver {
   peer: SchedulerPeer;
-  /** Demoted, or much slower than others. */
+  /** Demoted, late, or much slower than others. */
   poor: boolean;
   /** A seeder: asked by number only for what peers don't come by. */
   last: boolean;

@@ -1,8 +1,11 @@
 /**
- * Memory of the pool, in bytes: what is asked for ahead, and what is being sent. One piece, as memory
- * taken and given back in a thousand is never quite given back.
+ * Room of the pool, in bytes: what is asked for ahead (24 MiB), and what is being sent. One piece, as
+ * memory taken and given back in a thousand is never quite given back. It costs only what is ever
+ * used at once, about 40 MiB in a busy host; what does not fit costs its own memory until the garbage
+ * collectors of both threads have seen that it is free, which they, knowing nothing of its size, are
+ * slow to do.
  */
-const POOL_BYTES = 32 * 1024 * 1024;
+const POOL_BYTES = 64 * 1024 * 1024;
 const PAGE_BYTES = 64 * 1024;
 
 /** Lends buffers for chunks, in memory that other threads can see too. */

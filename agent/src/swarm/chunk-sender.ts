@@ -138,7 +138,12 @@ export class ChunkSender {
     try {
       return await this.#reads.run(async () => {
         const framed = buffers.take(CHUNK_HEADER_BYTES + size);
-        await shared.read(chunk, framed.subarray(CHUNK_HEADER_BYTES));
+        try {
+          await shared.read(chunk, framed.subarray(CHUNK_HEADER_BYTES));
+        } catch (error) {
+          buffers.give(framed);
+          throw error;
+        }
         return { chunk, framed };
       });
     } catch (error) {

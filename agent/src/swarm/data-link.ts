@@ -24,7 +24,9 @@ export interface DataLinkEvents extends ResponseHandler {
   /** The connection is up; `wait` is over. */
   onUp: () => void;
   /** What was asked over it won't come. Retried later by itself. */
-  onDown: (error: Error, unfinished: Buffer | undefined) => void;
+  onDown: (error: Error) => void;
+  /** A buffer from `begin` whose chunk won't be whole, also once this is closed. */
+  onUnfinished: (buffer: Buffer) => void;
 }
 
 type State =
@@ -84,7 +86,8 @@ export class DataLink {
       this.#fail(new Error("the peer offers no encryption"));
       return;
     }
-    if (offer.identity.length !== 16 || offer.port < 1 || offer.port > 65_535) {
+    const { host, port, identity } = offer;
+    if (identity.length !== 16 || !net.isIPv4(host) || port < 1 || port > 65_535) {
       this.#fail(new Error("the peer's offer can't be used"));
       return;
     }
@@ -102,7 +105,10 @@ export class DataLink {
 
   #dial(offer: DataOffer): net.Socket {
     const reader = new ResponseReader({
-      begin: (requestId, chunk, size) => this.#events.begin(requestId, chunk, size),
+      begin: (requestId, chunk, size) => {
+        if (this.#unanswered === 0) throw new ProtocolError("more answers than requests");
+        return this.#events.begin(requestId, chunk, size);
+      },
       refusal: (requestId, reason) => {
         this.#answered();
         this.#events.refusal(requestId, reason);
@@ -142,7 +148,8 @@ export class DataLink {
     let failure: Error | undefined;
     socket.on("error", (error) => (failure ??= error));
     socket.on("close", () => {
-      this.#lost(socket, failure ?? new Error("data connection closed"), reader.unfinished);
+      if (reader.unfinished !== undefined) this.#events.onUnfinished(reader.unfinished);
+      this.#lost(socket, failure ?? new Error("data connection closed"));
     });
     return socket;
   }
@@ -184,7 +191,7 @@ export class DataLink {
     this.#events.onUp();
   }
 
-  #lost(socket: net.Socket, error: Error, unfinished: Buffer | undefined): void {
+  #lost(socket: net.Socket, error: Error): void {
     const state = this.#state;
     if (state.kind === "dialling" && state.socket === socket) this.#fail(error);
     else if (state.kind === "up" && state.socket === socket) {
@@ -194,7 +201,7 @@ export class DataLink {
         this.#failures = 0;
         this.#state = { kind: "idle" };
       }
-      this.#events.onDown(error, unfinished);
+      this.#events.onDown(error);
     }
   }
 
@@ -204,7 +211,7 @@ export class DataLink {
     clearTimeout(timer);
     this.#giveUpFor();
     socket?.destroy();
-    if (!late) this.#events.onDown(error, undefined);
+    if (!late) this.#events.onDown(error);
   }
 
   #setLate(): void {
@@ -212,7 +219,7 @@ export class DataLink {
     const error = new Error("data connection timed out");
     this.#state.late = true;
     this.#state.timer = setTimeout(() => this.#fail(error), DIAL_MAX_MS - DIAL_MS);
-    this.#events.onDown(error, undefined);
+    this.#events.onDown(error);
   }
 
   #giveUpFor(): void {

@@ -119,13 +119,14 @@ export class Download {
 
   /** A neighbour does not have a chunk after all. */
   removeHolding(peer: string, chunk: number): void {
-    const holding = this.holdings.get(peer);
+    let holding = this.holdings.get(peer);
     if (holding === undefined) return;
-    const rest = new Bitfield(this.sizes.chunkCount);
-    for (let other = 0; other < rest.size; other++) {
-      if (other !== chunk && (holding === "all" || holding.has(other))) rest.set(other);
+    if (holding === "all") {
+      holding = new Bitfield(this.sizes.chunkCount);
+      for (let other = 0; other < holding.size; other++) holding.set(other);
+      this.holdings.set(peer, holding);
     }
-    this.setHolding(peer, rest);
+    if (holding.clear(chunk)) this.holders[chunk] = (this.holders[chunk] ?? 0) - 1;
   }
 
   #count(holding: Holding, by: 1 | -1): void {

@@ -14,6 +14,7 @@ import type { BoundRequest } from "./requests.js";
 import { Scheduler } from "./scheduler.js";
 import { Sharing } from "./sharing.js";
 import type { StatsBook } from "./stats.js";
+import { SwarmClosedError } from "./swarm-closed-error.js";
 import { Transfer } from "./transfer.js";
 import type { FetchOptions, FetchProgress, PartialArtifact, PartialShare } from "./types.js";
 
@@ -144,7 +145,7 @@ export class Exchange {
       await old.done.catch(() => undefined);
       old = this.#transfers.get(digest);
     }
-    if (this.#closed) throw new Error("the swarm is closed");
+    if (this.#closed) throw new SwarmClosedError("the swarm is closed");
     this.#raise(digest, priority);
     const transfer = this.#transfers.get(digest) ?? this.#begin(digest, store);
     transfer.users++;
@@ -167,7 +168,7 @@ export class Exchange {
     this.#closed = true;
     this.#dispatch.close();
     const transfers = [...this.#transfers.values()];
-    for (const transfer of transfers) transfer.stop(new Error("the swarm is closed"));
+    for (const transfer of transfers) transfer.stop(new SwarmClosedError("the swarm is closed"));
     await Promise.allSettled(transfers.map((transfer) => transfer.done));
     this.#sharing.close();
   }

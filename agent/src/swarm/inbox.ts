@@ -7,6 +7,9 @@ import type { Peer } from "./peer.js";
 import type { Scheduler } from "./scheduler.js";
 import type { Sharing } from "./sharing.js";
 
+/** So many chunks of an artifact are as much work as a message, for whoever is told what a peer has of it. */
+const CHUNKS_A_MESSAGE = 1_024;
+
 export interface InboxOptions {
   scheduler: Scheduler;
   sharing: Sharing;
@@ -78,8 +81,10 @@ export class Inbox {
   #onAvailability(peer: Peer, digest: string, what: Buffer | "all"): void {
     const { scheduler, sharing, manifests, schedule } = this.#options;
     if (what === "all" || what.length > 0) manifests.addHolder(digest, peer);
-    const holding = (chunks: number): Bitfield | "all" =>
-      what === "all" ? what : new Bitfield(chunks, what.length > 0 ? what : undefined);
+    const holding = (chunks: number): Bitfield | "all" => {
+      peer.neighbour.tolerate(chunks / CHUNKS_A_MESSAGE);
+      return what === "all" ? what : new Bitfield(chunks, what.length > 0 ? what : undefined);
+    };
     fitting(() => {
       sharing.setHolding(peer.id, digest, holding);
       const chunks = scheduler.chunkCount(digest);

@@ -1,5 +1,7 @@
 export { join } from "./join.js";
-export { FileChangedError } from "./seeded-files.js";
+export { SaveFileError } from "./save-file.js";
+export { FileChangedError, NotAFileError } from "./seeded-files.js";
+export { SwarmClosedError } from "./swarm-closed-error.js";
 export type { Priority } from "./priority.js";
 export type {
   Address,

@@ -10,9 +10,10 @@ import { Giver } from "./giver.js";
 import { Library } from "./library.js";
 import { Neighbourhood } from "./neighbourhood.js";
 import { Peer } from "./peer.js";
-import { saveFile } from "./save-file.js";
+import { checkTarget, saveFile } from "./save-file.js";
 import { SeededFiles } from "./seeded-files.js";
 import { StatsBook } from "./stats.js";
+import { SwarmClosedError } from "./swarm-closed-error.js";
 import type {
   FetchOptions,
   FetchProgress,
@@ -141,7 +142,9 @@ class JoinedSwarm implements Swarm {
   }
 
   async seed(path: string, options: { signal?: AbortSignal } = {}): Promise<SeededFile> {
+    this.#checkOpen();
     const { digest, sizeBytes } = await this.#files.add(path, options.signal);
+    this.#checkOpen();
     this.announce(digest);
     let shared = true;
     const unseed = (): void => {
@@ -159,8 +162,10 @@ class JoinedSwarm implements Swarm {
   }
 
   async *fetch(digest: string, options: FetchOptions): AsyncGenerator<FetchProgress, void, void> {
+    const { store, to } = options;
+    if (to !== undefined) await checkTarget(to);
     yield* this.#exchange.fetch(digest, options);
-    if (options.to !== undefined) await saveFile(options.store, digest, options.to);
+    if (to !== undefined) await saveFile(store, digest, to);
   }
 
   close(): Promise<void> {
@@ -173,6 +178,10 @@ class JoinedSwarm implements Swarm {
     this.#sender.stop();
     await Promise.allSettled([this.#dataServer.close(), this.#neighbourhood.close()]);
     await this.#library.close();
+  }
+
+  #checkOpen(): void {
+    if (this.#closed !== undefined) throw new SwarmClosedError("the swarm is closed");
   }
 
   #onMessage(peer: Peer, message: Control): void {

@@ -5,6 +5,10 @@ import type { Peer } from "./peer.js";
 /** Bytes of a manifest in one message. */
 export const MANIFEST_PART_BYTES = 256 * 1024;
 const PART_MS = 5_000;
+/** Somebody else is asked too when it is not here after so long … */
+const NEXT_MS = 500;
+/** … until so many are. */
+const ASKED_MAX = 3;
 
 /** Its bytes are not the manifest that was asked for. */
 class WrongManifestError extends Error {
@@ -55,27 +59,46 @@ export class ManifestFetcher {
   async fetch(digest: string, signal: AbortSignal): Promise<Buffer> {
     const holders = new Map<string, Peer>();
     this.#holders.set(digest, holders);
+    const asked = new Map<string, Promise<Buffer | undefined>>();
+    const stop = new AbortController();
     try {
       for (;;) {
-        const peers = [...holders.values()];
+        signal.throwIfAborted();
+        const peers = [...holders.values()].filter(({ id }) => !asked.has(id));
         const peer = peers[Math.floor(Math.random() * peers.length)];
-        if (peer === undefined) {
-          await this.#holder(digest, signal);
-          continue;
+        if (peer !== undefined && asked.size < ASKED_MAX) {
+          const answer = this.#ask(peer, digest, holders, stop.signal);
+          asked.set(
+            peer.id,
+            answer.finally(() => asked.delete(peer.id)),
+          );
         }
-        try {
-          return await this.#fetchFrom(peer, digest, signal);
-        } catch (error) {
-          signal.throwIfAborted();
-          if (holders.get(peer.id) === peer) holders.delete(peer.id);
-          if (error instanceof WrongManifestError) this.#onLiar(peer, error);
+        if (asked.size === 0) await this.#holder(digest, signal);
+        else {
+          const bytes = await firstWithin(NEXT_MS, [...asked.values()], signal);
+          if (bytes !== undefined) return bytes;
         }
       }
-    } catch (error) {
-      signal.throwIfAborted();
-      throw error;
     } finally {
+      stop.abort();
       this.#holders.delete(digest);
+    }
+  }
+
+  /** Undefined if it does not give it. Never rejects. */
+  async #ask(
+    peer: Peer,
+    digest: string,
+    holders: Map<string, Peer>,
+    signal: AbortSignal,
+  ): Promise<Buffer | undefined> {
+    try {
+      return await this.#fetchFrom(peer, digest, signal);
+    } catch (error) {
+      if (signal.aborted) return undefined;
+      if (holders.get(peer.id) === peer) holders.delete(peer.id);
+      if (error instanceof WrongManifestError) this.#onLiar(peer, error);
+      return undefined;
     }
   }
 
@@ -98,12 +121,14 @@ export class ManifestFetcher {
   async #fetchFrom(peer: Peer, digest: string, signal: AbortSignal): Promise<Buffer> {
     const parts: Buffer[] = [];
     let offset = 0;
-    for (let total = 1; offset < total;) {
+    for (let total: number | undefined; total === undefined || offset < total;) {
       const part = await this.#part(peer, digest, offset, signal);
-      total = part.totalBytes;
-      if (total === 0) throw new Error("the peer does not have the manifest");
-      const fits = part.offset === offset && part.data.length > 0;
-      if (!fits || offset + part.data.length > total || total > MANIFEST_MAX_BYTES) {
+      if (part.totalBytes === 0) throw new Error("the peer does not have the manifest");
+      total ??= part.totalBytes;
+      const fits = part.offset === offset && part.totalBytes === total;
+      // Whole parts only: else it could be given a byte at a time, without end.
+      const size = Math.min(MANIFEST_PART_BYTES, total - offset);
+      if (!fits || part.data.length !== size || total > MANIFEST_MAX_BYTES) {
         throw new WrongManifestError("a manifest part that does not fit");
       }
       parts.push(part.data);
@@ -128,6 +153,7 @@ export class ManifestFetcher {
     const cleanUp: (() => void)[] = [];
     try {
       return await new Promise<ManifestPart>((resolve, reject) => {
+        signal.throwIfAborted();
         const giveUp = (): void => reject(new Error("no answer"));
         const timer = setTimeout(giveUp, PART_MS);
         signal.addEventListener("abort", giveUp);
@@ -143,6 +169,27 @@ export class ManifestFetcher {
       for (const undo of cleanUp) undo();
       this.#waiting.delete(id);
     }
+  }
+}
+
+/** The first that is not undefined, if one is within so long. Throws the signal's reason. */
+async function firstWithin<T>(
+  ms: number,
+  answers: readonly Promise<T | undefined>[],
+  signal: AbortSignal,
+): Promise<T | undefined> {
+  const stop = new AbortController();
+  try {
+    return await new Promise<T | undefined>((resolve, reject) => {
+      signal.throwIfAborted();
+      const timer = setTimeout(() => resolve(undefined), ms);
+      stop.signal.addEventListener("abort", () => clearTimeout(timer));
+      const giveUp = (): void => reject(signal.reason as Error);
+      signal.addEventListener("abort", giveUp, { signal: stop.signal });
+      for (const answer of answers) void answer.then(resolve, reject);
+    });
+  } finally {
+    stop.abort();
   }
 }
 

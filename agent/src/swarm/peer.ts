@@ -68,10 +68,8 @@ export class Peer {
       onNeedOffer: () => neighbour.send({ $case: "dataRequest", value: {} }),
       onProgress: () => events.onProgress(this),
       onUp: () => this.#up(),
-      onDown: (error, unfinished) => {
-        if (unfinished !== undefined) buffers.give(unfinished);
-        this.#down(error);
-      },
+      onDown: (error) => this.#down(error),
+      onUnfinished: (buffer) => buffers.give(buffer),
       begin: (requestId, chunk, size) => this.#begin(requestId, chunk, size),
       chunk: (requestId, bytes) => {
         if (bytes !== undefined) events.onChunk(this, requestId, bytes, false);

@@ -28,12 +28,14 @@ export const LIMITS = {
   patienceMs: 25,
   /** So long a seeder that has nothing new is not asked for any chunk again. */
   nothingNewMs: 1_000,
-  /** At the end, so many chunks may be asked of a second neighbour … */
+  /** A chunk is late after so many times what it should take, and no sooner than this. */
+  lateFactor: 2,
+  lateMinMs: 250,
+  /** At the end, so many late chunks may be asked of another neighbour, too … */
   hedgedChunks: 32,
-  /** … when they are so many times as late as expected, and no sooner than this. */
-  hedgeFactor: 2,
-  hedgeMinMs: 250,
-  /** What somebody is expected to take who never sent anything. */
+  /** … until so many owe one. */
+  hedgeOwers: 3,
+  /** What a chunk is expected to take as long as nobody sent any. */
   unknownMs: 1_000,
 } as const;
 
@@ -48,8 +50,8 @@ export interface Request {
   size: number;
   askedAt: number;
   deadline: number;
-  /** When its chunk should be here. */
-  expectedAt: number;
+  /** From then on its chunk is late: it is not counted on any more. */
+  lateAt: number;
   /** Its chunk has begun to come in. */
   begun: boolean;
 }
@@ -99,6 +101,12 @@ export class PeerRequests {
     return this.outstandingBytes < this.windowBytes();
   }
 
+  /** Somebody who never sent anything owes one chunk at most: it may be anything but fast. */
+  hasRoomByNumber(now: number): boolean {
+    if (this.rate.value === undefined && this.numberedBytes > 0) return false;
+    return this.hasRoom(now);
+  }
+
   demoted(now: number): boolean {
     return now < this.demotedUntil;
   }
@@ -115,7 +123,12 @@ export class PeerRequests {
     return (this.outstandingBytes / Math.max(1, this.rate.value)) * 1000;
   }
 
-  add(wanted: Pick<Request, "artifact" | "chunk" | "priority" | "size">, now: number): Request {
+  /** `othersRate`: what others deliver, in bytes a second, as long as it is not known of this one. */
+  add(
+    wanted: Pick<Request, "artifact" | "chunk" | "priority" | "size">,
+    now: number,
+    othersRate?: number,
+  ): Request {
     if (!this.#owes()) this.#progressAt = now;
     this.outstandingBytes += wanted.size;
     if (wanted.chunk !== "any") this.numberedBytes += wanted.size;
@@ -127,7 +140,7 @@ export class PeerRequests {
       id: this.#nextId,
       askedAt: now,
       deadline: now + allowed,
-      expectedAt: now + (expected ?? LIMITS.unknownMs),
+      lateAt: now + lateMs(this.outstandingBytes, this.rate.value ?? othersRate),
       begun: false,
     };
     this.#nextId = this.#nextId === 0xffff_ffff ? 1 : this.#nextId + 1;
@@ -170,6 +183,7 @@ export class PeerRequests {
     this.outstandingBytes += size - request.size;
     this.numberedBytes += size;
     request.deadline = now + LIMITS.deadlineMs;
+    request.lateAt = now + lateMs(size, this.rate.value);
     this.#progressAt = now;
     request.chunk = chunk;
     request.size = size;
@@ -203,8 +217,22 @@ export class PeerRequests {
     return [...this.open.values()].filter((request) => stalled || now >= request.deadline);
   }
 
+  /** Of the bytes asked for by number, those that should be here by now. */
+  lateBytes(now: number): number {
+    let bytes = 0;
+    for (const request of this.open.values()) {
+      if (isBound(request) && now >= request.lateAt) bytes += request.size;
+    }
+    return bytes;
+  }
+
   /** Whether it should be sending: any chunk may have to wait. */
   #owes(): boolean {
     return this.numberedBytes > 0;
   }
+}
+
+function lateMs(bytes: number, rate: number | undefined): number {
+  const expected = rate === undefined ? LIMITS.unknownMs : (bytes / Math.max(1, rate)) * 1_000;
+  return Math.max(LIMITS.lateMinMs, expected * LIMITS.lateFactor);
 }

@@ -9,6 +9,11 @@ export class FileChangedError extends Error {
   override readonly name = "FileChangedError";
 }
 
+/** What is to be shared is a directory, a device or the like. */
+export class NotAFileError extends Error {
+  override readonly name = "NotAFileError";
+}
+
 /** What tells that a file is still the one that was hashed. */
 interface Stamp {
   ino: number;
@@ -33,13 +38,16 @@ export class SeededFiles implements ArtifactSource {
     this.#others = others;
   }
 
-  /** Throws FileChangedError, ManifestError for an empty file, and what reading throws. */
+  /** Throws as Swarm.seed. */
   async add(
     file: string,
     signal: AbortSignal | undefined,
   ): Promise<{ digest: string; sizeBytes: number }> {
     const absolute = path.resolve(file);
-    const stamp = stampOf(await stat(absolute));
+    const info = await stat(absolute);
+    // Opening a pipe would wait for its other end, and a device may never end.
+    if (!info.isFile()) throw new NotAFileError(`${absolute} is no plain file`);
+    const stamp = stampOf(info);
     const manifestBytes = await chunkFile(absolute, signal === undefined ? {} : { signal });
     if (!same(stamp, stampOf(await stat(absolute)))) {
       throw new FileChangedError(`${absolute} was written to while it was read`);

@@ -43,8 +43,11 @@ type Stage =
 
 /** Refusals that the other end has not read; an honest one reads. */
 const UNREAD_REFUSALS_MAX = 4_096;
-/** An honest downloader is refused now and then: when it is told of room, or of chunks, too late. */
-const REFUSALS = { burst: 16_384, perSecond: 512 };
+/**
+ * An honest downloader is refused now and then, when it is told of room, or of chunks, too late, and
+ * takes requests back when others are faster.
+ */
+const IN_VAIN = { burst: 16_384, perSecond: 512 };
 
 /** What one connection has asked for, and holds its other end to the protocol. */
 export class SendingLink {
@@ -52,7 +55,7 @@ export class SendingLink {
   readonly peer: string;
   readonly #options: SendingLinkOptions;
   readonly #stages = new Map<number, Stage>();
-  readonly #refusals = new Allowance(REFUSALS);
+  readonly #inVain = new Allowance(IN_VAIN);
   #unreadRefusals = 0;
   #cancelsLeft = 0;
   #closed = false;
@@ -85,6 +88,7 @@ export class SendingLink {
   /** A chunk that is being sent already comes in spite of it. Throws ProtocolError. */
   cancel(requestId: number): void {
     if (--this.#cancelsLeft < 0) throw new ProtocolError("more cancels than requests");
+    this.#askedInVain();
     const stage = this.#stages.get(requestId);
     if (stage?.kind === "waiting") {
       this.#stages.delete(requestId);
@@ -162,9 +166,13 @@ export class SendingLink {
     if (given !== undefined) this.#options.returned(given.digest, given.chunk);
   }
 
+  #askedInVain(): void {
+    if (!this.#inVain.spend(performance.now())) throw new ProtocolError("asks in vain too often");
+  }
+
   #sayNo(requestId: number, reason: Reason): void {
     if (++this.#unreadRefusals > UNREAD_REFUSALS_MAX) throw new ProtocolError("reads no refusals");
-    if (!this.#refusals.spend(performance.now())) throw new ProtocolError("asks in vain too often");
+    this.#askedInVain();
     const { sink, onError } = this.#options;
     sink.refusal(requestId, reason).then(
       () => this.#unreadRefusals--,

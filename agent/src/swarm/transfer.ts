@@ -1,7 +1,8 @@
 import { Bitfield } from "../store/bitfield.js";
+import { ArtifactDamagedError } from "../store/errors.js";
 import type { ArtifactStore, ArtifactWrite } from "../store/types.js";
 import { LocalCopier } from "./local-copier.js";
-import type { FetchProgress } from "./types.js";
+import type { FetchProgress, ReadableArtifact } from "./types.js";
 
 const PROGRESS_MS = 250;
 
@@ -182,11 +183,24 @@ export class Transfer {
   }
 
   async #isHere(): Promise<boolean> {
-    const artifact = await this.#store.open(this.digest);
+    const artifact = await this.#open();
     if (artifact === undefined) return false;
     this.#startWith(artifact.sizeBytes, artifact.sizeBytes);
     await artifact.close();
     return true;
+  }
+
+  /** Undefined, too, for a copy that is seen to be damaged; it is removed. */
+  async #open(): Promise<ReadableArtifact | undefined> {
+    try {
+      const artifact = await this.#store.open(this.digest);
+      if (artifact !== undefined || (await this.#store.path(this.digest)) === undefined) {
+        return artifact;
+      }
+    } catch (error) {
+      if (!(error instanceof ArtifactDamagedError)) throw error;
+    }
+    return (await this.#store.verify(this.digest)) ? this.#store.open(this.digest) : undefined;
   }
 
   #startWith(bytes: number, total: number): void {

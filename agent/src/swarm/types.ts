@@ -96,7 +96,7 @@ export interface FetchOptions {
   priority?: Priority;
   /**
    * In the end the artifact is put at this path as a plain file, whole or not at all; an older file
-   * there is replaced. Default: it stays in the store, whose `path` tells where.
+   * there is replaced, and nothing else is. Default: it stays in the store, whose `path` tells where.
    */
   to?: string;
 }
@@ -171,7 +171,8 @@ export interface Swarm {
   /**
    * Shares a file where it is, until it is unseeded or the swarm is closed. Reads all of it once,
    * to hash it. It must not change; one that did is not shared any more. Throws the
-   * signal's reason, FileChangedError, ManifestError for an empty file, or what reading throws.
+   * signal's reason, NotAFileError, FileChangedError, ManifestError for an empty file,
+   * SwarmClosedError, or what reading throws.
    */
   seed(path: string, options?: { signal?: AbortSignal }): Promise<SeededFile>;
   /** Shares an artifact while it is being written, as far as it is there. */
@@ -179,10 +180,14 @@ export interface Swarm {
   /**
    * Gets an artifact into the store: yields progress at most 4 times a second, and ends when the
    * artifact is complete there. As long as nobody has it, it waits for somebody who does; end it
-   * with the signal. Throws the signal's reason, StoreFullError, ManifestError for a digest that is
-   * none, or what the store, or writing the file, throws.
+   * with the signal. Throws the signal's reason, StoreFullError (fetched again once there is room, it
+   * goes on where it was), ManifestError for a digest that is none, SaveFileError if it can't be put
+   * where it was to go, SwarmClosedError, or what the store throws.
    */
   fetch(digest: string, options: FetchOptions): AsyncIterable<FetchProgress>;
-  /** Ends fetches with an error, leaves, closes connections; within about 2 s. May be called twice. */
+  /**
+   * Ends fetches with SwarmClosedError, leaves, closes connections; within about 2 s. May be called
+   * twice.
+   */
   close(): Promise<void>;
 }

@@ -1,12 +1,23 @@
 import { spawn, type ChildProcess } from "node:child_process";
-import { generateKeyPairSync } from "node:crypto";
+import { type KeyObject, generateKeyPairSync, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { stat, writeFile } from "node:fs/promises";
+import { readFile, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { freePort } from "@slipway/examples/servers";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { openDirectoryBlobStore, putFile } from "../../src/blob/index.js";
+import {
+  type Swarm,
+  artifactDigest,
+  chunkFile,
+  createIdentity,
+  join,
+  openArtifactStore,
+  readPrivateKey,
+  readPublicKey,
+} from "../../src/swarm/index.js";
 import { eventually, temporaryFolder } from "./fixtures.js";
 
 const main = fileURLToPath(new URL("../../src/main.ts", import.meta.url));
@@ -141,6 +152,81 @@ test("agents start with nothing to talk to, hold their data directory, and stop"
     for (const line of said.stdout.trim().split("\n")) JSON.parse(line);
     assert.match(said.stdout, /"msg":"stopped"/);
   }
+});
+
+test("a process's metrics count the bytes that it gives away, and those who ask without right", async ({
+  folder,
+}) => {
+  const file = (name: string) => path.join(folder, name);
+  const [swarm, metrics, nowhere] = [await freePort(), await freePort(), await freePort()];
+  const content = randomBytes(3_000_000);
+  await writeFile(file("artifact"), content);
+  const manifest = await chunkFile(file("artifact"));
+  const digest = artifactDigest(manifest);
+  await putFile(await openDirectoryBlobStore(file("seeded")), file("artifact"), manifest);
+  const region = start(
+    "region",
+    ...flags({
+      id: "eu-1",
+      region: "eu",
+      "data-dir": file("data-seeder"),
+      identity: file("eu-1.json"),
+      "membership-public-key": file("key.pub"),
+      "region-nats": `nats://127.0.0.1:${nowhere}`,
+      listen: `127.0.0.1:${swarm}`,
+      bootstrap: `127.0.0.1:${swarm}`,
+      coordinator: `127.0.0.1:${nowhere}`,
+      nats: `nats://127.0.0.1:${nowhere}`,
+      "main-blob-store": file("main"),
+      "blob-store": file("seeded"),
+      "metrics-listen": String(metrics),
+    }),
+  );
+  await eventually("it to start", () => region.said.stdout.includes("agent started"));
+  assert.match(await scrape(metrics), "\nslipway_swarm_sent_bytes_total 0\n");
+  const member = async (membershipKey: KeyObject): Promise<Swarm> =>
+    join({
+      identity: createIdentity({
+        id: "h2",
+        region: "eu",
+        role: "host",
+        membershipKey,
+        expireTime: new Date(Date.now() + 3_600_000),
+      }),
+      membershipPublicKey: await readPublicKey(file("key.pub")),
+      cell: "default",
+      listen: { host: "127.0.0.1", port: await freePort() },
+      bootstrap: [{ host: "127.0.0.1", port: swarm }],
+    });
+  const host = await member(await readPrivateKey(file("key")));
+  const stranger = await member(generateKeyPairSync("ed25519").privateKey);
+  const store = await openArtifactStore(file("store"));
+  try {
+    const signal = AbortSignal.timeout(30_000);
+    for await (const _ of host.fetch(digest, { store, signal, to: file("copy") })) {
+      // Its progress is of no interest here.
+    }
+    assert.ok((await readFile(file("copy"))).equals(content));
+    let said = "";
+    await eventually("the stranger to be counted", async () => {
+      said = await scrape(metrics);
+      return /^slipway_swarm_membership_refusals_total [1-9]/m.test(said);
+    });
+    assert.match(said, `\nslipway_swarm_sent_bytes_total ${content.length}\n`);
+    assert.match(said, '\nslipway_swarm_neighbours{kind="home"} 1\n');
+    for (const zero of ["hedged_requests", "verify_failures", "bans", "protocol_errors"]) {
+      assert.match(said, `\nslipway_swarm_${zero}_total 0\n`);
+    }
+    // As Prometheus would read it: every line is a comment or a sample.
+    for (const line of said.trim().split("\n")) {
+      assert.match(line, /^(# (HELP|TYPE) \w+ .+|[a-z_]\w*(\{[^{}]*\})? -?[\d.e+-]+|)$/i);
+    }
+  } finally {
+    await Promise.all([host.close(), stranger.close()]);
+    await store.close();
+  }
+  region.child.kill("SIGTERM");
+  assert.is(await region.exited, 0, region.said.stderr);
 });
 
 async function scrape(port: number): Promise<string> {

@@ -306,6 +306,31 @@ test("collects the oldest first, but nothing kept or in use", async ({ dir, stor
   assert.ok((await stat((await store.path(kept)) ?? "")).isFile());
 });
 
+test("what somebody else put between the artifacts is left alone, and in nobody's way", async ({
+  dir,
+  store,
+}) => {
+  const stray = `sha256:${"0".repeat(64)}`;
+  const file = path.join(dir, "artifacts", digestHex(stray));
+  await writeFile(file, "not a directory");
+  await writeFile(path.join(dir, "artifacts", "notes"), "");
+  const { content, manifest } = makeArtifact([1_000]);
+  const write = await store.begin(manifest.bytes);
+  await (await write.findCopies(() => undefined)).close();
+  await write.put(0, content);
+  await write.complete();
+  await write.close();
+  assert.equal(
+    (await store.list()).map(({ digest }) => digest),
+    [manifest.digest],
+  );
+  assert.is(await store.open(stray), undefined);
+  assert.is(await store.path(stray), undefined);
+  const { removed } = await store.collect(new Set(), { maxBytes: 0 });
+  assert.equal(removed, [manifest.digest]);
+  assert.ok((await stat(file)).isFile());
+});
+
 /** A process that writes the chunks of dir/content into the store at dir. */
 function spawnWriter(dir: string, mode: string, shell = 'exec "$@"') {
   const program = fileURLToPath(new URL("./writer.ts", import.meta.url));

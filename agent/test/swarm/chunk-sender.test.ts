@@ -11,6 +11,7 @@ import { log, until } from "./fixtures.js";
 
 const { content, manifest } = makeArtifact([1_000, 2_000, 3_000]);
 const { digest } = manifest;
+const POOL_BYTES = 256 * 1024;
 
 interface Answer {
   requestId: number;
@@ -73,13 +74,34 @@ test("who is no seeder chooses nothing, but gives what it is asked for", async (
   ]);
 });
 
+test("a chunk that can't be read leaves its buffer for others", async ({ senders }) => {
+  const buffers = new BufferPool(POOL_BYTES);
+  const first = buffers.take(POOL_BYTES);
+  buffers.give(first);
+  const library = new Library({ open: () => Promise.resolve({ ...inMemory(), read: broken }) });
+  const { link, answers } = connect(createSender({ library, senders }, undefined, buffers), "peer");
+  try {
+    for (const id of [1, 2]) {
+      link.request(id, digest, 0, "normal");
+      await until(() => answers.length === id, "an answer");
+      assert.equal(answers.at(-1), { requestId: id, refusal: Reason.READ_FAILED });
+    }
+    assert.is(buffers.take(POOL_BYTES).buffer, first.buffer);
+  } finally {
+    await library.close();
+  }
+});
+
+const broken = (): Promise<void> => Promise.reject(new Error("the disk is broken"));
+
 function createSender(
   { library, senders }: { library: Library; senders: ChunkSender[] },
   giver: Giver | undefined,
+  buffers = new BufferPool(),
 ): ChunkSender {
   const sender = new ChunkSender({
     library,
-    buffers: new BufferPool(),
+    buffers,
     giver,
     maxBytesPerSecond: undefined,
     log,

@@ -186,6 +186,7 @@ test("a data port that is closed, or never answers, is given up within a second 
             resolve(reason);
             link.close();
           },
+          onUnfinished: () => {},
           begin: () => undefined,
           chunk: () => {},
           refusal: () => {},

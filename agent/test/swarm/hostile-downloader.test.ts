@@ -46,6 +46,11 @@ for (const [what, say] of Object.entries<(bench: Bench) => (DataRequestFrame | B
   "a request id that is in use": ({ request }) => [request(1, 0), request(1, 1)],
   "more requests in vain than anybody needs": ({ request }) =>
     Array.from({ length: 40_000 }, (_, at) => request(at, CHUNKS + at)),
+  "more requests taken back than anybody needs": ({ request }) =>
+    Array.from({ length: 40_000 }, (_, at): DataRequestFrame[] => [
+      request(at, 0),
+      { kind: "cancel", requestId: at },
+    ]).flat(),
 })) {
   test(`${what} closes the connection, and disturbs nobody else`, async ({ bench }) => {
     const hostile = await bench.connect("hostile");

@@ -154,6 +154,7 @@ for (const [what, [digest, totalBytes, data]] of Object.entries<
   "says that it is of a petabyte": [artifactDigest(HUGE), HUGE.byteLength, Buffer.from(HUGE)],
   "has 4 GB itself": [artifactDigest(Buffer.from("x")), 4_000_000_000, Buffer.alloc(1_000)],
   "is another one's": [artifactDigest(Buffer.from("x")), 1_000, Buffer.alloc(1_000)],
+  "comes a byte at a time": [artifactDigest(Buffer.from("x")), 1_000, Buffer.alloc(1)],
   "goes on beyond its end": [artifactDigest(Buffer.from("x")), 10, Buffer.alloc(1_000)],
 })) {
   test(`a manifest that ${what} takes no room, and who gave it is banned`, async ({ region }) => {
@@ -186,6 +187,52 @@ for (const [what, [digest, totalBytes, data]] of Object.entries<
     }
   });
 }
+
+test("to say what it has of many chunks counts as much as many messages", async ({ region }) => {
+  const seeder = await region.join("region");
+  const { digest } = await seed(seeder, 20_000, 64);
+  const identity = region.identity("hostile", "host");
+  const client = await rawClient(region, identity);
+  try {
+    const stream = await hostileStream(client, identity, []);
+    const artifact = digestToBytes(digest);
+    stream.write(encodeControl({ $case: "interest", value: { artifact, interested: true } }));
+    await asked(stream, "interest");
+    for (let said = 0; said < 500; said++) {
+      const value = { artifact, bitfield: Buffer.alloc(0), complete: said % 2 === 0 };
+      stream.write(encodeControl({ $case: "availability", value }));
+    }
+    await until(() => seeder.swarm.stats.bans === 1, "the end of its patience");
+  } finally {
+    await client.close();
+  }
+});
+
+test("who never gives the manifest that it says it has holds up nobody", async ({ region }) => {
+  const seeder = await region.join("region");
+  const host = await region.join("host");
+  const { content, manifest } = makeArtifact([100_000]);
+  const { digest } = manifest;
+  const identity = region.identity("hostile", "host");
+  const client = await rawClient(region, identity, host.identity.publicKey);
+  const fetching = fetchAll(host, digest);
+  try {
+    const stream = await client.connection();
+    stream.write(helloOf(identity));
+    const artifact = digestToBytes(digest);
+    const value = { artifact, bitfield: Buffer.alloc(0), complete: true };
+    stream.write(encodeControl({ $case: "availability", value }));
+    await asked(stream, "manifestRequest");
+    await put(seeder.store, content, manifest);
+    const since = performance.now();
+    seeder.swarm.announce(digest);
+    await fetching;
+    const took = performance.now() - since;
+    assert.ok(took < 3_000, `${took} ms`);
+  } finally {
+    await client.close();
+  }
+});
 
 function certified(region: Region, name: string): Identity {
   return createIdentity({

@@ -56,6 +56,17 @@ function deliver(scheduler: Scheduler, ask: Ask, now: number) {
   return arrived;
 }
 
+/** Lets a neighbour send a chunk of something else, within 10 ms. */
+function prove(scheduler: Scheduler, id: string) {
+  scheduler.addDownload("proof", sized(1), new Bitfield(1), { priority: "urgent" });
+  scheduler.setHolding(id, "proof", "all");
+  for (const ask of scheduler.next(0)) {
+    if (ask.request.artifact === "proof") deliver(scheduler, ask, 10);
+    else scheduler.refused(ask.peer, ask.request.id, Reason.BUSY, -LIMITS.busyMs);
+  }
+  scheduler.removeDownload("proof");
+}
+
 test("asks for each chunk once, of somebody who has it, and knows when it is done", () => {
   const scheduler = setUp(6, { a: [0, 1, 2], b: [2, 3, 4, 5] });
   const got = new Set<unknown>();
@@ -82,7 +93,7 @@ test("the rarest chunks first", () => {
 
 test("a window bounds what is asked of one, a budget what is asked of all", () => {
   const scheduler = setUp(1_000, { a: "all" });
-  assert.is(scheduler.next(0).length, 2, "two chunks until its speed is known");
+  assert.is(scheduler.next(0).length, 1, "one chunk until its speed is known");
   const many = setUp(
     100,
     Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`p${i}`, "all" as const])),
@@ -108,6 +119,7 @@ test("a fast neighbour gets a larger window, a slow one does not", () => {
 
 test("one who stalls is given up, and left alone while somebody else can help", () => {
   const scheduler = setUp(2, { staller: "all" });
+  prove(scheduler, "staller");
   const first = scheduler.next(0);
   assert.is(first.length, 2);
   assert.equal(scheduler.expire(LIMITS.stallMs - 1), []);
@@ -155,6 +167,7 @@ test("refusals: busy is asked again later, not held is not asked again", () => {
 
 test("who had nothing that was wanted is asked when it has", () => {
   const scheduler = setUp(3, { a: [0] });
+  prove(scheduler, "a");
   const [ask, ...more] = scheduler.next(0);
   assert.ok(ask !== undefined && more.length === 0);
   assert.equal(scheduler.next(1), []);
@@ -201,13 +214,20 @@ test("who is much slower than others gives only what nobody else has", () => {
 });
 
 test("who leaves owes nothing more", () => {
-  const scheduler = setUp(2, { a: "all" });
-  assert.is(scheduler.next(0).length, 2);
-  scheduler.removePeer("a");
+  const scheduler = setUp(2, { a: "all", b: "all" });
+  assert.equal(
+    scheduler
+      .next(0)
+      .map(({ peer }) => peer)
+      .sort(),
+    ["a", "b"],
+  );
   assert.equal(scheduler.next(1), []);
-  scheduler.addPeer("b", false);
-  scheduler.setHolding("b", D, "all");
-  assert.is(scheduler.next(2).length, 2);
+  scheduler.removePeer("a");
+  assert.equal(scheduler.next(2), [], "b owes one already");
+  scheduler.addPeer("c", false);
+  scheduler.setHolding("c", D, "all");
+  assert.is(scheduler.next(3).length, 1);
 });
 
 test("at the end the last chunks are asked of a second neighbour, and the first answer counts", () => {
@@ -229,6 +249,72 @@ test("at the end the last chunks are asked of a second neighbour, and the first 
   assert.is(scheduler.lookUp("slow", 99), undefined);
 });
 
+test("a third is asked when the second is late too, a fourth never", () => {
+  const scheduler = setUp(1, { a: "all", b: "all", c: "all", d: "all" });
+  const asked: string[] = [];
+  for (let now = 0; now < LIMITS.stallMs; now += 100) {
+    for (const { peer } of scheduler.next(now)) asked.push(peer);
+    for (const peer of asked) scheduler.progress(peer, now);
+  }
+  assert.is(asked.length, 3);
+  assert.is(new Set(asked).size, 3);
+  assert.is(scheduler.counters.hedges, 2);
+});
+
+test("who is late itself is asked for no late chunk that somebody better has", () => {
+  const scheduler = setUp(2, { a: "all", b: "all" });
+  assert.is(scheduler.next(0).length, 2, "each owes one");
+  scheduler.addPeer("c", false);
+  scheduler.setHolding("c", D, "all");
+  const late = LIMITS.unknownMs * LIMITS.lateFactor;
+  const [ask, ...more] = scheduler.next(late);
+  assert.ok(ask?.peer === "c" && more.length === 0);
+  scheduler.refused("c", ask.request.id, Reason.BUSY, late);
+  assert.equal(scheduler.next(late), []);
+  const [again] = scheduler.next(late + LIMITS.busyMs);
+  assert.is(again?.peer, "c");
+});
+
+test("how late who never sent anything may be depends on what others deliver", () => {
+  for (const [othersMs, lateMs] of [
+    [10, LIMITS.lateMinMs],
+    [1_000, 2_000],
+  ] as const) {
+    const scheduler = setUp(40, { fast: "all", odd: "all" });
+    for (const ask of scheduler.next(0)) {
+      if (ask.peer === "fast") deliver(scheduler, ask, othersMs);
+      else scheduler.refused(ask.peer, ask.request.id, Reason.BUSY, 0);
+    }
+    const now = Math.max(othersMs, LIMITS.busyMs);
+    const ask = scheduler.next(now).find(({ peer }) => peer === "odd");
+    assert.ok(ask);
+    assert.is(Math.round(ask.request.lateAt - now), lateMs);
+  }
+});
+
+test("what somebody is late with does not keep others from being asked", () => {
+  const scheduler = setUp(40, { odd: "all" }, MiB / 4);
+  assert.is(scheduler.next(0).length, 1, "one chunk, to see");
+  scheduler.addPeer("good", false);
+  scheduler.setHolding("good", D, "all");
+  let now = 1;
+  const turn = () => {
+    const asks = scheduler.next((now += 50));
+    for (const ask of asks) if (ask.peer === "good") deliver(scheduler, ask, now + 40);
+    return asks;
+  };
+  assert.is(turn().length, 1);
+  assert.is(turn().length, LIMITS.aheadMinChunks - 1, "it owes one of those");
+  while (now < LIMITS.unknownMs * LIMITS.lateFactor) scheduler.progress("odd", (now += 50));
+  const [first, ...more] = scheduler.next(now);
+  assert.is(first?.peer, "good");
+  assert.is(more.length, LIMITS.aheadMinChunks - 1);
+  assert.ok(
+    more.every(({ peer }) => peer === "good"),
+    "who is late is asked for nothing more",
+  );
+});
+
 test("wrong bytes make a chunk wanted again", () => {
   const scheduler = setUp(1, { liar: "all", b: "all" });
   const [ask] = scheduler.next(0);
@@ -246,6 +332,7 @@ test("wrong bytes make a chunk wanted again", () => {
 
 test("removing a download takes back what was asked for it, and nothing else", () => {
   const scheduler = setUp(1, { a: "all" });
+  prove(scheduler, "a");
   const [ask] = scheduler.next(0);
   scheduler.addDownload("other", sized(1), new Bitfield(1));
   scheduler.setHolding("a", "other", "all");
@@ -327,6 +414,21 @@ test("the cap on what is asked for holds within 5 % over ten seconds", () => {
     }
   }
   assert.ok(Math.abs(bytes / (cap * 10) - 1) < 0.05, `${bytes / 10} bytes a second`);
+});
+
+test("who has nothing of what it says costs little", () => {
+  const chunks = 20_000;
+  const scheduler = setUp(chunks, { liar: "all" });
+  const since = performance.now();
+  let refused = 0;
+  for (let asks = scheduler.next(0); asks.length > 0; asks = scheduler.next(0)) {
+    for (const { peer, request } of asks) {
+      scheduler.refused(peer, request.id, Reason.NOT_HELD, 0);
+      refused++;
+    }
+  }
+  assert.is(refused, chunks);
+  assert.ok(performance.now() - since < 2_000);
 });
 
 test("holdings that don't fit are refused", () => {

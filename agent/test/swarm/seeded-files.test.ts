@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
-import { readFile, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
+import { mkdir, open, readFile, readdir, rm, stat, utimes, writeFile } from "node:fs/promises";
 import path from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
@@ -8,10 +8,18 @@ import { promisify } from "node:util";
 import { freePort } from "@slipway/examples/servers";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { FileChangedError, ManifestError, join } from "../../src/swarm/index.js";
+import {
+  FileChangedError,
+  ManifestError,
+  NotAFileError,
+  SaveFileError,
+  SwarmClosedError,
+  join,
+} from "../../src/swarm/index.js";
 import { SeededFiles } from "../../src/swarm/seeded-files.js";
 import { temporaryDirectory } from "../store/fixtures.js";
-import { Region, fetchAll, until } from "./fixtures.js";
+import { mountSmallDisk } from "../store/small-disk.js";
+import { type Member, Region, fetchAll, seed, until } from "./fixtures.js";
 
 const run = promisify(execFile);
 const failure = (promise: Promise<unknown>): Promise<unknown> =>
@@ -114,6 +122,119 @@ test("files that can't be seeded are errors with a type", async ({ dir }) => {
   await writeFile(file, randomBytes(5_000_000));
   const stopped = await failure(files.add(file, AbortSignal.abort(new Error("stop"))));
   assert.match(String(stopped), "stop");
+});
+
+test("only a plain file is seeded: a pipe would wait for ever", async ({ dir }) => {
+  const files = new SeededFiles(undefined);
+  const pipe = path.join(dir, "pipe");
+  await run("mkfifo", [pipe]);
+  for (const other of [pipe, dir, "/dev/zero"]) {
+    const error = await failure(files.add(other, undefined));
+    assert.instance(error, NotAFileError);
+    assert.match(String(error), other);
+  }
+});
+
+test("a file that changes while it is given: no wrong bytes, and it is not shared any more", async ({
+  region,
+  dir,
+}) => {
+  const seeder = await region.join("region", { maxUploadBytesPerSecond: 2_000_000 });
+  const file = path.join(dir, "file");
+  await writeFile(file, randomBytes(8_000_000));
+  const { digest } = await seeder.swarm.seed(file);
+  const host = await region.join("host");
+  const stop = new AbortController();
+  const fetching = failure(fetchAll(host, digest, stop.signal));
+  await until(() => host.swarm.stats.bytesFromSeeders > 0, "the first chunk");
+  const handle = await open(file, "r+");
+  await handle.write(randomBytes(8_000_000), 0, 8_000_000, 0);
+  await handle.close();
+  await until(() => host.swarm.stats.verifyFailures > 0, "a wrong chunk");
+  stop.abort(new Error("enough"));
+  assert.match(String(await fetching), "enough");
+  const other = await region.join("host");
+  await until(() => other.swarm.stats.seederNeighbours === 1, "the seeder");
+  const late = await failure(fetchAll(other, digest, AbortSignal.timeout(700)));
+  assert.is((late as Error).name, "TimeoutError");
+  assert.is(other.swarm.stats.bytesFromSeeders, 0);
+});
+
+const into = async ({ swarm, store }: Member, digest: string, to: string): Promise<void> => {
+  const signal = AbortSignal.timeout(30_000);
+  for await (const _ of swarm.fetch(digest, { store, signal, to })) {
+    // Its progress is of no interest here.
+  }
+};
+
+test("where nothing can be put is said before anything is fetched, and nothing is left", async ({
+  region,
+  dir,
+}) => {
+  const seeder = await region.join("region");
+  const { digest } = await seed(seeder, 4);
+  const host = await region.join("host");
+  const folder = path.join(dir, "folder");
+  const pipe = path.join(dir, "pipe");
+  await mkdir(folder);
+  await run("mkfifo", [pipe]);
+  for (const to of [
+    folder,
+    `${folder}/`,
+    `${folder}2/`,
+    pipe,
+    "",
+    path.join(dir, "none", "file"),
+  ]) {
+    const error = await failure(into(host, digest, to));
+    assert.instance(error, SaveFileError, to);
+    assert.match(String(error), JSON.stringify(to));
+  }
+  assert.is(host.swarm.stats.bytesFromSeeders, 0);
+  assert.equal((await readdir(dir)).toSorted(), ["folder", "pipe"]);
+  assert.equal(await readdir(folder), []);
+});
+
+test("a full disk where it is to go: the artifact stays, and goes there once there is room", async ({
+  region,
+  dir,
+}) => {
+  const disk = await mountSmallDisk(dir, 300_000);
+  if (disk === undefined) return;
+  try {
+    const seeder = await region.join("region");
+    const { digest, content } = await seed(seeder, 4);
+    const host = await region.join("host");
+    const to = path.join(disk.dir, "file");
+    const error = await failure(into(host, digest, to));
+    assert.instance(error, SaveFileError);
+    assert.match(String(error), "ENOSPC");
+    assert.equal(await readdir(disk.dir), []);
+    await disk.resize(2 * content.length);
+    await into(host, digest, to);
+    assert.ok((await readFile(to)).equals(content));
+    assert.is(host.swarm.stats.bytesFromSeeders, content.length, "not fetched again");
+  } finally {
+    await disk.unmount();
+  }
+});
+
+test("a closed swarm says so to whoever still uses it", async ({ region, dir }) => {
+  const seeder = await region.join("region");
+  const file = path.join(dir, "file");
+  await writeFile(file, randomBytes(1_000));
+  const digest = `sha256:${"0".repeat(64)}`;
+  const waiting = failure(fetchAll(seeder, digest));
+  await Promise.all([seeder.swarm.close(), seeder.swarm.close()]);
+  for (const error of [
+    await waiting,
+    await failure(fetchAll(seeder, digest)),
+    await failure(seeder.swarm.seed(file)),
+  ]) {
+    assert.instance(error, SwarmClosedError);
+  }
+  seeder.swarm.announce(digest);
+  seeder.swarm.joinCell("other");
 });
 
 test("the README's snippet does what it says", async ({ dir }) => {

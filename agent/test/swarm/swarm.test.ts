@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { chmod, writeFile } from "node:fs/promises";
+import { chmod, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { suite } from "uvu";
@@ -38,6 +38,29 @@ test("a seeder and four hosts: all get the right bytes, some from each other", a
   assert.ok(fromPeers > content.length, `${fromPeers} bytes from peers`);
   const { last } = await fetchAll(results[0]?.host ?? seeder, digest);
   assert.is(last.fromLocal, content.length, "fetched again, it is here");
+});
+
+test("a copy that was cut, or whose manifest was damaged, is removed and fetched again", async ({
+  region,
+}) => {
+  const seeder = await region.join("region");
+  const { digest, content } = await seed(seeder, 3);
+  const host = await region.join("host");
+  await fetchAll(host, digest);
+  const file = (await host.store.path(digest)) ?? "";
+  const damages = [
+    async () => {
+      await chmod(file, 0o644);
+      await truncate(file, 1_000);
+    },
+    () => writeFile(path.join(path.dirname(file), "manifest"), "not a manifest"),
+  ];
+  for (const damage of damages) {
+    await damage();
+    const { last } = await fetchAll(host, digest);
+    assert.is(last.fromSeeders, content.length);
+    assert.ok((await contentOf(host.store, digest)).equals(content));
+  }
 });
 
 test("on plain TCP, several artifacts at once", async ({ region }) => {

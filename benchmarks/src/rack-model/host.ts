@@ -32,6 +32,8 @@ export interface HostOptions {
   port: Port;
   id: string;
   seeder: boolean;
+  /** It has everything from the start; a seeder does anyway. */
+  whole?: boolean;
   sizes: ChunkSizes;
   random: () => number;
   /** Takes requests and never answers. */
@@ -65,7 +67,8 @@ export class Host {
     this.scheduler = new Scheduler({ random: options.random });
     this.#giver = new Giver(options.random);
     this.#have = new Bitfield(options.sizes.chunkCount);
-    if (this.seeder) for (let chunk = 0; chunk < this.#have.size; chunk++) this.#have.set(chunk);
+    if (!this.seeder && options.whole !== true) return;
+    for (let chunk = 0; chunk < this.#have.size; chunk++) this.#have.set(chunk);
   }
 
   get neighbours(): number {

@@ -11,6 +11,8 @@ const scenarios = (mbit: number): Record<string, Partial<RackOptions>> => ({
   "hosts-die": { dyingShare: 1 / 3 },
   "seeder-dies": { seederDiesAfter: 1.02 },
   "mute-seeder": { muteSeeder: true },
+  "slow-giver": { oddGiver: "slow" },
+  "mute-giver": { oddGiver: "mute" },
   "mixed-links": { mixed: true },
 });
 

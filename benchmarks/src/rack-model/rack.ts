@@ -1,6 +1,6 @@
 import type { ChunkSizes } from "@slipway/agent/swarm/policies";
 import { VirtualClock } from "./clock.js";
-import { Host } from "./host.js";
+import { Host, type HostOptions } from "./host.js";
 import { Network } from "./network.js";
 
 export interface RackOptions {
@@ -19,6 +19,8 @@ export interface RackOptions {
   seederDiesAfter?: number;
   /** One more seeder takes requests and never answers. */
   muteSeeder?: boolean;
+  /** One more host has everything, and sends at a hundredth of the rate, or never answers. */
+  oddGiver?: "slow" | "mute";
   /** Chunks have between half and twice this; 1024 unless told. */
   chunkKib?: number;
   seed?: number;
@@ -44,6 +46,7 @@ export interface RackResult {
 const DEGREE = 10;
 const MIB = 1024 * 1024;
 const START_JITTER_MS = 20;
+const SLOW = 1 / 100;
 
 /** One deployment of one artifact to a rack of hosts, none of which has any of it. */
 export function simulate(options: RackOptions): RackResult {
@@ -53,7 +56,7 @@ export function simulate(options: RackOptions): RackResult {
   const sizes = randomSizes(options.mib * MIB, (options.chunkKib ?? 1024) * 1024, random);
   const slowCount = Math.ceil((options.slowShare ?? 0) * options.hosts);
   let left = options.hosts;
-  const make = (id: string, seeder: boolean, mbit: number, mute = false): Host =>
+  const make = (id: string, seeder: boolean, mbit: number, odd: Partial<HostOptions> = {}): Host =>
     new Host({
       clock,
       network,
@@ -62,8 +65,8 @@ export function simulate(options: RackOptions): RackResult {
       seeder,
       sizes,
       random,
-      mute,
       onDone: () => left--,
+      ...odd,
     });
   const hosts = Array.from({ length: options.hosts }, (_, index) => {
     const factor = index < slowCount ? 0.1 : options.mixed === true ? 2 ** (random() * 2 - 1) : 1;
@@ -72,8 +75,19 @@ export function simulate(options: RackOptions): RackResult {
   const seeders = Array.from({ length: options.seeders ?? 1 }, (_, index) =>
     make(`s${index}`, true, options.seederMbit ?? options.mbit),
   );
-  if (options.muteSeeder === true) seeders.push(make("mute", true, options.mbit, true));
-  mesh(hosts, random);
+  if (options.muteSeeder === true) seeders.push(make("mute", true, options.mbit, { mute: true }));
+  const { oddGiver } = options;
+  const odd =
+    oddGiver === undefined
+      ? []
+      : [
+          make("odd", false, options.mbit, {
+            whole: true,
+            mute: oddGiver === "mute",
+            port: network.port(options.mbit * (oddGiver === "slow" ? SLOW : 1), options.mbit),
+          }),
+        ];
+  mesh([...hosts, ...odd], random);
   for (const host of hosts) for (const seeder of seeders) host.connect(seeder);
   for (const host of hosts) clock.in(random() * START_JITTER_MS, () => host.start());
 
