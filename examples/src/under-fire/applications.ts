@@ -23,7 +23,7 @@ export function applicationSpecs(
   return new Map(named);
 }
 
-/** Bakes are as short as a test wants them. Nobody may fail, or the deployment is put back. */
+/** Bakes are as short as a test wants them. */
 function strategiesFor([first = "", ...others]: readonly string[]): Record<
   string,
   Input<Strategy>
@@ -52,9 +52,11 @@ function strategiesFor([first = "", ...others]: readonly string[]): Record<
         { regions: ["*"], percents: [100], bakeTime, requiresApproval: true },
       ],
     },
+    // All of them, of which some may be silent.
     atonce: {
       ...common,
       maxSwitchingPercent: 100,
+      failureBudget: { failedPercent: 0, silentPercent: 34 },
       waves: [{ regions: ["*"], percents: [100], bakeTime: durationFromMs(0) }],
     },
   };
