@@ -16,6 +16,11 @@ const COUNTERS: readonly Reading[] = [
     (s) => s.membershipRefusals,
   ],
   [
+    "revoked_refusals_total",
+    "Connections refused, or ended, as the other end is revoked.",
+    (s) => s.revokedRefusals,
+  ],
+  [
     "protocol_errors_total",
     "Connections ended for breaking the protocol.",
     (s) => s.protocolErrors,

@@ -35,6 +35,8 @@ export interface DataServerOptions {
   maxConnections: number;
   sender: ChunkSender;
   log: Logger;
+  /** Whether this peer may fetch chunks still: its handshake may end after drop(). */
+  serves: (peer: string) => boolean;
   onProtocolError: (peer: string, error: ProtocolError) => void;
   /** The peer closed a connection, or its process ended. */
   onClosed: (peer: string) => void;
@@ -150,7 +152,11 @@ export class DataServer {
   }
 
   #serve(socket: net.Socket, peer: string, first?: Buffer): void {
-    const { sender, log, onProtocolError } = this.#options;
+    const { sender, log, serves, onProtocolError } = this.#options;
+    if (!serves(peer)) {
+      socket.destroy();
+      return;
+    }
     this.#retireOldest(peer);
     this.#track(socket, peer);
     socket.setNoDelay(true);

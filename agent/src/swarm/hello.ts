@@ -7,6 +7,7 @@ import {
 } from "@slipway/proto";
 import { type Control, ProtocolError } from "./frames.js";
 import { verifyMembership } from "./membership.js";
+import { RevokedError } from "./revoked.js";
 import type { SwarmOptions } from "./types.js";
 
 /** What a member says of itself. */
@@ -25,6 +26,8 @@ export class Hello {
   readonly #options: HelloOptions;
   readonly #certificate: MembershipCertificate;
   readonly #nonce = randomBytes(16);
+  /** Ids of members that are none any more. */
+  revoked: ReadonlySet<string> = new Set();
 
   constructor(options: HelloOptions) {
     this.#options = options;
@@ -43,8 +46,8 @@ export class Hello {
   }
 
   /**
-   * Throws MembershipError unless the key that the handshake proved is a member's, before anything
-   * else is looked at; ProtocolError if the rest makes no sense.
+   * Throws MembershipError unless the key that the handshake proved is a member's, and RevokedError
+   * if it is one no more, before anything else is looked at; ProtocolError if the rest makes no sense.
    */
   hear(message: Control, remotePublicKey: Uint8Array, now: number): Greeting {
     if (message.$case !== "hello") throw new ProtocolError("no hello");
@@ -56,6 +59,7 @@ export class Hello {
       region: identity.region,
       now,
     });
+    if (this.revoked.has(membership.id)) throw new RevokedError(`${membership.id} is revoked`);
     if (protocolVersion !== SWARM_PROTOCOL_VERSION) {
       throw new ProtocolError(`protocol version ${protocolVersion}`);
     }

@@ -32,7 +32,7 @@ const CONNECTIONS_MORE = 64;
 
 /**
  * Becomes a member of the region's swarm. Throws if an address is not IPv4, a cell is no name, a cap
- * is no rate, or the port is taken.
+ * is no rate, too many are revoked, or the port is taken.
  */
 export async function join(options: SwarmOptions): Promise<Swarm> {
   for (const { host } of [options.listen, ...options.bootstrap]) {
@@ -99,6 +99,7 @@ class JoinedSwarm implements Swarm {
       maxConnections: maxPeers * CONNECTIONS_PER_PEER + CONNECTIONS_MORE,
       sender: this.#sender,
       log,
+      serves: (id) => this.#neighbourhood.get(id) !== undefined,
       onProtocolError: (id, error) => this.#neighbourhood.get(id)?.neighbour.close(error),
       onClosed: (id) => {
         const peer = this.#neighbourhood.get(id);
@@ -135,6 +136,10 @@ class JoinedSwarm implements Swarm {
 
   joinCell(cell: string): void {
     this.#neighbourhood.joinCell(cell);
+  }
+
+  setRevoked(ids: ReadonlySet<string>): void {
+    this.#neighbourhood.setRevoked(ids);
   }
 
   announce(digest: string): void {

@@ -11,6 +11,7 @@ import { Neighbour } from "./neighbour.js";
 import { BAN_MS, Offences } from "./offences.js";
 import type { Peer } from "./peer.js";
 import { type Named, choosePeers, readPeerList } from "./peer-lists.js";
+import { RevokedError, checkRevoked } from "./revoked.js";
 import type { StatsBook } from "./stats.js";
 import type { SwarmOptions } from "./types.js";
 
@@ -29,7 +30,13 @@ class NoPlaceError extends Error {
 
 export interface NeighbourhoodOptions extends Pick<
   SwarmOptions,
-  "identity" | "membershipPublicKey" | "cell" | "neighbourCells" | "listen" | "bootstrap"
+  | "identity"
+  | "membershipPublicKey"
+  | "cell"
+  | "neighbourCells"
+  | "listen"
+  | "bootstrap"
+  | "revoked"
 > {
   log: Logger;
   runBootstrap: boolean;
@@ -62,6 +69,7 @@ export class Neighbourhood {
     this.#options = options;
     this.#log = options.log;
     this.#hello = new Hello(options);
+    if (options.revoked !== undefined) this.#hello.revoked = checkRevoked(options.revoked);
     const { identity, listen, bootstrap, cell, neighbourCells = [], maxPeers } = options;
     const others = bootstrap.filter(
       ({ host, port }) => host !== listen.host || port !== listen.port,
@@ -112,6 +120,14 @@ export class Neighbourhood {
 
   get(id: string): Peer | undefined {
     return this.#peers.get(id);
+  }
+
+  /** Ends the connections with these, and takes none. Throws RangeError for too many. */
+  setRevoked(ids: ReadonlySet<string>): void {
+    this.#hello.revoked = checkRevoked(ids);
+    for (const { membership, neighbour } of this.#peers.values()) {
+      if (ids.has(membership.id)) neighbour.close(new RevokedError(`${membership.id} is revoked`));
+    }
   }
 
   /** It sent wrong bytes. */
@@ -201,6 +217,11 @@ export class Neighbourhood {
     if (error instanceof MembershipError) {
       this.#options.stats.membershipRefused();
       this.#log.warn({ ...about, reason: error.message }, "peer refused");
+    } else if (error instanceof RevokedError) {
+      this.#options.stats.revokedRefused();
+      this.#log.warn({ ...about, reason: error.message }, "peer refused");
+      // It need not be heard out each time that it tries.
+      this.#discovery.ban(neighbour.publicKey, BAN_MS);
     } else if (error instanceof ProtocolError) {
       this.#options.stats.protocolError();
       this.#log.warn({ ...about, err: error }, "peer broke the protocol");

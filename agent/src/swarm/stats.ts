@@ -31,6 +31,7 @@ export class StatsBook {
       verifyFailures: 0,
       bans: 0,
       membershipRefusals: 0,
+      revokedRefusals: 0,
       protocolErrors: 0,
       fallbackChunks: 0,
     };
@@ -76,6 +77,10 @@ export class StatsBook {
 
   membershipRefused(): void {
     this.view.membershipRefusals++;
+  }
+
+  revokedRefused(): void {
+    this.view.revokedRefusals++;
   }
 
   protocolError(): void {

@@ -54,6 +54,8 @@ export interface SwarmOptions {
   runBootstrap?: boolean;
   /** Artifacts that this peer shares, beside the files that it seeds; a store is one. Default: none. */
   source?: ArtifactSource;
+  /** What Swarm.setRevoked is told first. Default: none. */
+  revoked?: ReadonlySet<string>;
   /** Default: silent. */
   log?: Logger;
   /** This disk's copy of an artifact turned out wrong: it is not shared until announced again. */
@@ -136,6 +138,8 @@ export interface SwarmStats {
   bans: number;
   /** Connections dropped for want of a valid membership certificate. */
   membershipRefusals: number;
+  /** Connections refused, or ended, as the other end's id is revoked. */
+  revokedRefusals: number;
   /** Connections dropped for breaking the protocol. */
   protocolErrors: number;
   /** Bytes of chunks that came once more than they were needed. */
@@ -166,6 +170,13 @@ export interface Swarm {
   readonly stats: Readonly<SwarmStats>;
   /** Also be a neighbour of this cell's members; region agents are of every cell. Idempotent. */
   joinCell(cell: string): void;
+  /**
+   * From now on the members with exactly these ids, of certificates, are none: connections with them
+   * end at once, and none are taken. Of one that tries again no more than once a minute is heard out.
+   * The set is kept, not copied. A member that is itself among them is to close its swarm. Throws
+   * RangeError for more than 100,000.
+   */
+  setRevoked(ids: ReadonlySet<string>): void;
   /** The source has this artifact now: tells the neighbours that asked for it. */
   announce(digest: string): void;
   /**

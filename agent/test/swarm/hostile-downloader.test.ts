@@ -109,6 +109,16 @@ test("a connection that says nothing more costs nothing, and ends with its peer"
   await honest.fetch(2);
 });
 
+test("a peer that is gone before its connection is up gets nothing over it", async ({ bench }) => {
+  const honest = await bench.connect("honest");
+  bench.gone.add("late");
+  const late = await bench.connect("late");
+  late.say(bench.request(1, 1));
+  await until(() => late.socket.closed, "the end of the connection");
+  assert.is(bench.sentBytes, 0);
+  await honest.fetch(2);
+});
+
 /** A data server on plain TCP with one artifact, and connections to it. */
 class Bench {
   readonly server: DataServer;
@@ -121,6 +131,8 @@ class Bench {
   /** Peers that broke the protocol. */
   readonly blamed = new Set<string>();
   sentBytes = 0;
+  /** Peers that are no neighbours any more. */
+  readonly gone = new Set<string>();
 
   static async start(): Promise<Bench> {
     const bench = new Bench(await freePort());
@@ -150,6 +162,7 @@ class Bench {
       maxConnections: 16,
       sender: this.#sender,
       log,
+      serves: (peer) => !this.gone.has(peer),
       onProtocolError: (peer, error) => {
         assert.instance(error, ProtocolError);
         this.blamed.add(peer);
