@@ -4,7 +4,7 @@ import path from "node:path";
 import { syncDirectory } from "./store/files.js";
 
 /** Replaces a file so that a reader, or the next start after a crash, sees the old or the new. */
-export async function writeAtomically(file: string, content: string): Promise<void> {
+export async function writeAtomically(file: string, content: string | Uint8Array): Promise<void> {
   const temporary = `${file}.tmp`;
   const handle = await open(temporary, "w", 0o600);
   try {

@@ -8,8 +8,8 @@ export const ARTIFACT_DIGEST_PATTERN = /^sha256:[0-9a-f]{64}$/;
 /** KV bucket of the global NATS: application name → ApplicationGoal. */
 export const GLOBAL_GOALS_BUCKET = "slipway_goals";
 /**
- * Key of a SignedRevocationList in the global goals bucket; no application can have a name that
- * begins so.
+ * Key of a SignedRevocationList in the global and the regional goals buckets; no application can have
+ * a name that begins so.
  */
 export const REVOCATIONS_KEY = "_revocations";
 /** KV bucket of the global NATS for RegionAgentStatus and RegionApplicationStatus. */

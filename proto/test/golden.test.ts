@@ -60,9 +60,11 @@ test("a digest of goals", () => {
     removed: false,
   };
   assert.is(
-    hex(GoalDigest.encode({ goals: [version] }).finish()),
+    hex(GoalDigest.encode({ goals: [version], revocationsVersion: 0 }).finish()),
     `0a220a0473686f7010071a0b${TIME}220b0a04746965721203776562`,
   );
+  const digest = GoalDigest.fromPartial({ revocationsVersion: 300 });
+  assert.is(hex(GoalDigest.encode(digest).finish()), "10ac02");
 });
 
 test("a list of revocations, and what signs it", () => {

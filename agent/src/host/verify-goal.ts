@@ -48,6 +48,23 @@ export function readGoalKeys(pems: readonly (string | Buffer)[]): GoalKeys {
   return keys;
 }
 
+/** Why none of the keys has signed this payload in this context; undefined if one has. */
+export function signatureFault(
+  what: string,
+  { payload, signature, keyId }: SignedGoal,
+  context: string,
+  keys: GoalKeys,
+): string | undefined {
+  const key = keys.get(keyId);
+  if (key === undefined) {
+    return keyId === ""
+      ? `the ${what} is not signed`
+      : `no goal key has the id ${printable(keyId)}`;
+  }
+  const message = Buffer.concat([Buffer.from(context), payload]);
+  return verify(null, message, key, signature) ? undefined : `the ${what}'s signature does not fit`;
+}
+
 /**
  * Checks that a signed goal comes from the fleet and is meant for this application and region.
  * The order of goals is not looked at.
@@ -58,18 +75,10 @@ export function verifyGoal(
   expected: { application: string; region: string; keys: GoalKeys },
 ): VerifiedGoal {
   if (signed.length > SIGNED_GOAL_MAX_BYTES) throw new GoalRefusedError("the goal is too large");
-  const { payload, signature, keyId } = decode(SignedGoal, signed, "signed goal");
-  const key = expected.keys.get(keyId);
-  if (key === undefined) {
-    throw new GoalRefusedError(
-      keyId === "" ? "the goal is not signed" : `no goal key has the id ${printable(keyId)}`,
-    );
-  }
-  const message = Buffer.concat([Buffer.from(GOAL_SIGNATURE_CONTEXT), payload]);
-  if (!verify(null, message, key, signature)) {
-    throw new GoalRefusedError("the goal's signature does not fit");
-  }
-  const goal = decode(Goal, payload, "goal");
+  const signedGoal = decode(SignedGoal, signed, "signed goal");
+  const fault = signatureFault("goal", signedGoal, GOAL_SIGNATURE_CONTEXT, expected.keys);
+  if (fault !== undefined) throw new GoalRefusedError(fault);
+  const goal = decode(Goal, signedGoal.payload, "goal");
   const run = checkContent(goal, expected);
   return { goal, run, signed };
 }

@@ -4,6 +4,7 @@ import {
   GOAL_DIGEST_KEY,
   goalSubject,
   regionGoalsBucket,
+  REVOCATIONS_KEY,
   type Goal,
 } from "@slipway/proto";
 import type { KV, NatsConnection } from "nats";
@@ -12,6 +13,8 @@ import type { GoalKeys } from "../host/verify-goal.js";
 import type { Logger } from "../log.js";
 import type { NatsLink } from "../nats/link.js";
 import { makeBucket } from "../nats/make-bucket.js";
+import { RevocationReader } from "../revocation/revocation-reader.js";
+import type { Revocations } from "../revocation/verify-revocations.js";
 import { KvMirror, type MirrorEntry } from "./kv-mirror.js";
 import { encodeDigest, replaces, type RegionGoal } from "./plan-goals.js";
 import { GoalReader } from "./goal-reader.js";
@@ -28,23 +31,26 @@ interface GoalCopierOptions {
   leading: () => boolean;
   /** Goals that none of these signed are not copied. Undefined: that is left to the hosts. */
   keys?: GoalKeys | undefined;
+  /** A list of revoked hosts was seen; it may be old, or known. Nobody has checked it without keys. */
+  onRevocations?: ((list: Revocations) => void) | undefined;
   log: Logger;
   /** See KvMirror. */
   pollMs?: number | undefined;
 }
 
 /**
- * Copies the region's part of every global goal to the region's bucket, if it is newer than what is
- * there, and keeps the bucket's digest. The agent that leads does; as writes are compare-and-set, two
- * that believe they do, for a moment, do no harm.
+ * Copies the region's part of every global goal, and the list of revoked hosts, to the region's
+ * bucket, if it is newer than what is there, and keeps the bucket's digest. The agent that leads
+ * does; as writes are compare-and-set, two that believe they do, for a moment, do no harm.
  */
 export class GoalCopier {
   /** Counters, for whoever watches the agent. */
-  readonly stats = { copied: 0, conflicts: 0, digests: 0 };
+  readonly stats = { copied: 0, conflicts: 0, digests: 0, revocations: 0 };
   readonly #options: GoalCopierOptions;
   readonly #global: KvMirror;
   readonly #regional: KvMirror;
   readonly #reader: GoalReader;
+  readonly #revocationReader: RevocationReader;
   readonly #controller = new AbortController();
   #goals: ReadonlyMap<string, Goal> = new Map();
   #dirty = false;
@@ -55,6 +61,7 @@ export class GoalCopier {
     this.#options = options;
     const { region, log, pollMs, globalLink, regionLink } = options;
     this.#reader = new GoalReader(options);
+    this.#revocationReader = new RevocationReader(options.keys, log);
     const onChange = (): void => this.reconcileSoon();
     this.#global = new KvMirror({
       link: globalLink,
@@ -135,8 +142,18 @@ export class GoalCopier {
     const entries = this.#regional.entries;
     const there = this.#reader.readRegional(entries);
     this.#setGoals(wanted, there);
+    const revoked = this.#readRevocations(this.#global.entries, "global");
+    const revokedThere = this.#readRevocations(entries, "regional");
     const { kv } = this.#regional;
     if (entries === undefined || kv === undefined) return;
+    let revocationsVersion = revokedThere?.version ?? 0;
+    if (revoked !== undefined && revoked.version > revocationsVersion && leading()) {
+      await this.#write(kv, REVOCATIONS_KEY, revoked.signed, entries.get(REVOCATIONS_KEY));
+      revocationsVersion = revoked.version;
+      this.stats.revocations += 1;
+      const { version, hostIds } = revoked;
+      this.#options.log.info({ version, hosts: hostIds.size }, "revocations copied to the region");
+    }
     for (const [application, goal] of wanted) {
       this.#controller.signal.throwIfAborted();
       if (!replaces(goal, there.get(application))) continue;
@@ -148,12 +165,23 @@ export class GoalCopier {
       this.#options.log.info({ application, generation, bucketLimit }, "goal copied to the region");
     }
     if (!leading()) return;
-    const digest = encodeDigest([...there.values()].map(({ goal }) => goal));
+    const goals = [...there.values()].map(({ goal }) => goal);
+    const digest = encodeDigest(goals, revocationsVersion);
     const known = entries.get(GOAL_DIGEST_KEY);
-    if (known === undefined ? there.size > 0 : !digest.equals(known.value)) {
+    if (known === undefined ? digest.length > 0 : !digest.equals(known.value)) {
       await this.#write(kv, GOAL_DIGEST_KEY, digest, known);
       this.stats.digests += 1;
     }
+  }
+
+  #readRevocations(
+    entries: ReadonlyMap<string, MirrorEntry> | undefined,
+    bucket: string,
+  ): Revocations | undefined {
+    const entry = entries?.get(REVOCATIONS_KEY);
+    const list = entry && this.#revocationReader.read(entry.value, bucket);
+    if (list !== undefined) this.#options.onRevocations?.(list);
+    return list;
   }
 
   async #write(

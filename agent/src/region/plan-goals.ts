@@ -51,8 +51,11 @@ export function replaces(global: RegionGoal, regional: RegionGoal | undefined): 
   return order > 0 || (order === 0 && !global.signed.equals(regional.signed));
 }
 
-/** The digest of a regional bucket's goals: sorted, so that equal goals give equal bytes. */
-export function encodeDigest(goals: Iterable<Goal>): Buffer {
+/**
+ * The digest of a regional bucket's goals, and of its list of revoked hosts: sorted, so that equal
+ * goals give equal bytes.
+ */
+export function encodeDigest(goals: Iterable<Goal>, revocationsVersion = 0): Buffer {
   const versions = [...goals]
     .sort((a, b) => (a.application < b.application ? -1 : 1))
     .map(({ application, generation, issueTime, selector, removed }) =>
@@ -64,7 +67,7 @@ export function encodeDigest(goals: Iterable<Goal>): Buffer {
         selector: Object.fromEntries(Object.entries(selector).sort(([a], [b]) => (a < b ? -1 : 1))),
       }),
     );
-  return Buffer.from(GoalDigest.encode({ goals: versions }).finish());
+  return Buffer.from(GoalDigest.encode({ goals: versions, revocationsVersion }).finish());
 }
 
 function check(key: string, signed: Buffer, region: string): RegionGoal {

@@ -15,6 +15,8 @@ import { registerCertificate } from "../metrics/agent-metrics.js";
 import { registerGoals, registerHosts, registerLeader } from "../metrics/region-metrics.js";
 import { registerSwarm } from "../metrics/swarm-metrics.js";
 import { NatsLink } from "../nats/link.js";
+import { KeptRevocations } from "../revocation/kept-revocations.js";
+import { RevocationReader } from "../revocation/revocation-reader.js";
 import { lockDataDirectory } from "../process/data-directory-lock.js";
 import { type RunningAgent, stopOnce } from "../running-agent.js";
 import { join, readIdentity, readPublicKey } from "../swarm/index.js";
@@ -30,6 +32,9 @@ import { Inventory } from "./inventory.js";
 import { LeaderLease } from "./leader-lease.js";
 import { Replicator } from "./replicator.js";
 import { StatusWriter } from "./status-writer.js";
+
+const REVOKED =
+  "a host of this agent's id is revoked: no peer takes either; give it another identity";
 
 /**
  * Starts one of a region's agents: copies goals and artifacts into the region, seeds its swarm, and
@@ -63,6 +68,24 @@ export async function startRegion(
       openDirectoryBlobStore(config.mainBlobStore),
       openDirectoryBlobStore(config.blobStore),
     ]);
+    const revocations =
+      keys &&
+      new KeptRevocations({
+        dataDir: config.dataDir,
+        reader: new RevocationReader(keys, log),
+        log,
+        onChange: (hostIds) => {
+          swarm.setRevoked(hostIds);
+          if (hostIds.has(config.id)) log.error({ agent: config.id }, REVOKED);
+        },
+      });
+    if (revocations === undefined) {
+      log.warn("without a goal key this agent keeps no revoked host out of the swarm");
+    } else {
+      await revocations.load();
+      if (revocations.hostIds.has(config.id)) log.error({ agent: config.id }, REVOKED);
+      cleanUp.push(() => revocations.stop());
+    }
     let replicator: Replicator | undefined;
     const swarm = await join({
       identity,
@@ -74,6 +97,7 @@ export async function startRegion(
       maxDownloadBytesPerSecond: config.maxDownloadBytesPerSecond,
       runBootstrap: true,
       source: blobSource(regional),
+      revoked: revocations?.hostIds ?? new Set(),
       onDamaged: (digest) => replicator?.suspect(digest),
       log,
     });
@@ -116,7 +140,15 @@ export async function startRegion(
     const leaderTerm = (): number => lease.term;
     const leading = (): boolean => lease.term > 0;
     const enroller = new Enroller({ client: fleet, region, table, leaderTerm, log });
-    const copier = new GoalCopier({ region, globalLink, regionLink, leading, keys, log });
+    const copier = new GoalCopier({
+      region,
+      globalLink,
+      regionLink,
+      leading,
+      keys,
+      onRevocations: (list) => revocations?.take(list),
+      log,
+    });
     const writer = new StatusWriter({
       link: globalLink,
       region,

@@ -16,8 +16,11 @@ import {
   Goal,
   GOAL_SIGNATURE_CONTEXT,
   Release,
+  RevocationList,
+  REVOCATIONS_SIGNATURE_CONTEXT,
   RunSpec,
   SignedGoal,
+  SignedRevocationList,
   type HostApplicationStatus,
   type HostPhase,
 } from "@slipway/proto";
@@ -77,6 +80,19 @@ export class GoalSigner {
     const payload = Buffer.from(Goal.encode(goal).finish());
     const message = Buffer.concat([Buffer.from(GOAL_SIGNATURE_CONTEXT), payload]);
     return { payload, signature: sign(null, message, this.#private), keyId: this.keyId };
+  }
+
+  /** A SignedRevocationList. */
+  revocations(
+    version: number,
+    hostIds: string[],
+    context: string = REVOCATIONS_SIGNATURE_CONTEXT,
+  ): Buffer {
+    const list = { version, issueTime: undefined, hostIds };
+    const payload = Buffer.from(RevocationList.encode(list).finish());
+    const message = Buffer.concat([Buffer.from(context), payload]);
+    const signed = { payload, signature: sign(null, message, this.#private), keyId: this.keyId };
+    return Buffer.from(SignedRevocationList.encode(signed).finish());
   }
 
   bytes(goal: Goal): Buffer {

@@ -81,6 +81,8 @@ export interface Release {
 /** The digest key of a regional bucket: what hosts read to see whether they missed anything. */
 export interface GoalDigest {
   goals: GoalVersion[];
+  /** Of the bucket's list of revoked hosts; 0 if it has none. */
+  revocationsVersion: number;
 }
 
 export interface GoalVersion {
@@ -96,7 +98,10 @@ export interface GoalVersion_SelectorEntry {
   value: string;
 }
 
-/** The key "_revocations" of the global bucket; absent while no host was decommissioned. */
+/**
+ * The key "_revocations" of the global bucket, copied to the regional ones; absent while no host was
+ * decommissioned.
+ */
 export interface SignedRevocationList {
   /** A serialised RevocationList, exactly as signed. */
   payload: Buffer;
@@ -1011,13 +1016,16 @@ export const Release: MessageFns<Release> = {
 };
 
 function createBaseGoalDigest(): GoalDigest {
-  return { goals: [] };
+  return { goals: [], revocationsVersion: 0 };
 }
 
 export const GoalDigest: MessageFns<GoalDigest> = {
   encode(message: GoalDigest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.goals) {
       GoalVersion.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.revocationsVersion !== 0) {
+      writer.uint32(16).uint64(message.revocationsVersion);
     }
     return writer;
   },
@@ -1043,6 +1051,14 @@ export const GoalDigest: MessageFns<GoalDigest> = {
             message.goals.push(GoalVersion.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.revocationsVersion = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1058,6 +1074,11 @@ export const GoalDigest: MessageFns<GoalDigest> = {
   fromJSON(object: any): GoalDigest {
     return {
       goals: globalThis.Array.isArray(object?.goals) ? object.goals.map((e: any) => GoalVersion.fromJSON(e)) : [],
+      revocationsVersion: isSet(object.revocationsVersion)
+        ? globalThis.Number(object.revocationsVersion)
+        : isSet(object.revocations_version)
+        ? globalThis.Number(object.revocations_version)
+        : 0,
     };
   },
 
@@ -1065,6 +1086,9 @@ export const GoalDigest: MessageFns<GoalDigest> = {
     const obj: any = {};
     if (message.goals?.length) {
       obj.goals = message.goals.map((e) => GoalVersion.toJSON(e));
+    }
+    if (message.revocationsVersion !== 0) {
+      obj.revocationsVersion = Math.round(message.revocationsVersion);
     }
     return obj;
   },
@@ -1075,6 +1099,7 @@ export const GoalDigest: MessageFns<GoalDigest> = {
   fromPartial(object: DeepPartial<GoalDigest>): GoalDigest {
     const message = createBaseGoalDigest();
     message.goals = object.goals?.map((e) => GoalVersion.fromPartial(e)) || [];
+    message.revocationsVersion = object.revocationsVersion ?? 0;
     return message;
   },
 };
