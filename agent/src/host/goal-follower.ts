@@ -6,6 +6,7 @@ import {
   goalSubject,
   NAME_PATTERN,
   regionGoalsBucket,
+  REVOCATIONS_KEY,
   type GoalVersion,
 } from "@slipway/proto";
 import type { Msg, NatsConnection } from "nats";
@@ -21,6 +22,13 @@ const NOT_FOUND = 404;
 const SECOND_LOOK_MIN_MS = 250;
 const SECOND_LOOK_SPREAD_MS = 2_000;
 
+interface RevocationsSink {
+  /** Of the list that is known. */
+  readonly version: number;
+  /** A list has come, unverified; it may be old, or known. */
+  onList: (signed: Buffer) => void;
+}
+
 interface GoalFollowerOptions {
   link: NatsLink;
   region: string;
@@ -29,6 +37,8 @@ interface GoalFollowerOptions {
   wants: (version: GoalVersion) => boolean;
   /** A goal has come, unverified; it may be old, or known. */
   onGoal: (application: string, signed: Buffer) => void;
+  /** Who wants the list of revoked hosts. Default: nobody. */
+  revocations?: RevocationsSink | undefined;
   /** Between polls, in ms. Default: 30 to 60 s by chance. */
   pollMs?: (() => number) | undefined;
 }
@@ -78,6 +88,7 @@ export class GoalFollower {
     // A deletion is republished without a value; an application that is absent changes nothing.
     if (message.data.length === 0) return;
     if (key === GOAL_DIGEST_KEY) this.#onDigest(message.data);
+    else if (key === REVOCATIONS_KEY) this.#deliverRevocations(message.data);
     else this.#deliver(key, message.data);
   }
 
@@ -91,14 +102,24 @@ export class GoalFollower {
       () => {
         this.#second = undefined;
         try {
-          const { goals } = GoalDigest.decode(this.#newestDigest);
-          if (goals.some((version) => this.#options.wants(version))) this.#wake();
+          const digest = GoalDigest.decode(this.#newestDigest);
+          const wanted = digest.goals.some((version) => this.#options.wants(version));
+          if (wanted || this.#wantsRevocations(digest)) this.#wake();
         } catch (error) {
           this.#options.log.warn({ err: error }, "digest cannot be decoded");
         }
       },
       SECOND_LOOK_MIN_MS + Math.random() * SECOND_LOOK_SPREAD_MS,
     );
+  }
+
+  #wantsRevocations({ revocationsVersion }: GoalDigest): boolean {
+    const { revocations } = this.#options;
+    return revocations !== undefined && revocationsVersion > revocations.version;
+  }
+
+  #deliverRevocations(data: Uint8Array): void {
+    this.#options.revocations?.onList(Buffer.from(data));
   }
 
   #deliver(application: string, data: Uint8Array): void {
@@ -159,6 +180,10 @@ export class GoalFollower {
       if (!NAME_PATTERN.test(version.application) || !this.#options.wants(version)) continue;
       const goal = await this.#read(connection, version.application);
       if (goal !== undefined) this.#deliver(version.application, goal);
+    }
+    if (this.#wantsRevocations(digest)) {
+      const list = await this.#read(connection, REVOCATIONS_KEY);
+      if (list !== undefined) this.#deliverRevocations(list);
     }
   }
 

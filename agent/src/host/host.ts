@@ -8,8 +8,11 @@ import { registerCertificate, registerStore } from "../metrics/agent-metrics.js"
 import { registerSwarm } from "../metrics/swarm-metrics.js";
 import { NatsLink } from "../nats/link.js";
 import { lockDataDirectory } from "../process/data-directory-lock.js";
+import { KeptRevocations } from "../revocation/kept-revocations.js";
+import { RevocationReader } from "../revocation/revocation-reader.js";
 import { openArtifactStore } from "../store/artifact-store.js";
 import { join, readIdentity, readPublicKey, type Swarm } from "../swarm/index.js";
+import { RevokedError } from "../swarm/revoked.js";
 import { AGENT_VERSION } from "../version.js";
 import { type RunningAgent, stopOnce } from "../running-agent.js";
 import { GoalFollower } from "./goal-follower.js";
@@ -46,25 +49,45 @@ export async function startHost(
   const stop = stopOnce(cleanUp, log);
   let joining: Promise<Swarm> | undefined;
   try {
+    const reader = new RevocationReader(keys, log);
+    const revocations = new KeptRevocations({
+      dataDir: config.dataDir,
+      reader,
+      log,
+      onChange: (hostIds) => {
+        if (isRevoked()) leave();
+        else swarm?.setRevoked(hostIds);
+      },
+    });
+    await revocations.load();
+    cleanUp.push(() => revocations.stop());
+    const isRevoked = (): boolean => revocations.hostIds.has(config.id);
     const store = await openArtifactStore(path.join(config.dataDir, "store"));
     cleanUp.push(() => store.close());
     // Releases must not wait for neighbours.
     let swarm: Swarm | undefined;
-    const joined = join({
-      identity,
-      membershipPublicKey,
-      cell,
-      neighbourCells,
-      listen: config.listen,
-      bootstrap: config.bootstrap,
-      maxUploadBytesPerSecond: config.maxUploadBytesPerSecond,
-      maxDownloadBytesPerSecond: config.maxDownloadBytesPerSecond,
-      source: store,
-      log,
-    });
-    joining = joined.then((member) => {
-      cleanUp.splice(2, 0, () => member.close());
+    cleanUp.push(() => swarm?.close());
+    const joined = isRevoked()
+      ? Promise.reject<Swarm>(
+          new RevokedError("this host is revoked: it is no member of the swarm"),
+        )
+      : join({
+          identity,
+          membershipPublicKey,
+          cell,
+          neighbourCells,
+          listen: config.listen,
+          bootstrap: config.bootstrap,
+          maxUploadBytesPerSecond: config.maxUploadBytesPerSecond,
+          maxDownloadBytesPerSecond: config.maxDownloadBytesPerSecond,
+          source: store,
+          log,
+        });
+    joining = joined.then(async (member) => {
       swarm = member;
+      // What has come meanwhile.
+      if (isRevoked()) await member.close();
+      else member.setRevoked(revocations.hostIds);
       return member;
     });
     if (metrics !== undefined) {
@@ -123,7 +146,24 @@ export async function startHost(
       log,
       wants: (version) => applications.wants(version),
       onGoal: (application, signed) => void applications.offer(application, signed),
+      revocations: {
+        get version() {
+          return revocations.version;
+        },
+        onList: (signed) => {
+          const list = reader.read(signed, "region");
+          if (list !== undefined) revocations.take(list);
+        },
+      },
     });
+    const leave = (): void => {
+      log.error(
+        { host: config.id, version: revocations.version },
+        "this host is revoked: what runs goes on, but it obeys and reports no more, and is in no swarm",
+      );
+      const left = Promise.all([link.stop(), follower.stop(), swarm?.close()]);
+      left.catch((error: unknown) => log.error({ err: error }, "a revoked host cannot leave"));
+    };
     new LogRequests({
       link,
       region: config.region,
@@ -149,9 +189,14 @@ export async function startHost(
     await applications.start();
     reporter.start();
     cleanUp.push(() => follower.stop());
-    follower.start();
-    link.start();
-    await member;
+    if (isRevoked()) leave();
+    else {
+      follower.start();
+      link.start();
+    }
+    await member.catch((error: unknown) => {
+      if (!isRevoked()) throw error;
+    });
     log.info(
       { host: config.id, region: config.region, cell, neighbourCells, version: AGENT_VERSION },
       "host agent started",

@@ -1,4 +1,11 @@
-import { Goal, GOAL_DIGEST_KEY, goalSubject, regionGoalsBucket, SignedGoal } from "@slipway/proto";
+import {
+  Goal,
+  GOAL_DIGEST_KEY,
+  goalSubject,
+  regionGoalsBucket,
+  REVOCATIONS_KEY,
+  SignedGoal,
+} from "@slipway/proto";
 import { startNats, type NatsServer } from "@slipway/examples/servers";
 import { connect, StorageType, type KV, type NatsConnection } from "nats";
 import { suite } from "uvu";
@@ -116,6 +123,42 @@ test("reads what it missed when a digest says so", async () => {
   connection.publish(goalSubject("sa", GOAL_DIGEST_KEY), digest);
   await eventually("the goal", () => heard.length === 1);
   await stop();
+});
+
+test("hears of revoked hosts, and reads the list only if the digest names a newer one", async () => {
+  const kv = await bucket("af", true);
+  await kv.put(REVOCATIONS_KEY, signer.revocations(5, ["h1"]));
+  await kv.put(GOAL_DIGEST_KEY, encodeDigest([], 5));
+  const link = new NatsLink({ servers: [nats.url], name: "test", log });
+  const lists: Buffer[] = [];
+  const revocations = {
+    version: 0,
+    onList: (list: Buffer) => {
+      lists.push(list);
+      revocations.version += 5;
+    },
+  };
+  const follower = new GoalFollower({
+    link,
+    region: "af",
+    log,
+    pollMs: () => 50,
+    wants: () => false,
+    onGoal: () => assert.unreachable("no goal"),
+    revocations,
+  });
+  follower.start();
+  link.start();
+  await eventually("what was there before", () => lists.length === 1);
+  const next = signer.revocations(10, ["h2", "h1"]);
+  await kv.put(REVOCATIONS_KEY, next);
+  await eventually("what is republished", () => lists.length === 2);
+  assert.ok(lists[1]?.equals(next));
+  await kv.put(GOAL_DIGEST_KEY, encodeDigest([], 10));
+  await kv.put(GOAL_DIGEST_KEY, encodeDigest([], 11));
+  await eventually("a newer one to be looked for", () => lists.length === 3);
+  await follower.stop();
+  await link.stop();
 });
 
 test("reads again as soon as the server is back", async () => {
