@@ -4,7 +4,6 @@ import { CONNECTIONS, IN_FLIGHT, inLanes, payload, WORKERS, type JobQueue } from
 import type { Payload } from "./job-queue.js";
 
 const TASK = "build";
-/** Tried: 10, 50, 100, 500. */
 const CONCURRENT_JOBS = 10;
 
 /**

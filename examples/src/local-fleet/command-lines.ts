@@ -115,6 +115,7 @@ function regionAgent(
     "data-dir": dataFolder(plan.dir, agentId),
     identity: identityFile(plan.dir, agentId),
     "membership-public-key": `${membershipKeyFile(plan.dir)}.pub`,
+    "goal-public-key": `${goalKeyFile(plan.dir)}.pub`,
     listen: address(port),
     bootstrap: bootstrap(plan, region),
   };
