@@ -10,6 +10,8 @@ import { isFinal } from "./snapshot.js";
 
 /** At most four changes a second are sent. */
 const MIN_INTERVAL_MS = 250;
+/** What regions say at the same moment goes out as one change, not as the first and then the rest. */
+const GATHER_MS = 25;
 
 /** What a watcher is sent: a WatchDeploymentResponse, encoded once for all watchers. */
 interface Update {
@@ -199,7 +201,8 @@ export class DeploymentFeeds implements Service {
 
   #schedule(feed: Feed): void {
     if (feed.timer !== undefined || feed.slots.size === 0) return;
-    const wait = Math.max(0, feed.sentAt + MIN_INTERVAL_MS - this.#context.clock.now());
+    const due = feed.sentAt + MIN_INTERVAL_MS - this.#context.clock.now();
+    const wait = Math.max(GATHER_MS, due);
     feed.timer = setTimeout(() => {
       feed.timer = undefined;
       this.#send(feed);
