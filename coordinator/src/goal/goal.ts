@@ -21,13 +21,18 @@ interface GoalBase {
   regions: readonly string[];
 }
 
-/** What a deployment's goal is made of. Of all this only limits change, and they only rise. */
+/**
+ * What a deployment's goal is made of. Of all this only limits and removed regions change: limits
+ * rise, and regions are added.
+ */
 export interface GoalSource extends GoalBase {
   selector: Readonly<Record<string, string>>;
   run: Release;
   previous: Release | undefined;
   /** By region: hosts whose bucket is below it switch; 0 to 10,000. */
   limits: Readonly<Record<string, number>>;
+  /** Regions of earlier deployments, none of its own: hosts there stop the application. */
+  removedRegions: readonly string[];
 }
 
 /** The goal of an application that was removed; the deployment id is the removal's own. */
@@ -42,16 +47,32 @@ export function limitsOfSource(source: AnyGoalSource): Readonly<Record<string, n
   return "removed" in source ? {} : source.limits;
 }
 
+/** All regions of which hosts are told something. */
+export function regionsOfSource(source: AnyGoalSource): readonly string[] {
+  return "removed" in source ? source.regions : [...source.regions, ...source.removedRegions];
+}
+
+/** Whether hosts of a region are to stop the application. */
+export function isRemovedIn(source: AnyGoalSource, region: string): boolean {
+  return runningIn(source, region) === undefined;
+}
+
+/** What hosts of a region are to run; undefined if they are to stop the application. */
+function runningIn(source: AnyGoalSource, region: string): GoalSource | undefined {
+  return "removed" in source || source.removedRegions.includes(region) ? undefined : source;
+}
+
 /** The goal of one region. */
 function goalOf(source: AnyGoalSource, region: string, issueTime: Date): Goal {
+  const running = runningIn(source, region);
   const content =
-    "removed" in source
+    running === undefined
       ? { selector: {}, run: undefined, previous: undefined, bucketLimit: 0, removed: true }
       : {
-          selector: { ...source.selector },
-          run: source.run,
-          previous: source.previous,
-          bucketLimit: source.limits[region] ?? 0,
+          selector: { ...running.selector },
+          run: running.run,
+          previous: running.previous,
+          bucketLimit: running.limits[region] ?? 0,
           removed: false,
         };
   return {
@@ -72,7 +93,7 @@ export function applicationGoalOf(
   issueTime: Date,
 ): ApplicationGoal {
   const regions: Record<string, SignedGoal> = {};
-  for (const region of source.regions) {
+  for (const region of regionsOfSource(source)) {
     regions[region] = signer.sign(goalOf(source, region, issueTime));
   }
   return {
@@ -85,7 +106,7 @@ export function applicationGoalOf(
 
 /** How large the key's value gets, in bytes; a little too high rather than too low. */
 export function goalBytes(source: GoalSource): number {
-  return source.regions.reduce((all, region) => {
+  return regionsOfSource(source).reduce((all, region) => {
     const largest = { ...source, limits: { [region]: LARGEST_LIMIT } };
     const { length } = Goal.encode(goalOf(largest, region, FAR)).finish();
     return all + length + region.length + SIGNED_OVERHEAD_BYTES;

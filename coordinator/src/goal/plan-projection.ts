@@ -1,5 +1,5 @@
 import type { ApplicationGoal, Goal, SignedGoal } from "@slipway/proto";
-import { limitsOfSource, type AnyGoalSource } from "./goal.js";
+import { isRemovedIn, limitsOfSource, regionsOfSource, type AnyGoalSource } from "./goal.js";
 import type { GoalSigner } from "./signing.js";
 
 /** A goal is issued again when less than this is left. */
@@ -16,7 +16,7 @@ export type Projection =
   | {
       action: "write";
       why: WriteReason;
-      /** What is to be written: the source, with no limit below one that was published. */
+      /** What is to be written: the source, and nothing less than what was published of it. */
       source: AnyGoalSource;
       issueTime: Date;
     }
@@ -48,7 +48,7 @@ export function planProjection(
   if (generation > source.generation || deploymentId !== source.deploymentId) {
     return { action: "alarm", generation, deploymentId };
   }
-  const seen = source.regions.map((region) => judge(source, region, present, signer, now));
+  const seen = regionsOfSource(source).map((region) => judge(source, region, present, signer, now));
   const why = seen.find((one) => one.why !== undefined)?.why;
   if (why === undefined) return { action: "keep" };
   // Of the same generation a higher limit was published before, or is by somebody who knows more.
@@ -59,8 +59,24 @@ export function planProjection(
   // Hosts take the later one, whatever the clocks of coordinators say.
   const times = seen.map(({ published }) => (published?.issueTime?.getTime() ?? 0) + 1);
   const issueTime = new Date(Math.max(now.getTime(), ...times));
-  const merged = "removed" in source ? source : { ...source, limits };
-  return { action: "write", why, source: merged, issueTime };
+  return { action: "write", why, source: merge(source, limits, present, signer), issueTime };
+}
+
+/** The source with these limits, and with the regions that somebody knew to be removed. */
+function merge(
+  source: AnyGoalSource,
+  limits: Readonly<Record<string, number>>,
+  present: ApplicationGoal,
+  signer: Pick<GoalSigner, "open">,
+): AnyGoalSource {
+  if ("removed" in source) return source;
+  const told = new Set(regionsOfSource(source));
+  const more = Object.entries(present.regions).filter(([region, signed]) => {
+    const goal = told.has(region) ? undefined : signer.open(signed);
+    return goal?.removed === true && isNamed(goal, source, region);
+  });
+  const removedRegions = [...source.removedRegions, ...more.map(([region]) => region)];
+  return { ...source, limits, removedRegions };
 }
 
 /** What is wrong with one region's goal, and the goal if it is one that we signed. */
@@ -86,6 +102,11 @@ function judge(
 
 /** Signed by us, and yet it may have been put where it does not belong. */
 function isOf(goal: Goal, source: AnyGoalSource, region: string): boolean {
+  return isNamed(goal, source, region) && goal.removed === isRemovedIn(source, region);
+}
+
+/** Whether it says that it is this source's goal for the region. */
+function isNamed(goal: Goal, source: AnyGoalSource, region: string): boolean {
   return (
     goal.application === source.application &&
     goal.region === region &&

@@ -7,6 +7,8 @@ import { UNFINISHED, type Snapshot } from "./snapshot.js";
 /** A deployment to be stored. */
 export interface NewDeployment {
   goal: GoalSource;
+  /** Removed by its goal once it has succeeded. */
+  droppedRegions: readonly string[];
   strategy: Strategy;
   snapshot: Snapshot;
   reason: string;
@@ -177,6 +179,8 @@ export async function insertDeployment(
       generation: goal.generation,
       is_rollback: snapshot.isRollback,
       regions: [...goal.regions],
+      dropped_regions: [...given.droppedRegions],
+      gone_regions: [...goal.removedRegions],
       selector: JSON.stringify(goal.selector),
       run_release: Buffer.from(Release.encode(run).finish()),
       previous_release: previous && Buffer.from(Release.encode(previous).finish()),

@@ -63,6 +63,8 @@ export interface DeploymentRow {
   rolled_back_by: string | null;
   blocked_by: string;
   override_freeze: boolean;
+  dropped_regions: string[];
+  gone_regions: string[];
 }
 
 /** A deployment as the coordinator works with it. */
@@ -122,14 +124,30 @@ export function fromRow(row: DeploymentRow): StoredDeployment {
       regions: [...regions],
       strategy,
       rolledBackBy: row.rolled_back_by ?? "",
+      droppedRegions: [...row.dropped_regions],
       ...shownOf(snapshot),
     },
     snapshot,
-    goal: { application, generation, deploymentId: id, regions, selector, run, previous, limits },
+    goal: {
+      application,
+      generation,
+      deploymentId: id,
+      regions,
+      selector,
+      run,
+      previous,
+      limits,
+      removedRegions: removedRegions(row),
+    },
     strategy,
     idempotencyKey: row.idempotency_key,
     request: row.request,
   };
+}
+
+/** What is dropped runs on until it is sure that it will not be gone back to. */
+function removedRegions({ state, dropped_regions: dropped, gone_regions: gone }: DeploymentRow) {
+  return state === "SUCCEEDED" ? [...gone, ...dropped] : gone;
 }
 
 /** What callers see of a snapshot. */

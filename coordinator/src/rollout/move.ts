@@ -1,14 +1,14 @@
 import type { Knex } from "knex";
 import { writeAudit } from "../audit/audit-log.js";
 import { failedPrecondition } from "../errors.js";
-import { GOAL_MAX_BYTES, goalBytes } from "../goal/goal.js";
+import { GOAL_MAX_BYTES } from "../goal/goal.js";
 import { enqueueNotification } from "../notification/outbox.js";
 import { anyHost } from "../status/enrolment.js";
 import { uuidv7 } from "../uuid.js";
 import type { StoredDeployment } from "./deployment.js";
 import * as store from "./deployment-store.js";
 import { rollBackStrategy } from "./plan-steps.js";
-import { generationElsewhere, prepare, type Prepared } from "./prepare.js";
+import { generationElsewhere, prepare, preparedBytes, type Prepared } from "./prepare.js";
 import type { RolloutContext } from "./rollout-context.js";
 import { SLIPWAY, transition, type DeploymentEvent, type Outcome } from "./transition.js";
 
@@ -78,6 +78,7 @@ export async function insertPrepared(
   const stored = await store.insertDeployment(trx, { ...prepared, ...asked });
   const { id, application, buildId, commitSha, generation, creator } = stored.deployment;
   const { isRollback, overrideFreeze } = stored.snapshot;
+  const dropped = prepared.droppedRegions;
   await writeAudit(trx, {
     actor: creator,
     action: isRollback ? "deployment.roll_back" : "deployment.create",
@@ -87,7 +88,8 @@ export async function insertPrepared(
     buildId,
     message:
       `commit ${commitSha} as generation ${generation}` +
-      (overrideFreeze ? ", whatever is frozen" : ""),
+      (overrideFreeze ? ", whatever is frozen" : "") +
+      (dropped.length > 0 ? `, drops ${dropped.join(", ")} once it has succeeded` : ""),
   });
   return stored;
 }
@@ -112,7 +114,7 @@ async function prepareRollBack(
   const preparation = { id, application, creator: SLIPWAY, choice, known, locked };
   const prepared = await prepare(trx, context, preparation);
   // It has to go out: hosts that have something better to go back to know of it.
-  const fits = goalBytes(prepared.goal) <= GOAL_MAX_BYTES;
+  const fits = preparedBytes(prepared) <= GOAL_MAX_BYTES;
   return fits ? prepared : { ...prepared, goal: { ...prepared.goal, previous: undefined } };
 }
 

@@ -53,6 +53,7 @@ export async function planDeployment(
     regions: await planRegions(context, prepared),
     supersedes,
     previousBuildId: previous?.buildId ?? "",
+    droppedRegions: [...prepared.droppedRegions],
   };
 }
 

@@ -6,6 +6,7 @@ import { GOAL_MAX_BYTES, goalBytes, type GoalSource } from "../goal/goal.js";
 import { anyHost } from "../status/enrolment.js";
 import { begin } from "./begin.js";
 import * as store from "./deployment-store.js";
+import { findDropped } from "./dropped-regions.js";
 import type { RolloutContext } from "./rollout-context.js";
 import type { Snapshot } from "./snapshot.js";
 
@@ -25,6 +26,8 @@ export interface Choice {
 /** A deployment that could be stored now. */
 export interface Prepared {
   goal: GoalSource;
+  /** Removed by its goal once it has succeeded. */
+  droppedRegions: readonly string[];
   strategy: Strategy;
   snapshot: Snapshot;
 }
@@ -48,6 +51,7 @@ export async function prepare(
   const { release, regions, selector, strategy, isRollback, overrideFreeze } = choice;
   const newest = await store.newestDeployment(db, application);
   const succeeded = await store.newestSucceeded(db, application);
+  const { dropped, gone } = await findDropped(db, application, regions);
   const generations = [newest?.deployment.generation ?? 0, locked.removalGeneration, known];
   const snapshot = begin({
     strategy,
@@ -67,14 +71,21 @@ export async function prepare(
     run: release,
     previous: succeeded?.goal.run,
     limits: snapshot.limits,
+    removedRegions: gone,
   };
-  return { goal, strategy, snapshot };
+  return { goal, droppedRegions: dropped, strategy, snapshot };
+}
+
+/** How large the goal's value gets, once it has succeeded. */
+export function preparedBytes({ goal, droppedRegions }: Prepared): number {
+  return goalBytes({ ...goal, removedRegions: [...goal.removedRegions, ...droppedRegions] });
 }
 
 /** @throws DomainError FAILED_PRECONDITION if nobody would run it, or hosts could not be told. */
-export async function checkPrepared(db: Knex, { goal }: Prepared): Promise<void> {
+export async function checkPrepared(db: Knex, prepared: Prepared): Promise<void> {
+  const { goal } = prepared;
   if (!(await anyHost(db, goal))) throw noHosts(goal);
-  const bytes = goalBytes(goal);
+  const bytes = preparedBytes(prepared);
   if (bytes > GOAL_MAX_BYTES) throw tooLarge(goal, bytes);
 }
 

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Context } from "../context.js";
-import { limitsOfSource, type AnyGoalSource } from "../goal/goal.js";
+import { isRemovedIn, limitsOfSource, regionsOfSource, type AnyGoalSource } from "../goal/goal.js";
 import { newestGoal, pageOfGoals } from "./goal-store.js";
 
 const PAGE_SIZE = 200;
@@ -29,7 +29,7 @@ export class GoalProjection {
     this.#published.clear();
   }
 
-  /** Whether the goal, with these limits, was put into the bucket or found there. */
+  /** Whether the goal, with these limits and removed regions, was put into the bucket or found there. */
   isPublished(goal: AnyGoalSource): boolean {
     return this.#published.get(goal.application) === versionOf(goal);
   }
@@ -127,5 +127,8 @@ export class GoalProjection {
 
 function versionOf(goal: AnyGoalSource): string {
   const limits = limitsOfSource(goal);
-  return JSON.stringify([goal.deploymentId, goal.regions.map((region) => limits[region] ?? 0)]);
+  const parts = regionsOfSource(goal).map((region) =>
+    isRemovedIn(goal, region) ? region : (limits[region] ?? 0),
+  );
+  return JSON.stringify([goal.deploymentId, parts]);
 }

@@ -1,8 +1,10 @@
+import type { AnyGoalSource } from "../goal/goal.js";
 import { onReconnect } from "../status/reconnects.js";
 import { decide, nextLook } from "./decide.js";
 import * as store from "./deployment-store.js";
 import type { ReadDeployment } from "./deployment-store.js";
 import { FactReader } from "./facts.js";
+import { newestGoal } from "./goal-store.js";
 import { KeyedRunner } from "./keyed-runner.js";
 import { move } from "./move.js";
 import { GoalProjection } from "./projection.js";
@@ -125,14 +127,21 @@ export class Reconciler {
       const { stored } = moved;
       active = isFinal(stored.snapshot.state) ? undefined : { ...stored, now: active.now };
     }
-    if (active === undefined) this.#forget(application);
+    if (active === undefined) await this.#conclude(application);
     else this.#remember(active);
+  }
+
+  /** A deployment that has succeeded has hosts told of the regions that it drops. */
+  async #conclude(application: string): Promise<void> {
+    this.#forget(application);
+    const goal = await newestGoal(this.#context.db, application);
+    if (goal !== undefined) await this.#publish(goal);
   }
 
   /** Sees to it that the goal is out, and decides by what regions say. */
   async #next(active: ReadDeployment): Promise<DeploymentEvent | undefined> {
     const { snapshot, now } = active;
-    const unpublished = await this.#publish(active);
+    const unpublished = await this.#publish(active.goal);
     const event = decide(
       snapshot,
       await this.#facts.gather(active, { unpublished, fresh: false }),
@@ -140,16 +149,15 @@ export class Reconciler {
     );
     if (event === undefined) return undefined;
     // A limit that could not be published at once would be obeyed even after a failure.
-    if (event.type === "raised" && this.#rests(active)) return undefined;
+    if (event.type === "raised" && this.#rests(active.goal)) return undefined;
     // What is acted upon is what is so at this moment.
     return decide(snapshot, await this.#facts.gather(active, { unpublished, fresh: true }), now);
   }
 
   /** Why the goal is not in the bucket, as a sentence; undefined if it is, or soon will be. */
-  async #publish(active: ReadDeployment): Promise<string | undefined> {
-    const { goal } = active;
+  async #publish(goal: AnyGoalSource): Promise<string | undefined> {
     const { application, deploymentId } = goal;
-    if (this.#projection.isPublished(goal) || this.#rests(active)) return undefined;
+    if (this.#projection.isPublished(goal) || this.#rests(goal)) return undefined;
     try {
       return await this.#projection.publish(goal);
     } catch (error) {
@@ -159,7 +167,7 @@ export class Reconciler {
   }
 
   /** Whether the application's goal was written just now; if so it is looked at again after that. */
-  #rests({ goal: { application } }: ReadDeployment): boolean {
+  #rests({ application }: AnyGoalSource): boolean {
     const restMs = this.#projection.restMs(application);
     if (restMs > 0) this.#timers.set(application, "write", restMs, () => this.#kick(application));
     return restMs > 0;

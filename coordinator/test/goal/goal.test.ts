@@ -24,6 +24,7 @@ const source: GoalSource = {
   run: Release.fromPartial({ buildId: "b2", artifactDigest: "sha256:22", applicationRevision: 3 }),
   previous: Release.fromPartial({ buildId: "b1", artifactDigest: "sha256:11" }),
   limits: { eu: 0, us: 2_500 },
+  removedRegions: [],
 };
 
 test("a goal carries what the deployment says, for its region, and can be verified", () => {

@@ -27,6 +27,7 @@ const source: GoalSource = {
   run: Release.fromPartial({ buildId: "b2" }),
   previous: undefined,
   limits: { eu: 2_500, us: 0 },
+  removedRegions: ["ap"],
 };
 const removal: AnyGoalSource = {
   application: "web",
@@ -63,6 +64,13 @@ const CASES: [name: string, present: ApplicationGoal | undefined, expected: stri
   ],
   ["another application's goal", goalOf({ application: "mail" }), "write nonsense"],
   ["a region less", goalOf({ regions: ["eu"] }), "write incomplete"],
+  ["a removed region less", goalOf({ removedRegions: [] }), "write incomplete"],
+  [
+    "a removed region that is told to run",
+    goalOf({ regions: ["eu", "us", "ap"], removedRegions: [] }),
+    "write nonsense",
+  ],
+  ["a removed region more", goalOf({ removedRegions: ["ap", "sa"] }), "keep"],
   ["another key", goalOf({}, newSigner()), "write key"],
   ["a signature that is not good", forged, "write nonsense"],
   ["another region's goal", swapped, "write nonsense"],
@@ -79,15 +87,17 @@ for (const [name, present, expected] of CASES) {
   });
 }
 
-/** What is written over the present value, by region: limit and time. */
-function written(present: ApplicationGoal): Record<string, [limit: number, time: number]> {
+/** What is written over the present value, by region: limit, or that it is removed, and time. */
+function written(
+  present: ApplicationGoal,
+): Record<string, [limit: number | "removed", time: number]> {
   const plan = planProjection(source, present, signer, now);
   if (plan.action !== "write") throw new Error(`not written: ${plan.action}`);
   const { regions } = applicationGoalOf(plan.source, signer, plan.issueTime);
   return Object.fromEntries(
     Object.entries(regions).map(([region, { payload }]) => {
-      const { bucketLimit, issueTime } = Goal.decode(payload);
-      return [region, [bucketLimit, issueTime?.getTime() ?? 0]];
+      const { bucketLimit, issueTime, removed } = Goal.decode(payload);
+      return [region, [removed ? "removed" : bucketLimit, issueTime?.getTime() ?? 0]];
     }),
   );
 }
@@ -95,13 +105,45 @@ function written(present: ApplicationGoal): Record<string, [limit: number, time:
 test("a limit that was published is not lowered, whatever else is written", () => {
   const time = now.getTime();
   const present = goalOf({ limits: { eu: 1_000, us: 9_000 } }, signer, new Date(time - 1));
-  assert.equal(written(present), { eu: [2_500, time], us: [9_000, time] });
+  assert.equal(written(present), {
+    eu: [2_500, time],
+    us: [9_000, time],
+    ap: ["removed", time],
+  });
+});
+
+test("a region that was removed by who knew that it had succeeded stays so; no other is taken", () => {
+  const time = now.getTime();
+  const earlier = new Date(time - 1);
+  const limits = { eu: 1_000, us: 0 };
+  const present = goalOf({ limits, removedRegions: ["ap", "sa"] }, signer, earlier);
+  const told: [number | "removed", number][] = [
+    [2_500, time],
+    [0, time],
+    ["removed", time],
+  ];
+  const [eu, us, ap] = told;
+  assert.equal(written(present), { eu, us, ap, sa: ap });
+  const older = goalOf({ generation: 6, removedRegions: ["sa"] }, signer, earlier);
+  const { sa } = older.regions;
+  if (sa === undefined) throw new Error("no goal of sa");
+  assert.equal(written({ ...present, regions: { ...goalOf({ limits }).regions, sa } }), {
+    eu: [2_500, time + 1],
+    us: [0, time + 1],
+    ap: ["removed", time + 1],
+  });
+  const running = goalOf({ regions: ["eu", "us", "sa"], limits }, signer, earlier);
+  assert.equal(written(running), { eu, us, ap });
 });
 
 test("a goal is later than the one before, whatever the clocks say", () => {
   const ahead = now.getTime() + 60_000;
   const present = goalOf({ limits: { eu: 1_000, us: 0 } }, signer, new Date(ahead));
-  assert.equal(written(present), { eu: [2_500, ahead + 1], us: [0, ahead + 1] });
+  assert.equal(written(present), {
+    eu: [2_500, ahead + 1],
+    us: [0, ahead + 1],
+    ap: ["removed", ahead + 1],
+  });
 });
 
 test("the goal of a removed application has nothing to run, and is kept", () => {

@@ -3,6 +3,7 @@ import { applicationsAndBuilds } from "./0001-applications-and-builds.js";
 import { deploymentsAndHosts } from "./0002-deployments-and-hosts.js";
 import { stagedDeployments } from "./0003-staged-deployments.js";
 import { operations } from "./0004-operations.js";
+import { droppedRegions } from "./0005-dropped-regions.js";
 
 /** The main database's schema, in order. */
 export const migrations: readonly Migration[] = [
@@ -10,4 +11,5 @@ export const migrations: readonly Migration[] = [
   deploymentsAndHosts,
   stagedDeployments,
   operations,
+  droppedRegions,
 ];

@@ -316,6 +316,12 @@ export interface Deployment {
    * the artifact, NATS away. Empty when all is well.
    */
   blockedBy: string;
+  /**
+   * Regions that earlier deployments had, and this one has not. Once it has succeeded their hosts
+   * stop the application and forget it; until then they keep what they run. What was dropped before
+   * is not named again.
+   */
+  droppedRegions: string[];
 }
 
 /** How far one region is, from its agents' aggregates. */
@@ -433,6 +439,8 @@ export interface PlanDeploymentResponse {
   supersedes: string;
   /** The build that would be gone back to on failure; empty for none. */
   previousBuildId: string;
+  /** As in Deployment. */
+  droppedRegions: string[];
 }
 
 export interface RegionPlan {
@@ -886,6 +894,7 @@ function createBaseDeployment(): Deployment {
     pause: undefined,
     rolledBackBy: "",
     blockedBy: "",
+    droppedRegions: [],
   };
 }
 
@@ -974,6 +983,9 @@ export const Deployment: MessageFns<Deployment> = {
     }
     if (message.blockedBy !== "") {
       writer.uint32(226).string(message.blockedBy);
+    }
+    for (const v of message.droppedRegions) {
+      writer.uint32(234).string(v!);
     }
     return writer;
   },
@@ -1215,6 +1227,14 @@ export const Deployment: MessageFns<Deployment> = {
             message.blockedBy = reader.string();
             continue;
           }
+          case 29: {
+            if (tag !== 234) {
+              break;
+            }
+
+            message.droppedRegions.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1317,6 +1337,11 @@ export const Deployment: MessageFns<Deployment> = {
         : isSet(object.blocked_by)
         ? globalThis.String(object.blocked_by)
         : "",
+      droppedRegions: globalThis.Array.isArray(object?.droppedRegions)
+        ? object.droppedRegions.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.dropped_regions)
+        ? object.dropped_regions.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -1406,6 +1431,9 @@ export const Deployment: MessageFns<Deployment> = {
     if (message.blockedBy !== "") {
       obj.blockedBy = message.blockedBy;
     }
+    if (message.droppedRegions?.length) {
+      obj.droppedRegions = message.droppedRegions;
+    }
     return obj;
   },
 
@@ -1448,6 +1476,7 @@ export const Deployment: MessageFns<Deployment> = {
       : undefined;
     message.rolledBackBy = object.rolledBackBy ?? "";
     message.blockedBy = object.blockedBy ?? "";
+    message.droppedRegions = object.droppedRegions?.map((e) => e) || [];
     return message;
   },
 };
@@ -2946,6 +2975,7 @@ function createBasePlanDeploymentResponse(): PlanDeploymentResponse {
     regions: [],
     supersedes: "",
     previousBuildId: "",
+    droppedRegions: [],
   };
 }
 
@@ -2977,6 +3007,9 @@ export const PlanDeploymentResponse: MessageFns<PlanDeploymentResponse> = {
     }
     if (message.previousBuildId !== "") {
       writer.uint32(74).string(message.previousBuildId);
+    }
+    for (const v of message.droppedRegions) {
+      writer.uint32(82).string(v!);
     }
     return writer;
   },
@@ -3066,6 +3099,14 @@ export const PlanDeploymentResponse: MessageFns<PlanDeploymentResponse> = {
             message.previousBuildId = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.droppedRegions.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3105,6 +3146,11 @@ export const PlanDeploymentResponse: MessageFns<PlanDeploymentResponse> = {
         : isSet(object.previous_build_id)
         ? globalThis.String(object.previous_build_id)
         : "",
+      droppedRegions: globalThis.Array.isArray(object?.droppedRegions)
+        ? object.droppedRegions.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.dropped_regions)
+        ? object.dropped_regions.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -3137,6 +3183,9 @@ export const PlanDeploymentResponse: MessageFns<PlanDeploymentResponse> = {
     if (message.previousBuildId !== "") {
       obj.previousBuildId = message.previousBuildId;
     }
+    if (message.droppedRegions?.length) {
+      obj.droppedRegions = message.droppedRegions;
+    }
     return obj;
   },
 
@@ -3156,6 +3205,7 @@ export const PlanDeploymentResponse: MessageFns<PlanDeploymentResponse> = {
     message.regions = object.regions?.map((e) => RegionPlan.fromPartial(e)) || [];
     message.supersedes = object.supersedes ?? "";
     message.previousBuildId = object.previousBuildId ?? "";
+    message.droppedRegions = object.droppedRegions?.map((e) => e) || [];
     return message;
   },
 };

@@ -15,7 +15,7 @@ export interface ApplicationGoal {
   /** Rises with every deployment of the application. */
   generation: number;
   deploymentId: string;
-  /** One for each region of the application, by region. */
+  /** One for each region of the application, by region, and for each that it has no more. */
   regions: { [key: string]: SignedGoal };
 }
 
@@ -59,7 +59,10 @@ export interface Goal {
    * to 10,000; it only rises within a generation. The other hosts stage what is to run.
    */
   bucketLimit: number;
-  /** The application was removed: hosts stop it and forget it. Then there is no run and no previous. */
+  /**
+   * The application was removed, or has this region no more: hosts stop it and forget it. Then there
+   * is no run and no previous.
+   */
   removed: boolean;
 }
 
