@@ -47,6 +47,7 @@ const plan = {
   ],
   supersedes: ID,
   previousBuildId: "b0",
+  droppedRegions: ["ap", "sa\u001b[2J"],
 };
 
 const script = {
@@ -318,6 +319,7 @@ test("a plan shows steps, hosts and bytes, and changes nothing", async ({ server
     "to move      at most 4.0 MiB",
     `supersedes   deployment ${ID}`,
     "back to      build b0",
+    "drops        ap, sa\\u001b[2J: hosts there stop it once this has succeeded",
     "step 1 of 2, wave 1 of 2: 10 % of eu, then watched for 30s",
     "step 2 of 2, wave 2 of 2: 100 % of eu, us, once somebody else approves",
     "eu      3      2            2.0 MiB  complete        eu-1, eu-2\\u001b[2J",
@@ -339,6 +341,7 @@ test("a roll-back says first who has to download, and begins whatever comes of t
     "eu: 2 of 3 hosts have to download it, at most 2.0 MiB: eu-1, eu-2\\u001b[2J\n",
   );
   assert.match(stderr, "us: 2 of 2 hosts have to download it, at most 2.0 MiB: no agent of the");
+  assert.match(stderr, "drops ap, sa\\u001b[2J: hosts there stop it once this has succeeded\n");
   assert.equal(server.calls.slice(calls), ["planDeployment", "rollBack"]);
   const dark = await slipway(server, ["rollback", "dark", "--detach"]);
   assert.is(dark.code, 0);

@@ -1,7 +1,7 @@
 import { SlipwayError } from "../errors.js";
 import type { RollBackTo } from "../deployment-requests.js";
 import { printPlan, started } from "./deploy.js";
-import { downloadLines } from "./render/plan.js";
+import { downloadLines, dropsText } from "./render/plan.js";
 import type { AddCommand } from "./run.js";
 import { lookOf, note, type Session } from "./session.js";
 import { plain } from "./text.js";
@@ -53,13 +53,15 @@ export const addRollback: AddCommand = (group, run) => {
     );
 };
 
-/** Says which hosts would have to download it. Nothing that goes wrong here stops the roll-back. */
+/** Says which hosts would have to download it, or to stop. Nothing that goes wrong here stops the roll-back. */
 async function forecast(session: Session, request: RollBackTo): Promise<void> {
   const { client, signal } = session;
   const options = { signal, timeoutMs: FORECAST_MS };
   try {
     const plan = await client.deployments.planRollBack(request, options);
     for (const line of downloadLines(plan, lookOf(session))) await note(session, line);
+    const drops = dropsText(plan);
+    if (drops !== "") await note(session, `drops ${plain(drops)}`);
   } catch (error) {
     signal.throwIfAborted();
     // What is wrong with the request, the roll-back itself says next.

@@ -45,6 +45,7 @@ export function deploymentFacts(progress: DeploymentProgress, look: Look): strin
       ["failure", deployment.failure ? oneLine(deploymentFailureText(deployment.failure)) : ""],
       ["superseded by", deployment.supersededBy],
       ["rolled back by", deployment.rolledBackBy],
+      ["drops", deployment.droppedRegions.join(", ")],
       ["kind", deployment.isRollback ? "roll-back" : "deployment"],
       ["created by", deployment.creator],
       ["reason", oneLine(deployment.reason)],

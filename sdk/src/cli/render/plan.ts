@@ -22,6 +22,7 @@ export function planText(plan: PlanDeploymentResponse, look: Look): string {
       ["to move", `at most ${bytesText(bytes)}`],
       ["supersedes", plan.supersedes === "" ? "nothing" : `deployment ${plan.supersedes}`],
       ["back to", plan.previousBuildId === "" ? "nothing" : `build ${plan.previousBuildId}`],
+      ["drops", dropsText(plan)],
     ],
     look,
   );
@@ -48,6 +49,12 @@ export function downloadLines({ regions }: PlanDeploymentResponse, look: Look): 
       return paint(look, "yellow", plain(text));
     });
   return lines.length > 0 ? lines : ["every host has it: nothing has to be downloaded"];
+}
+
+/** The regions in which hosts are going to stop it; empty for none. */
+export function dropsText({ droppedRegions }: Pick<PlanDeploymentResponse, "droppedRegions">) {
+  if (droppedRegions.length === 0) return "";
+  return `${droppedRegions.join(", ")}: hosts there stop it once this has succeeded`;
 }
 
 function stepLines({ steps, strategy }: PlanDeploymentResponse): string[] {
