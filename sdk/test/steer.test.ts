@@ -188,7 +188,7 @@ test("each says what it did, with its exit code", async ({ server }) => {
     { args: ["pause", "nobody"], code: 3, says: /there is no application nobody/ },
     {
       args: ["freeze", "create", "--region", "eu", "--for", "3d", "--reason", "x"],
-      says: /region eu is frozen, ends in 3 d\nEnd it sooner with: slipway freeze end f1/,
+      says: /region eu is frozen, ends in (3 d|2 d 23 h)\nEnd it sooner with: slipway freeze end f1/,
     },
     {
       args: ["freeze", "create", "--for", "3d", "--reason", "x"],
