@@ -1,4 +1,5 @@
 import type { Download } from "./download.js";
+import type { OwnLink } from "./own-link.js";
 import { pickChunk } from "./picker.js";
 import { PRIORITY_RANK, type Wanted } from "./priority.js";
 import type { RateMeter } from "./rate.js";
@@ -30,6 +31,7 @@ export interface AskingOptions {
   bucket: TokenBucket;
   /** Bytes that arrive. */
   rate: RateMeter;
+  link: OwnLink;
   random: () => number;
   onHedge: () => void;
 }
@@ -42,6 +44,8 @@ interface Round {
   room: number;
   /** Bytes by number. */
   ahead: number;
+  /** Bytes of any chunk: none that this host's own link has no room for. */
+  any: number;
   /** What a peer delivers on average, in bytes a second; undefined before anybody did. */
   rate: number | undefined;
 }
@@ -58,10 +62,13 @@ export class Asking {
 
   /** Asks while there is room for more bytes that were asked for or are not yet written. */
   next(now: number, budget: number): Ask[] {
-    const ahead = this.#aheadBytes(now);
-    const round: Round = { now, asks: [], room: budget, ahead, rate: this.#meanRate() };
+    const chunk = this.#chunkBytes();
+    const ahead = this.#aheadBytes(chunk, now);
+    const any = Math.max(chunk, this.#options.link.carries(LIMITS.carryMs));
+    const round: Round = { now, asks: [], room: budget, ahead, any, rate: this.#meanRate() };
     for (const { requests } of this.#options.peers.values()) {
       round.room -= requests.outstandingBytes;
+      round.any -= requests.outstandingBytes;
       round.ahead -= requests.numberedBytes - requests.lateBytes(now);
     }
     for (const download of this.#inOrder()) {
@@ -90,12 +97,18 @@ export class Asking {
     );
   }
 
-  #aheadBytes(now: number): number {
+  #chunkBytes(): number {
     let chunk = 0;
     for (const { meanBytes } of this.#options.downloads.values())
       chunk = Math.max(chunk, meanBytes);
-    const arriving = (this.#options.rate.read(now) * LIMITS.aheadMs) / 1_000;
-    return Math.max(LIMITS.aheadMinChunks * chunk, arriving);
+    return chunk;
+  }
+
+  #aheadBytes(chunk: number, now: number): number {
+    const { rate, link } = this.#options;
+    const arriving = (rate.read(now) * LIMITS.aheadMs) / 1_000;
+    const carried = Math.max(LIMITS.carryMinChunks * chunk, link.carries(LIMITS.carryMs));
+    return Math.max(Math.min(LIMITS.aheadMinChunks * chunk, carried), arriving);
   }
 
   #isOver(round: Round): boolean {
@@ -113,6 +126,7 @@ export class Asking {
     const request = peer.requests.add(wanted, round.now, round.rate);
     round.asks.push({ peer: peer.id, request });
     round.room -= size;
+    round.any -= size;
     this.#options.bucket.take(size);
   }
 
@@ -129,8 +143,14 @@ export class Asking {
     for (const peer of this.#options.peers.values()) {
       if (!this.#givesAny(peer, download, round.now)) continue;
       let open = peer.requests.anyOf(download.digest);
-      for (; open < download.wanted.size && peer.requests.hasRoom(round.now); open++) {
-        if (this.#isOver(round)) return;
+      // It may bring what others are asked for by number: one chunk, until its speed is known.
+      const most = peer.requests.rate.value === undefined ? 1 : download.wanted.size;
+      for (
+        ;
+        open < most && open < download.wanted.size && peer.requests.hasRoom(round.now);
+        open++
+      ) {
+        if (round.any <= 0 || this.#isOver(round)) return;
         this.#ask(peer, download, "any", round);
       }
     }
@@ -235,8 +255,9 @@ export class Asking {
   }
 
   #isLate(ower: string, { digest }: Download, chunk: number, now: number): boolean {
-    const request = this.#options.peers.get(ower)?.requests.find(digest, chunk);
-    return request === undefined || now >= request.lateAt;
+    const requests = this.#options.peers.get(ower)?.requests;
+    const request = requests?.find(digest, chunk);
+    return request === undefined || requests?.isLate(request, now) !== false;
   }
 }
 

@@ -20,7 +20,7 @@ const UNREAD_MAX_BYTES = 1024 * 1024;
 export interface DataLinkEvents extends ResponseHandler {
   /** Asks the peer for an offer. */
   onNeedOffer: () => void;
-  onProgress: () => void;
+  onProgress: (bytes: number) => void;
   /** The connection is up; `wait` is over. */
   onUp: () => void;
   /** What was asked over it won't come. Retried later by itself. */
@@ -157,7 +157,7 @@ export class DataLink {
   #received(socket: net.Socket, reader: ResponseReader, bytes: number): void {
     if (this.#state.kind !== "up" || this.#state.socket !== socket) return;
     try {
-      this.#events.onProgress();
+      this.#events.onProgress(bytes);
       reader.advance(bytes);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;

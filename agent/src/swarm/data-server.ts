@@ -24,7 +24,8 @@ export const PSK_TLS = {
 
 const GREETING_MS = 3_000;
 const IDENTITY_BYTES = 16;
-const STUCK_MS = 60_000;
+/** The kernel may hold a whole chunk: so long the largest takes over 0.1 Mbit/s, and then some. */
+const STUCK_MS = 5 * 60_000;
 /** Data connections of one peer. */
 const PER_PEER = 2;
 
@@ -40,7 +41,7 @@ export interface DataServerOptions {
   onProtocolError: (peer: string, error: ProtocolError) => void;
   /** The peer closed a connection, or its process ended. */
   onClosed: (peer: string) => void;
-  /** A chunk that gets no further for so long is not being read. Default: 60,000. */
+  /** A chunk that gets no further for so long is not being read. Default: 300,000. */
   stuckMs?: number;
 }
 

@@ -84,7 +84,7 @@ export class Exchange {
       this.#scheduler.refused(peer.id, requestId, reason, performance.now());
       this.#dispatch.schedule();
     },
-    onProgress: (peer) => this.#scheduler.progress(peer.id, performance.now()),
+    onProgress: (peer, bytes) => this.#scheduler.progress(peer.id, bytes, performance.now()),
     onLost: (peer, slow, error) => {
       this.#options.suspect(peer);
       this.#options.log.info(

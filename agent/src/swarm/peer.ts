@@ -30,7 +30,7 @@ export interface PeerEvents {
   begins: (peer: Peer, requestId: number, chunk: number) => number | "old" | undefined;
   onChunk: (peer: Peer, requestId: number, bytes: Buffer, fallback: boolean) => void;
   onRefusal: (peer: Peer, requestId: number, reason: Reason) => void;
-  onProgress: (peer: Peer) => void;
+  onProgress: (peer: Peer, bytes: number) => void;
   /** Everything that was asked is lost; `slow` if chunks come over the control stream now. */
   onLost: (peer: Peer, slow: boolean, error: Error) => void;
   onUp: (peer: Peer) => void;
@@ -66,7 +66,7 @@ export class Peer {
     this.#options = options;
     this.#link = new DataLink(encryption, {
       onNeedOffer: () => neighbour.send({ $case: "dataRequest", value: {} }),
-      onProgress: () => events.onProgress(this),
+      onProgress: (bytes) => events.onProgress(this, bytes),
       onUp: () => this.#up(),
       onDown: (error) => this.#down(error),
       onUnfinished: (buffer) => buffers.give(buffer),
@@ -137,7 +137,7 @@ export class Peer {
   acceptPart(part: ChunkPart): void {
     const { events } = this.#options;
     // Some of a chunk that is no longer wanted are on their way; not many.
-    if (this.#parts.has(part.requestId)) events.onProgress(this);
+    if (this.#parts.has(part.requestId)) events.onProgress(this, part.data.length);
     else this.neighbour.tolerate();
     const bytes = this.#parts.accept(part);
     if (bytes !== undefined) events.onChunk(this, part.requestId, bytes, true);

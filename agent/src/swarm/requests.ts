@@ -1,10 +1,16 @@
+import type { OwnLink } from "./own-link.js";
 import type { Priority, Wanted } from "./priority.js";
 import { DeliveryRate } from "./rate.js";
 
 /** Milliseconds and bytes. */
 export const LIMITS = {
-  /** Shortest time that a request gets. */
+  /** Shortest time that a chunk gets to begin. */
   deadlineMs: 5_000,
+  /** One that comes gets so long again with each of so many parts of it that came. */
+  movingMs: 60_000,
+  movingParts: 16,
+  /** What is owed may take so many times as long as this host's own link takes for it. */
+  ownLinkFactor: 4,
   /** Any chunk waits for its turn among all that a seeder's neighbours ask for. */
   anyDeadlineMs: 60_000,
   /** A neighbour that sends nothing for so long, while it owes something, is stalled. */
@@ -22,8 +28,11 @@ export const LIMITS = {
   budgetBytes: 24 * 1024 * 1024,
   /** Bytes asked for by number, of all neighbours together: what arrives in so long a time … */
   aheadMs: 200,
-  /** … but so many chunks: fewer leave links idle, more make chunks slower to pass on. */
+  /** … but so many chunks: fewer leave links idle, more make chunks slower to pass on … */
   aheadMinChunks: 4,
+  /** … if this host's own link carries them in so long a time; it has so many in any case. */
+  carryMs: 1_000,
+  carryMinChunks: 2,
   /** So long it waits for peers to come by what is wanted, before it asks a seeder by number. */
   patienceMs: 25,
   /** So long a seeder that has nothing new is not asked for any chunk again. */
@@ -49,8 +58,12 @@ export interface Request {
   /** Of any chunk: what one has on average, until it is known which. */
   size: number;
   askedAt: number;
+  /** Since then it takes this host's own link to bring it and all that was owed: these bytes. */
+  since: number;
+  ahead: number;
+  /** Given up from then on, if the own link is not to blame. */
   deadline: number;
-  /** From then on its chunk is late: it is not counted on any more. */
+  /** From then on its chunk is late, if the own link is not to blame. */
   lateAt: number;
   /** Its chunk has begun to come in. */
   begun: boolean;
@@ -60,6 +73,9 @@ export interface Request {
 export type BoundRequest = Request & { chunk: number };
 
 export const isBound = (request: Request): request is BoundRequest => request.chunk !== "any";
+
+/** Given up, but bytes may be under way: of so many it is remembered what they are. */
+const LAPSED_MAX = 64;
 
 /**
  * What one neighbour owes us, how fast it is, and how much may be asked of it. Neither sends nor
@@ -77,6 +93,15 @@ export class PeerRequests {
   #progressAt = 0;
   #pausedUntil = 0;
   #slow = false;
+  readonly #link: OwnLink;
+  readonly #lapsed = new Map<number, Request>();
+  /** The chunk that is coming in, and its bytes since it was last given time. */
+  #coming: Request | undefined;
+  #movedBytes = 0;
+
+  constructor(link: OwnLink) {
+    this.#link = link;
+  }
 
   /** One chunk at a time: its chunks come over the control stream. */
   setSlow(slow: boolean): void {
@@ -130,8 +155,7 @@ export class PeerRequests {
     othersRate?: number,
   ): Request {
     if (!this.#owes()) this.#progressAt = now;
-    this.outstandingBytes += wanted.size;
-    if (wanted.chunk !== "any") this.numberedBytes += wanted.size;
+    this.#count(wanted, 1);
     const expected = this.expectedMs();
     const numbered = Math.max(LIMITS.deadlineMs, expected === undefined ? 30_000 : expected * 4);
     const allowed = wanted.chunk === "any" ? LIMITS.anyDeadlineMs : numbered;
@@ -139,6 +163,8 @@ export class PeerRequests {
       ...wanted,
       id: this.#nextId,
       askedAt: now,
+      since: now,
+      ahead: this.#link.owedBytes + (wanted.chunk === "any" ? this.outstandingBytes : 0),
       deadline: now + allowed,
       lateAt: now + lateMs(this.outstandingBytes, this.rate.value ?? othersRate),
       begun: false,
@@ -173,24 +199,64 @@ export class PeerRequests {
     const request = this.open.get(id);
     if (request === undefined) return undefined;
     this.open.delete(id);
-    this.outstandingBytes -= request.size;
-    if (request.chunk !== "any") this.numberedBytes -= request.size;
+    this.#count(request, -1);
+    if (this.#coming === request) this.#coming = undefined;
     return request;
+  }
+
+  /** It is given up, but may come in spite of that. */
+  lapse(request: Request): void {
+    this.#lapsed.set(request.id, request);
+    for (const id of this.#lapsed.keys()) {
+      if (this.#lapsed.size <= LAPSED_MAX) return;
+      this.#lapsed.delete(id);
+    }
+  }
+
+  /** One that lapsed, and comes. */
+  lapsed(id: number): Request | undefined {
+    return this.#lapsed.get(id);
+  }
+
+  /** One that lapsed is owed again, as it comes. */
+  revive(request: Request, now: number): void {
+    this.#lapsed.delete(request.id);
+    this.open.set(request.id, request);
+    this.#count(request, 1);
+    this.#wait(request, now);
+  }
+
+  /** Nothing that lapsed will come any more. */
+  forgetLapsed(): void {
+    this.#lapsed.clear();
   }
 
   /** It is known now which chunk comes. */
   bind(request: Request, chunk: number, size: number, now: number): void {
-    this.outstandingBytes += size - request.size;
-    this.numberedBytes += size;
-    request.deadline = now + LIMITS.deadlineMs;
-    request.lateAt = now + lateMs(size, this.rate.value);
-    this.#progressAt = now;
+    this.#count(request, -1);
     request.chunk = chunk;
     request.size = size;
+    this.#count(request, 1);
+    this.#wait(request, now);
   }
 
-  progress(now: number): void {
+  /** Its chunk begins to come in. */
+  begins(request: Request, now: number): void {
+    request.begun = true;
+    request.deadline = Math.max(request.deadline, now + LIMITS.movingMs);
+    this.#coming = request;
+    this.#movedBytes = 0;
     this.#progressAt = now;
+  }
+
+  /** Bytes came in: what keeps coming is not given up. */
+  progress(bytes: number, now: number): void {
+    this.#progressAt = now;
+    this.#movedBytes += bytes;
+    const coming = this.#coming;
+    if (coming === undefined || this.#movedBytes * LIMITS.movingParts < coming.size) return;
+    this.#movedBytes = 0;
+    coming.deadline = Math.max(coming.deadline, now + LIMITS.movingMs);
   }
 
   delivered(request: Request, now: number): void {
@@ -213,17 +279,51 @@ export class PeerRequests {
   /** Requests that are too late: all of a stalled neighbour's. */
   overdue(now: number): Request[] {
     if (this.open.size === 0) return [];
-    const stalled = this.#owes() && now - this.#progressAt >= LIMITS.stallMs;
-    return [...this.open.values()].filter((request) => stalled || now >= request.deadline);
+    const stalled = this.#isStalled(now);
+    return [...this.open.values()].filter((request) => stalled || this.#isOverdue(request, now));
+  }
+
+  /** It should be here by now, for all that this host's own link has to carry. */
+  isLate(request: Request, now: number): boolean {
+    if (!isBound(request) || now < request.lateAt) return false;
+    return now >= request.since + this.#link.msFor(request.ahead) * LIMITS.lateFactor;
   }
 
   /** Of the bytes asked for by number, those that should be here by now. */
   lateBytes(now: number): number {
     let bytes = 0;
     for (const request of this.open.values()) {
-      if (isBound(request) && now >= request.lateAt) bytes += request.size;
+      if (this.isLate(request, now)) bytes += request.size;
     }
     return bytes;
+  }
+
+  #count({ chunk, size }: Pick<Request, "chunk" | "size">, sign: 1 | -1): void {
+    this.outstandingBytes += sign * size;
+    if (chunk === "any") return;
+    this.numberedBytes += sign * size;
+    this.#link.owedBytes += sign * size;
+  }
+
+  /** It is waited for from now on. */
+  #wait(request: Request, now: number): void {
+    request.since = now;
+    request.ahead = this.#link.owedBytes;
+    request.deadline = now + LIMITS.deadlineMs;
+    request.lateAt = now + lateMs(request.size, this.rate.value);
+    this.#progressAt = now;
+  }
+
+  #isOverdue({ deadline, since, ahead }: Request, now: number): boolean {
+    return now >= Math.max(deadline, since + this.#link.msFor(ahead) * LIMITS.ownLinkFactor);
+  }
+
+  /** Its bytes may wait before this host's link, behind those of others, as long as any come. */
+  #isStalled(now: number): boolean {
+    const quietMs = now - this.#progressAt;
+    if (!this.#owes() || quietMs < LIMITS.stallMs) return false;
+    if (this.#link.isQuiet(this.#progressAt, now)) return true;
+    return quietMs >= this.#link.turnMs(LIMITS.ownLinkFactor);
   }
 
   /** Whether it should be sending: any chunk may have to wait. */

@@ -2,6 +2,7 @@ import { ChunkRefusal_Reason as Reason } from "@slipway/proto";
 import { Bitfield } from "../store/bitfield.js";
 import { type Ask, Asking, type SchedulerPeer, type Withdraw } from "./asking.js";
 import { type ChunkSizes, Download, type DownloadOptions, type Holding } from "./download.js";
+import { OwnLink } from "./own-link.js";
 import type { Priority } from "./priority.js";
 import { RateMeter } from "./rate.js";
 import { type BoundRequest, isBound, LIMITS, PeerRequests, type Request } from "./requests.js";
@@ -24,6 +25,7 @@ export class Scheduler {
   readonly #bucket: TokenBucket;
   readonly #asking: Asking;
   readonly #rate = new RateMeter(500);
+  readonly #link = new OwnLink();
   /** To be told with the next that expire. */
   #withdrawn: Withdraw[] = [];
   #arrivedBytes = 0;
@@ -35,6 +37,7 @@ export class Scheduler {
       downloads: this.#downloads,
       bucket: this.#bucket,
       rate: this.#rate,
+      link: this.#link,
       random: options.random ?? Math.random,
       onHedge: () => this.counters.hedges++,
     });
@@ -46,7 +49,7 @@ export class Scheduler {
 
   addPeer(id: string, seeder: boolean): void {
     this.removePeer(id);
-    this.#peers.set(id, { id, seeder, requests: new PeerRequests() });
+    this.#peers.set(id, { id, seeder, requests: new PeerRequests(this.#link) });
   }
 
   removePeer(id: string): void {
@@ -64,6 +67,7 @@ export class Scheduler {
   dropRequests(id: string): void {
     const peer = this.#peers.get(id);
     for (const request of peer?.requests.open.values() ?? []) this.#giveUp(id, request);
+    peer?.requests.forgetLapsed();
   }
 
   setSlow(id: string, slow: boolean): void {
@@ -148,9 +152,10 @@ export class Scheduler {
     );
   }
 
-  /** Bytes of a chunk came in. */
-  progress(id: string, now: number): void {
-    this.#peers.get(id)?.requests.progress(now);
+  /** Bytes came in, of the chunk that began last or of one that is thrown away. */
+  progress(id: string, bytes: number, now: number): void {
+    this.#link.arrived(id, bytes, now);
+    this.#peers.get(id)?.requests.progress(bytes, now);
   }
 
   /**
@@ -158,12 +163,12 @@ export class Scheduler {
    * brings. "old" if it is no longer wanted, undefined if it was never asked for so.
    */
   begins(id: string, requestId: number, chunk: number, now: number): number | "old" | undefined {
+    this.#revive(id, requestId, chunk, now);
     const request = this.lookUp(id, requestId);
     if (typeof request !== "object") return request;
     const download = this.#downloads.get(request.artifact);
     if (download === undefined || chunk >= download.sizes.chunkCount) return undefined;
     if (request.chunk !== "any" && request.chunk !== chunk) return undefined;
-    request.begun = true;
     const size = download.sizes.sizeOf(chunk);
     if (!download.lacks(chunk)) {
       this.#giveUp(id, request);
@@ -171,6 +176,7 @@ export class Scheduler {
       return "old";
     }
     if (request.chunk === "any") this.#bind(id, request, download, chunk, now);
+    this.#peers.get(id)?.requests.begins(request, now);
     this.#callOff(id, download, chunk);
     return size;
   }
@@ -181,6 +187,7 @@ export class Scheduler {
     requestId: number,
     now: number,
   ): { request: BoundRequest; withdraw: Withdraw[] } | undefined {
+    this.#revive(id, requestId, undefined, now);
     const peer = this.#peers.get(id);
     const request = peer?.requests.open.get(requestId);
     if (peer === undefined || request === undefined || !isBound(request)) return undefined;
@@ -229,6 +236,7 @@ export class Scheduler {
       const overdue = requests.overdue(now);
       for (const request of overdue) {
         this.#giveUp(peer, request);
+        requests.lapse(request);
         withdrawn.push({ peer, requestId: request.id });
       }
       this.counters.timeouts += overdue.length;
@@ -256,6 +264,22 @@ export class Scheduler {
   #drop(requests: PeerRequests, request: Request): void {
     requests.remove(request.id);
     this.#bucket.take(-request.size);
+  }
+
+  /** A request that was given up is owed again if its chunk comes in spite of that, and is lacked. */
+  #revive(id: string, requestId: number, begins: number | undefined, now: number): void {
+    const requests = this.#peers.get(id)?.requests;
+    const request = requests?.lapsed(requestId);
+    const download = this.#downloads.get(request?.artifact ?? "");
+    if (requests === undefined || request === undefined || download === undefined) return;
+    const chunk = request.chunk === "any" ? begins : request.chunk;
+    if (chunk === undefined || !download.lacks(chunk)) return;
+    const again = requests.find(download.digest, chunk);
+    if (again !== undefined) this.#giveUp(id, again);
+    if (again !== undefined) this.#withdrawn.push({ peer: id, requestId: again.id });
+    requests.revive(request, now);
+    this.#bucket.take(request.size);
+    if (isBound(request)) download.ask(id, request.chunk);
   }
 
   #bind(id: string, request: Request, download: Download, chunk: number, now: number): void {

@@ -105,7 +105,7 @@ for (const [what, hello] of Object.entries<(region: Region) => Buffer>({
     try {
       const stream = await client.connection();
       const answers: Control[] = [];
-      listen(stream, answers);
+      listen(stream, (answer) => answers.push(answer));
       stream.write(hello(region));
       stream.write(encodeControl({ $case: "dataRequest", value: {} }));
       const { stats } = seeder.swarm;
@@ -170,13 +170,10 @@ for (const [what, [digest, totalBytes, data]] of Object.entries<
       const stream = await client.connection();
       stream.write(helloOf(identity));
       const artifact = digestToBytes(digest);
-      const say = (message: Control): unknown => stream.write(encodeControl(message));
-      say({
-        $case: "availability",
-        value: { artifact, bitfield: Buffer.alloc(0), complete: true },
-      });
+      claim(stream, artifact);
       await asked(stream, "manifestRequest");
-      say({ $case: "manifestPart", value: { artifact, offset: 0, totalBytes, data } });
+      const value = { artifact, offset: 0, totalBytes, data };
+      stream.write(encodeControl({ $case: "manifestPart", value }));
       await until(() => host.swarm.stats.bans === 1, "the ban");
       assert.equal(await host.store.list(), [], "nothing was begun");
       await fetchAll(host, honest.manifest.digest);
@@ -219,9 +216,7 @@ test("who never gives the manifest that it says it has holds up nobody", async (
   try {
     const stream = await client.connection();
     stream.write(helloOf(identity));
-    const artifact = digestToBytes(digest);
-    const value = { artifact, bitfield: Buffer.alloc(0), complete: true };
-    stream.write(encodeControl({ $case: "availability", value }));
+    claim(stream, digestToBytes(digest));
     await asked(stream, "manifestRequest");
     await put(seeder.store, content, manifest);
     const since = performance.now();
@@ -245,10 +240,21 @@ function certified(region: Region, name: string): Identity {
 }
 
 /** What the other side says from now on. */
-function listen(stream: Duplex, answers: Control[]): void {
+function listen(stream: Duplex, onAnswer: (answer: Control) => void): void {
   const decoder = new ControlDecoder();
   decoder.trust();
-  stream.on("data", (data: Buffer) => answers.push(...decoder.push(data)));
+  stream.on("data", (data: Buffer) => {
+    for (const answer of decoder.push(data)) onAnswer(answer);
+  });
+}
+
+/** Says that it has all of an artifact, whenever the other side asks: before, it may not listen. */
+function claim(stream: Duplex, artifact: Buffer): void {
+  const value = { artifact, bitfield: Buffer.alloc(0), complete: true };
+  listen(stream, (answer) => {
+    if (answer.$case !== "interest" || !artifact.equals(answer.value.artifact)) return;
+    stream.write(encodeControl({ $case: "availability", value }));
+  });
 }
 
 /** A connection that said hello; what comes on it goes to `answers`. */
@@ -259,14 +265,14 @@ async function hostileStream(
 ): Promise<Duplex> {
   const stream = await client.connection();
   answers.splice(0);
-  listen(stream, answers);
+  listen(stream, (answer) => answers.push(answer));
   stream.write(helloOf(identity));
   return stream;
 }
 
 async function asked(stream: Duplex, $case: Control["$case"]): Promise<void> {
   const answers: Control[] = [];
-  listen(stream, answers);
+  listen(stream, (answer) => answers.push(answer));
   await until(() => answers.some((answer) => answer.$case === $case), $case);
 }
 

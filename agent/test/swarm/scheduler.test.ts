@@ -51,6 +51,7 @@ const chunksOf = (asks: readonly Ask[], peer?: string) =>
 
 /** Lets a chunk arrive and be stored. */
 function deliver(scheduler: Scheduler, ask: Ask, now: number) {
+  scheduler.progress(ask.peer, ask.request.size, now);
   const arrived = scheduler.arrived(ask.peer, ask.request.id, now);
   if (arrived !== undefined) scheduler.stored(arrived.request);
   return arrived;
@@ -144,11 +145,143 @@ test("bytes that trickle in keep a request alive only until its deadline", () =>
   const [ask] = scheduler.next(0);
   assert.ok(ask);
   for (let now = 0; now < ask.request.deadline; now += 1_000) {
-    scheduler.progress("a", now);
+    scheduler.progress("a", 1, now);
     assert.equal(scheduler.expire(now), []);
   }
-  scheduler.progress("a", ask.request.deadline);
+  scheduler.progress("a", 1, ask.request.deadline);
   assert.is(scheduler.expire(ask.request.deadline).length, 1);
+});
+
+test("what keeps coming is not given up, however long it takes", () => {
+  const scheduler = setUp(1, { a: "all" });
+  const [ask] = scheduler.next(0);
+  assert.ok(ask);
+  assert.is(scheduler.begins("a", ask.request.id, 0, 1_000), MiB);
+  let now = 1_000;
+  for (let came = 0; came < MiB - 4_096; came += 4_096) {
+    scheduler.progress("a", 4_096, (now += 3_000));
+    assert.equal(scheduler.expire(now), []);
+  }
+  assert.ok(now > 10 * 60_000);
+  assert.ok(deliver(scheduler, ask, now));
+  assert.ok(scheduler.isDone(D));
+});
+
+test("what was given up, and comes in spite of that, is kept if it is lacked", () => {
+  const cases = [
+    { begun: false, other: false, kept: true },
+    { begun: true, other: false, kept: true },
+    { begun: false, other: true, kept: false },
+    { begun: true, other: true, kept: false },
+  ];
+  for (const { begun, other, kept } of cases) {
+    const scheduler = setUp(1, { a: "all" });
+    const [ask] = scheduler.next(0);
+    assert.ok(ask);
+    const { id } = ask.request;
+    if (begun) scheduler.begins("a", id, 0, 10);
+    assert.is(scheduler.expire(10 + LIMITS.stallMs).length, 1);
+    scheduler.addPeer("b", false);
+    scheduler.setHolding("b", D, "all");
+    const [again] = scheduler.next(11 + LIMITS.stallMs);
+    assert.is(again?.peer, "b");
+    if (other && again !== undefined) deliver(scheduler, again, 6_000);
+    if (!begun) assert.is(scheduler.begins("a", id, 0, 6_001), kept ? MiB : "old");
+    const arrived = deliver(scheduler, ask, 6_002);
+    assert.is(arrived !== undefined, kept);
+    assert.is(scheduler.arrived("a", id, 6_003), undefined, "once only");
+    assert.ok(scheduler.isDone(D));
+  }
+});
+
+test("a slow link of its own makes nobody late, and has few chunks under way", () => {
+  for (const chunk of [MiB / 4, 2 * MiB]) {
+    for (const bytesPerMs of [12.5, 60, 600]) {
+      const peers = Object.fromEntries(
+        Array.from({ length: 10 }, (_, i) => [`p${i}`, "all" as const]),
+      );
+      const scheduler = setUp(24, peers, chunk);
+      let now = 0;
+      let open: { ask: Ask; left: number }[] = [];
+      for (let turn = 0; !scheduler.isDone(D); turn++) {
+        const asks = scheduler.next(now);
+        for (const ask of asks) {
+          open.push({ ask, left: chunk });
+          scheduler.begins(ask.peer, ask.request.id, Number(ask.request.chunk), now);
+        }
+        const carried = Math.ceil((bytesPerMs * LIMITS.carryMs) / chunk) + 1;
+        const most = Math.max(LIMITS.carryMinChunks, carried);
+        const first = turn === 0 || asks.length === 0;
+        assert.ok(first || open.length <= most, `${open.length} chunks at once`);
+        // Packets of all who send take turns.
+        const flow = open[turn % open.length];
+        assert.ok(flow);
+        const bytes = Math.min(flow.left, 8_192);
+        now += bytes / bytesPerMs;
+        flow.left -= bytes;
+        assert.equal(scheduler.expire(now), []);
+        if (flow.left > 0) scheduler.progress(flow.ask.peer, bytes, now);
+        else {
+          open = open.filter((other) => other !== flow);
+          const arrived = scheduler.arrived(flow.ask.peer, flow.ask.request.id, now);
+          assert.ok(arrived);
+          scheduler.stored(arrived.request);
+        }
+      }
+      assert.is(scheduler.counters.hedges, 0);
+      assert.is(Math.round((24 * chunk) / now / bytesPerMs), 1);
+    }
+  }
+});
+
+/** One neighbour that has everything and sends nothing, and so many others. */
+function withMute(others: number, chunks: number, bytes: number): Scheduler {
+  const ids = ["mute", ...Array.from({ length: others }, (_, index) => `p${index}`)];
+  return setUp(chunks, Object.fromEntries(ids.map((id) => [id, "all" as const])), bytes);
+}
+
+test("who is mute is given up after 5 s, however few others send", () => {
+  for (const others of [1, 2, 3]) {
+    const scheduler = withMute(others, 2_000, MiB);
+    let mute: Ask | undefined;
+    let givenUpAt: number | undefined;
+    for (let now = 0; givenUpAt === undefined && !scheduler.isDone(D); now += 100) {
+      if (scheduler.expire(now).some(({ peer }) => peer === "mute")) givenUpAt = now;
+      for (const ask of scheduler.next(now)) {
+        if (ask.peer === "mute") mute ??= ask;
+        else deliver(scheduler, ask, now + 50);
+      }
+    }
+    assert.ok(mute);
+    assert.is(givenUpAt, mute.request.askedAt + LIMITS.stallMs);
+  }
+});
+
+test("who is mute holds up a slow fetch for 5 s at most", () => {
+  const [chunks, chunkBytes, bytes, bytesPerMs] = [8, MiB / 4, 8_192, 64];
+  for (const others of [1, 2, 3]) {
+    const scheduler = withMute(others, chunks, chunkBytes);
+    const sent = new Map<Ask, number>();
+    let now = 0;
+    let idleMs = 0;
+    for (let turn = 0; !scheduler.isDone(D); turn++) {
+      for (const ask of scheduler.next(now)) {
+        if (ask.peer === "mute") continue;
+        sent.set(ask, 0);
+        scheduler.begins(ask.peer, ask.request.id, Number(ask.request.chunk), now);
+      }
+      now += bytes / bytesPerMs;
+      scheduler.expire(now);
+      const ask = [...sent.keys()][turn % Math.max(1, sent.size)];
+      if (ask === undefined) {
+        assert.ok((idleMs += bytes / bytesPerMs) <= LIMITS.stallMs, `${others} others`);
+        continue;
+      }
+      sent.set(ask, (sent.get(ask) ?? 0) + bytes);
+      if (sent.get(ask) !== chunkBytes) scheduler.progress(ask.peer, bytes, now);
+      else if (sent.delete(ask)) deliver(scheduler, ask, now);
+    }
+  }
 });
 
 test("refusals: busy is asked again later, not held is not asked again", () => {
@@ -254,7 +387,7 @@ test("a third is asked when the second is late too, a fourth never", () => {
   const asked: string[] = [];
   for (let now = 0; now < LIMITS.stallMs; now += 100) {
     for (const { peer } of scheduler.next(now)) asked.push(peer);
-    for (const peer of asked) scheduler.progress(peer, now);
+    for (const peer of asked) scheduler.progress(peer, 1, now);
   }
   assert.is(asked.length, 3);
   assert.is(new Set(asked).size, 3);
@@ -305,7 +438,7 @@ test("what somebody is late with does not keep others from being asked", () => {
   };
   assert.is(turn().length, 1);
   assert.is(turn().length, LIMITS.aheadMinChunks - 1, "it owes one of those");
-  while (now < LIMITS.unknownMs * LIMITS.lateFactor) scheduler.progress("odd", (now += 50));
+  while (now < LIMITS.unknownMs * LIMITS.lateFactor) scheduler.progress("odd", 1, (now += 50));
   const [first, ...more] = scheduler.next(now);
   assert.is(first?.peer, "good");
   assert.is(more.length, LIMITS.aheadMinChunks - 1);
@@ -348,14 +481,16 @@ test("any chunk is asked of a seeder, which binds it; then by number", () => {
   scheduler.addDownload(D, sized(3), new Bitfield(3));
   scheduler.addPeer("seeder", true);
   scheduler.setHolding("seeder", D, "all");
-  const [first, second, ...more] = scheduler.next(0);
-  assert.ok(first !== undefined && second !== undefined && more.length === 0);
+  const [first, ...none] = scheduler.next(0);
+  assert.ok(first !== undefined && none.length === 0, "one until its speed is known");
   assert.is(first.request.chunk, "any");
   assert.is(scheduler.arrived("seeder", first.request.id, 1), undefined, "bytes before a header");
   assert.is(scheduler.begins("seeder", first.request.id, 3, 1), undefined, "no such chunk");
   assert.is(scheduler.begins("seeder", first.request.id, 2, 1), MiB);
   assert.is(scheduler.begins("seeder", 77, 2, 1), undefined, "never asked");
   assert.is(deliver(scheduler, first, 2)?.request.chunk, 2);
+  const [second] = scheduler.next(2);
+  assert.ok(second);
   assert.is(scheduler.begins("seeder", second.request.id, 2, 1), "old", "it is here already");
   assert.is(scheduler.counters.duplicateBytes, MiB);
   for (const { peer, request } of scheduler.next(3)) {

@@ -160,7 +160,6 @@ export class Host {
   #onBegin(from: Host, requestId: number, chunk: number): void {
     const expected = this.scheduler.begins(from.id, requestId, chunk, this.#options.clock.now);
     if (expected === undefined) throw new Error(`${this.id} never asked ${from.id} for ${chunk}`);
-    this.scheduler.progress(from.id, this.#options.clock.now);
   }
 
   #onChunk(from: Host, requestId: number, bytes: number): void {
@@ -248,13 +247,11 @@ export class Host {
     const size = sizes.sizeOf(chunk);
     this.#uplink.sending(link, requestId, chunk, size, clock.now);
     const still = (): boolean => other.alive && other.isNeighbour(this);
-    network.send(
-      this.port,
-      other.port,
-      size,
-      () => still() && other.#onBegin(this, requestId, chunk),
-      () => still() && other.#onChunk(this, requestId, size),
-    );
+    network.send(this.port, other.port, size, {
+      onFirst: () => still() && other.#onBegin(this, requestId, chunk),
+      onPiece: (bytes) => still() && other.scheduler.progress(this.id, bytes, clock.now),
+      onWhole: () => still() && other.#onChunk(this, requestId, size),
+    });
     this.#pump();
   }
 

@@ -11,12 +11,18 @@ const PIECE_MAX_BYTES = 256 * 1024;
 /** Pieces of a connection on their way at once. */
 const WINDOW_PIECES = 6;
 
+/** What the receiver sees of a chunk. */
+interface Arrival {
+  onFirst: () => void;
+  onPiece: (bytes: number) => void;
+  onWhole: () => void;
+}
+
 interface Chunk {
   bytes: number;
   sent: number;
   delivered: number;
-  onFirst: () => void;
-  onWhole: () => void;
+  arrival: Arrival;
 }
 
 interface Connection {
@@ -34,6 +40,7 @@ export interface Port {
   /** Bytes a millisecond. */
   up: number;
   down: number;
+  /** The smaller of the two ends' counts. */
   pieceBytes: number;
   sending: boolean;
   /** Connections that have something to send and room in their window. */
@@ -75,13 +82,13 @@ export class Network {
     this.#clock.in(LATENCY_MS, message);
   }
 
-  send(from: Port, to: Port, bytes: number, onFirst: () => void, onWhole: () => void): void {
+  send(from: Port, to: Port, bytes: number, arrival: Arrival): void {
     let connection = from.connections.get(to);
     if (connection === undefined) {
       connection = { to, chunks: [], sending: 0, flying: 0, queued: false, closed: false };
       from.connections.set(to, connection);
     }
-    connection.chunks.push({ bytes, sent: 0, delivered: 0, onFirst, onWhole });
+    connection.chunks.push({ bytes, sent: 0, delivered: 0, arrival });
     this.#offer(from, connection);
   }
 
@@ -116,7 +123,8 @@ export class Network {
       this.#sendPiece(from);
       return;
     }
-    const bytes = Math.min(from.pieceBytes, chunk.bytes - chunk.sent);
+    const piece = Math.min(from.pieceBytes, connection.to.pieceBytes);
+    const bytes = Math.min(piece, chunk.bytes - chunk.sent);
     chunk.sent += bytes;
     if (chunk.sent === chunk.bytes) connection.sending++;
     connection.flying++;
@@ -136,12 +144,13 @@ export class Network {
     this.#clock.at(to.downFreeAt, () => {
       connection.flying--;
       if (connection.closed) return;
-      if (chunk.delivered === 0) chunk.onFirst();
+      if (chunk.delivered === 0) chunk.arrival.onFirst();
+      chunk.arrival.onPiece(bytes);
       chunk.delivered += bytes;
       if (chunk.delivered === chunk.bytes) {
         connection.chunks.shift();
         connection.sending--;
-        chunk.onWhole();
+        chunk.arrival.onWhole();
       }
       this.#offer(from, connection);
     });

@@ -8,6 +8,7 @@ const scenarios = (mbit: number): Record<string, Partial<RackOptions>> => ({
   "fast-seeder": { seederMbit: mbit * 10 },
   "two-seeders": { seeders: 2 },
   "slow-hosts": { slowShare: 0.01 },
+  "slow-link": { slowShare: 0.01, slowFactor: 0.01 },
   "hosts-die": { dyingShare: 1 / 3 },
   "seeder-dies": { seederDiesAfter: 1.02 },
   "mute-seeder": { muteSeeder: true },
@@ -59,6 +60,9 @@ function figuresOf(options: RackOptions): Figures {
     hedges: result.hedges,
     timeouts: result.timeouts,
     unfinished: result.unfinished,
+    ...(result.slow.length === 0
+      ? {}
+      : { slow_own_ratio: round(quantile(result.slow, 1) / result.slowIdealMs, 3) }),
     model_s: round((performance.now() - startedAt) / 1_000),
   };
 }

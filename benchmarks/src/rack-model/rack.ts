@@ -9,8 +9,10 @@ export interface RackOptions {
   mib: number;
   seeders?: number;
   seederMbit?: number;
-  /** Hosts that have a tenth of the others' link, at least one if it is more than 0. */
+  /** Hosts that have a slower link than others, at least one if it is more than 0 … */
   slowShare?: number;
+  /** … namely so much of it; a tenth unless told. */
+  slowFactor?: number;
   /** Hosts that die when half of the time is over. */
   dyingShare?: number;
   /** Links between half and twice the rate. */
@@ -30,8 +32,9 @@ export interface RackResult {
   /** When each host was done; the healthy ones and the slow, in milliseconds. */
   healthy: number[];
   slow: number[];
-  /** What the links allow at best. */
+  /** What the links allow at best, and what a slow host's does. */
   idealMs: number;
+  slowIdealMs: number;
   unfinished: number;
   /** When a whole copy had left the seeders. */
   firstCopyMs: number;
@@ -55,6 +58,7 @@ export function simulate(options: RackOptions): RackResult {
   const network = new Network(clock);
   const sizes = randomSizes(options.mib * MIB, (options.chunkKib ?? 1024) * 1024, random);
   const slowCount = Math.ceil((options.slowShare ?? 0) * options.hosts);
+  const slowFactor = options.slowFactor ?? 0.1;
   let left = options.hosts;
   const make = (id: string, seeder: boolean, mbit: number, odd: Partial<HostOptions> = {}): Host =>
     new Host({
@@ -69,7 +73,8 @@ export function simulate(options: RackOptions): RackResult {
       ...odd,
     });
   const hosts = Array.from({ length: options.hosts }, (_, index) => {
-    const factor = index < slowCount ? 0.1 : options.mixed === true ? 2 ** (random() * 2 - 1) : 1;
+    const factor =
+      index < slowCount ? slowFactor : options.mixed === true ? 2 ** (random() * 2 - 1) : 1;
     return make(`h${index}`, false, options.mbit * factor);
   });
   const seeders = Array.from({ length: options.seeders ?? 1 }, (_, index) =>
@@ -109,7 +114,8 @@ export function simulate(options: RackOptions): RackResult {
     else clock.in(1, watch);
   };
   watch();
-  clock.run(idealMs * 100, () => left === 0);
+  const slowIdealMs = sizes.sizeBytes / (options.mbit * slowFactor * 125);
+  clock.run(Math.max(idealMs * 100, slowIdealMs * 10), () => left === 0);
 
   const alive = hosts.filter((host) => host.alive);
   const sum = (pick: (host: Host) => number): number =>
@@ -118,6 +124,7 @@ export function simulate(options: RackOptions): RackResult {
     healthy: times(alive.filter((host) => hosts.indexOf(host) >= slowCount)),
     slow: times(alive.filter((host) => hosts.indexOf(host) < slowCount)),
     idealMs,
+    slowIdealMs,
     unfinished: left,
     firstCopyMs,
     seederCopies: copies(),
