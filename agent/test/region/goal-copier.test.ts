@@ -219,7 +219,7 @@ test("a global goal that the fleet did not sign is not copied", async () => {
   assert.is(await generationIn(region), 1);
   assert.is(ignored.refused, 1);
   await put(3, region);
-  await eventually("the next", async () => (await generationIn(region)) === 3);
+  await eventually("the next", async () => (await digestOf(region)) === "api:1 web:3");
   assert.is(stats.copied, 3);
 });
 
