@@ -5,6 +5,9 @@ export const NAME_PATTERN = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
 /** How an artifact is named. */
 export const ARTIFACT_DIGEST_PATTERN = /^sha256:[0-9a-f]{64}$/;
 
+/** Hosts fall into so many buckets; a goal's bucket_limit is 0, for none, up to this, for all. */
+export const HOST_BUCKETS = 10_000;
+
 /** KV bucket of the global NATS: application name → ApplicationGoal. */
 export const GLOBAL_GOALS_BUCKET = "slipway_goals";
 /**

@@ -1,7 +1,5 @@
 import { createHash } from "node:crypto";
-
-/** Limits go from 0, which takes no host, to this, which takes all. */
-export const BUCKETS = 10_000;
+import { HOST_BUCKETS } from "@slipway/proto";
 
 /**
  * The host's place in a deployment, 0 to 9,999: the first 4 bytes of SHA-256 over the host's id, a
@@ -10,7 +8,7 @@ export const BUCKETS = 10_000;
  */
 export function hostBucket(hostId: string, deploymentId: string): number {
   return (
-    createHash("sha256").update(`${hostId}/${deploymentId}`).digest().readUInt32BE(0) % BUCKETS
+    createHash("sha256").update(`${hostId}/${deploymentId}`).digest().readUInt32BE(0) % HOST_BUCKETS
   );
 }
 

@@ -2,12 +2,12 @@ import { createHash, createPublicKey, verify, type KeyObject } from "node:crypto
 import {
   ARTIFACT_DIGEST_PATTERN,
   GOAL_SIGNATURE_CONTEXT,
+  HOST_BUCKETS,
   Goal,
   NAME_PATTERN,
   SignedGoal,
   type Release,
 } from "@slipway/proto";
-import { BUCKETS } from "./choose.js";
 
 /** Largest signed goal that is looked at: NATS' own bound for a message. */
 const SIGNED_GOAL_MAX_BYTES = 1024 * 1024;
@@ -99,8 +99,10 @@ function checkContent(
   if (goal.generation < 1 || goal.issueTime === undefined || goal.deploymentId === "") {
     throw new GoalRefusedError("the goal has no generation, issue time or deployment");
   }
-  if (goal.bucketLimit > BUCKETS) {
-    throw new GoalRefusedError(`the goal's bucket limit is ${goal.bucketLimit}, above ${BUCKETS}`);
+  if (goal.bucketLimit > HOST_BUCKETS) {
+    throw new GoalRefusedError(
+      `the goal's bucket limit is ${goal.bucketLimit}, above ${HOST_BUCKETS}`,
+    );
   }
   if (goal.removed) return undefined;
   if (goal.run === undefined) throw new GoalRefusedError("the goal has nothing to run");

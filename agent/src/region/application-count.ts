@@ -1,4 +1,5 @@
 import {
+  HOST_BUCKETS,
   HostFailureReason,
   HostPhase,
   type Goal,
@@ -6,7 +7,7 @@ import {
   type HostFailure,
   type RegionApplicationStatus,
 } from "@slipway/proto";
-import { BUCKETS, hostBucket, selectorTakes } from "../host/choose.js";
+import { hostBucket, selectorTakes } from "../host/choose.js";
 import type { KnownHost } from "./known-host.js";
 import { leastOf, Tally } from "./tally.js";
 
@@ -69,7 +70,7 @@ export class ApplicationCount {
   /** @param before - The count by an earlier goal, which may know the hosts' buckets already. */
   constructor(goal: Goal, hosts: Iterable<KnownHost>, before?: ApplicationCount) {
     this.goal = goal;
-    this.#buckets = goal.bucketLimit < BUCKETS ? new Uint32Array(BUCKETS) : undefined;
+    this.#buckets = goal.bucketLimit < HOST_BUCKETS ? new Uint32Array(HOST_BUCKETS) : undefined;
     const known = before?.goal.deploymentId === goal.deploymentId ? before : undefined;
     for (const host of hosts) this.#put(host, known?.bucketOf(host.enrolment.hostId));
   }
@@ -188,7 +189,7 @@ export class ApplicationCount {
     const found = this.#buckets?.findIndex(
       (hosts, bucket) => hosts > 0 && bucket >= this.goal.bucketLimit,
     );
-    return found === undefined || found < 0 ? BUCKETS : found;
+    return found === undefined || found < 0 ? HOST_BUCKETS : found;
   }
 }
 

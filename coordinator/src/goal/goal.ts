@@ -1,4 +1,10 @@
-import { Goal, type ApplicationGoal, type Release, type SignedGoal } from "@slipway/proto";
+import {
+  Goal,
+  HOST_BUCKETS,
+  type ApplicationGoal,
+  type Release,
+  type SignedGoal,
+} from "@slipway/proto";
 import type { GoalSigner } from "./signing.js";
 
 /** How long a goal may be obeyed without being issued again. */
@@ -10,8 +16,6 @@ export const GOAL_MAX_BYTES = 1_000_000;
 const SIGNED_OVERHEAD_BYTES = 200;
 /** Takes as many bytes as any time that will be signed. */
 const FAR = new Date("2100-01-01T00:00:00.123456Z");
-/** Takes as many bytes as any limit. */
-const LARGEST_LIMIT = 10_000;
 
 /** What every goal of an application says. */
 interface GoalBase {
@@ -107,7 +111,7 @@ export function applicationGoalOf(
 /** How large the key's value gets, in bytes; a little too high rather than too low. */
 export function goalBytes(source: GoalSource): number {
   return regionsOfSource(source).reduce((all, region) => {
-    const largest = { ...source, limits: { [region]: LARGEST_LIMIT } };
+    const largest = { ...source, limits: { [region]: HOST_BUCKETS } };
     const { length } = Goal.encode(goalOf(largest, region, FAR)).finish();
     return all + length + region.length + SIGNED_OVERHEAD_BYTES;
   }, SIGNED_OVERHEAD_BYTES);

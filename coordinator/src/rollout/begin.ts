@@ -1,7 +1,7 @@
-import type { Strategy } from "@slipway/proto";
+import { HOST_BUCKETS, type Strategy } from "@slipway/proto";
 import { limitsOf } from "./deployment.js";
 import { planSteps } from "./plan-steps.js";
-import { ALL_BUCKETS, type Snapshot } from "./snapshot.js";
+import type { Snapshot } from "./snapshot.js";
 import { resting } from "./transition.js";
 
 /** What a deployment begins as. */
@@ -33,7 +33,7 @@ export function begin(given: Beginning): Snapshot {
     step: 1,
     phase: isRollback ? "SWITCHING" : "STAGING",
     phaseTime: now,
-    limits: limitsOf(regions, isRollback ? ALL_BUCKETS : 0),
+    limits: limitsOf(regions, isRollback ? HOST_BUCKETS : 0),
     raiseTime: now,
     pause: undefined,
     promotedStep: 0,

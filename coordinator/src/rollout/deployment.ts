@@ -2,6 +2,7 @@ import {
   DeploymentFailureReason,
   DeploymentState,
   DeploymentStep,
+  HOST_BUCKETS,
   PauseReason,
   Release,
   StepPhase,
@@ -11,14 +12,13 @@ import {
 import { defaultStrategy } from "../application/strategy.js";
 import type { GoalSource } from "../goal/goal.js";
 import { planSteps } from "./plan-steps.js";
-import {
-  ALL_BUCKETS,
-  type FailureReason,
-  type Limits,
-  type PauseReason as StoredPauseReason,
-  type Phase,
-  type Snapshot,
-  type State,
+import type {
+  FailureReason,
+  Limits,
+  PauseReason as StoredPauseReason,
+  Phase,
+  Snapshot,
+  State,
 } from "./snapshot.js";
 
 /** A row of `deployments`, as the driver gives it: 64-bit numbers as text. */
@@ -198,7 +198,7 @@ function snapshotOf(row: DeploymentRow, strategy: Strategy): Snapshot {
     step: row.step,
     phase: row.limits === null && row.start_time !== null ? "SWITCHING" : row.step_phase,
     phaseTime: row.step_phase_time.getTime(),
-    limits: row.limits ?? limitsOf(row.regions, row.start_time === null ? 0 : ALL_BUCKETS),
+    limits: row.limits ?? limitsOf(row.regions, row.start_time === null ? 0 : HOST_BUCKETS),
     raiseTime: row.raise_time.getTime(),
     pause:
       row.pause_reason === null

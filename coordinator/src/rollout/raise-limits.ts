@@ -1,4 +1,4 @@
-import { ALL_BUCKETS } from "./snapshot.js";
+import { HOST_BUCKETS } from "@slipway/proto";
 
 /** One region of the present step, as its agents count it at its present limit. */
 export interface RegionSwitch {
@@ -24,11 +24,11 @@ export function raiseLimit(
   const { hostCount, chosenCount, onTheWay, nextBucket } = region;
   if (hostCount === 0) return target;
   // The percentage takes none of so few hosts: the first of them goes ahead.
-  if (chosenCount === 0 && nextBucket >= target) return Math.min(ALL_BUCKETS, nextBucket + 1);
+  if (chosenCount === 0 && nextBucket >= target) return Math.min(HOST_BUCKETS, nextBucket + 1);
   if (limit >= target) return limit;
   const allowance = Math.max(1, Math.floor((hostCount * maxSwitchingPercent) / 100));
   if (onTheWay >= allowance) return limit;
-  const share = Math.ceil(((allowance - onTheWay) / hostCount) * ALL_BUCKETS);
+  const share = Math.ceil(((allowance - onTheWay) / hostCount) * HOST_BUCKETS);
   // Buckets in which there is no host are skipped.
   const raised = Math.max(limit + share, nextBucket + 1);
   return Math.min(target, raised);

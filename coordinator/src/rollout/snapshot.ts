@@ -11,9 +11,6 @@ export type Phase = "STAGING" | "SWITCHING" | "BAKING";
 export type PauseReason = "REQUESTED" | "HOSTS_SILENT" | "REGION_SILENT";
 export type FailureReason = "HOSTS_FAILED" | "DEADLINE_EXCEEDED";
 
-/** All buckets: every host of a region. */
-export const ALL_BUCKETS = 10_000;
-
 export interface Failure {
   reason: FailureReason;
   /** For a person: which hosts, which regions, what was waited for. */

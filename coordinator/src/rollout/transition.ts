@@ -1,5 +1,5 @@
+import { HOST_BUCKETS } from "@slipway/proto";
 import {
-  ALL_BUCKETS,
   anySwitched,
   awaitsPromotion,
   isFinal,
@@ -135,7 +135,7 @@ function raise(before: Snapshot, asked: Limits, now: number): Outcome {
   const risen = before.regions.filter((region) => (asked[region] ?? 0) > limitOf(before, region));
   if (risen.length === 0) return UNCHANGED;
   const limits: { [region: string]: number } = { ...before.limits };
-  for (const region of risen) limits[region] = Math.min(ALL_BUCKETS, asked[region] ?? 0);
+  for (const region of risen) limits[region] = Math.min(HOST_BUCKETS, asked[region] ?? 0);
   const next = { ...before, limits, raiseTime: now, blockedBy: "" };
   if (before.state !== "PENDING") return silently(next);
   const started = {
