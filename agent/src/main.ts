@@ -1,13 +1,13 @@
 import process from "node:process";
+import { MetricsServer } from "@slipway/proto/metrics-server";
 import { CommanderError } from "commander";
-import type { Registry } from "prom-client";
+import { Registry } from "prom-client";
 import { startBuilder } from "./builder/index.js";
 import { createProgram } from "./command-line.js";
 import { startHost } from "./host/host.js";
 import { launch } from "./launcher/launcher.js";
 import { createLogger, type Logger, type LogLevel } from "./log.js";
 import { registerAgent, registerBuilder } from "./metrics/agent-metrics.js";
-import { MetricsServer } from "./metrics/metrics-server.js";
 import { startRegion } from "./region/region.js";
 import type { RunningAgent } from "./running-agent.js";
 import { type Address, createIdentity, readPrivateKey, writeIdentity } from "./swarm/index.js";
@@ -42,9 +42,12 @@ async function run(
     process.on("SIGINT", onSignal);
   });
   try {
-    const metrics = metricsListen && (await MetricsServer.start({ listen: metricsListen, log }));
-    if (metrics !== undefined) registerAgent(metrics.registry, { role, id, region, cell });
-    const agent = await start(log, metrics?.registry);
+    const registry = new Registry();
+    const metrics =
+      metricsListen &&
+      (await MetricsServer.start({ listen: metricsListen, source: registry, log }));
+    if (metrics !== undefined) registerAgent(registry, { role, id, region, cell });
+    const agent = await start(log, metrics && registry);
     metrics?.ready();
     await stopping;
     await agent.stop();

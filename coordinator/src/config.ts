@@ -95,6 +95,11 @@ export function parseListenAddress(text: string): { host: string; port: number }
   return { host, port };
 }
 
+/** The same; a port alone is one of 127.0.0.1. @throws Error with a one-line reason. */
+export function parseLocalAddress(text: string): { host: string; port: number } {
+  return parseListenAddress(/^\d+$/.test(text) ? `127.0.0.1:${text}` : text);
+}
+
 function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || /^127(\.\d{1,3}){3}$/.test(host);
 }

@@ -12,6 +12,7 @@ import type { Dispatcher } from "./queue/dispatcher.js";
 import type { BuildQueue } from "./queue/queue.js";
 import type { BuilderSessions } from "./rpc/builder/sessions.js";
 import type { DeploymentFeeds } from "./rollout/deployment-feeds.js";
+import type { Stats } from "./stats.js";
 import type { StatusTable } from "./status/status-table.js";
 
 /** What every RPC and every loop gets. Built in index.ts; tests build their own. */
@@ -25,6 +26,8 @@ export interface Context {
   /** The global NATS. */
   nats: NatsConnection;
   events: EventBus;
+  /** What is counted for the metrics. */
+  stats: Stats;
   queue: BuildQueue;
   /** Leases builds for the builders that are connected here. */
   dispatcher: Dispatcher;

@@ -1,5 +1,5 @@
-import { connect, DebugEvents, type NatsConnection } from "nats";
 import type { Logger } from "pino";
+import type { Registry } from "prom-client";
 import { buildServices, createBuildParts } from "./build/parts.js";
 import { resolveConfig, type CoordinatorConfig, type CoordinatorOptions } from "./config.js";
 import { systemClock, type Context } from "./context.js";
@@ -14,11 +14,14 @@ import { RevocationPublisher } from "./goal/revocation-publisher.js";
 import { createRevocationSigner } from "./goal/revocation-signer.js";
 import { createGoalSigner } from "./goal/signing.js";
 import { Lifetimes } from "./lifetimes.js";
+import { metricsServices } from "./metrics/parts.js";
+import { connectNats } from "./nats.js";
 import { readHookSecret } from "./notification/hook-secret.js";
 import { operationServices } from "./operations.js";
 import { retryUntil } from "./retry.js";
 import { createDeploymentParts, deploymentServices, readGoalKey } from "./rollout/parts.js";
 import { startServer } from "./server.js";
+import { Stats } from "./stats.js";
 
 export type { CoordinatorConfig, CoordinatorOptions } from "./config.js";
 
@@ -33,16 +36,21 @@ export interface Coordinator {
 /**
  * Connects, migrates both databases, and serves. Any number may run on the same databases.
  * @param signal gives up starting; use stop() once it has started.
+ * @param metrics what it counts is registered here.
  * @throws Error with a one-line reason if something can't be reached within startTimeoutMs.
  */
 export async function startCoordinator(
   options: CoordinatorOptions,
-  { log, signal = new AbortController().signal }: { log: Logger; signal?: AbortSignal },
+  {
+    log,
+    signal = new AbortController().signal,
+    metrics,
+  }: { log: Logger; signal?: AbortSignal; metrics?: Registry | undefined },
 ): Promise<Coordinator> {
   const config = resolveConfig(options);
   const lifetimes = new Lifetimes(log);
   try {
-    const context = await createContext(config, lifetimes, log, signal);
+    const context = await createContext(config, lifetimes, { log, signal, metrics });
     const server = await startServer(context);
     lifetimes.add("the gRPC server", () => server.stop());
     return { address: server.address, stop: () => lifetimes.end() };
@@ -55,8 +63,7 @@ export async function startCoordinator(
 async function createContext(
   config: CoordinatorConfig,
   lifetimes: Lifetimes,
-  log: Logger,
-  signal: AbortSignal,
+  { log, signal, metrics }: { log: Logger; signal: AbortSignal; metrics: Registry | undefined },
 ): Promise<Context> {
   const goalKey = await readGoalKey(config.goalKeyFile);
   const signer = createGoalSigner(goalKey);
@@ -91,7 +98,9 @@ async function createContext(
       log,
     }),
   );
-  const nats = await retryUntil("connecting to NATS", until, () => connectNats(config, log));
+  const { connection: nats, isConnected } = await retryUntil("connecting to NATS", until, () =>
+    connectNats(config.natsUrls, log),
+  );
   lifetimes.add("NATS", () => nats.close());
 
   const events = new EventBus(log);
@@ -99,14 +108,16 @@ async function createContext(
   notifications.start();
   lifetimes.add("notifications", () => notifications.stop());
 
-  const connected = { config, log, clock: systemClock, db, replicationDb, nats, events };
+  const stats = new Stats();
+  const connected = { config, log, clock: systemClock, db, replicationDb, nats, events, stats };
   const base = { ...connected, ...createBuildParts({ ...connected, queueDb }) };
   const revocations = new RevocationPublisher({
     db,
-    bucket: new GoalBucket(nats, log),
+    bucket: new GoalBucket(nats, { log, stats }),
     signer: createRevocationSigner(goalKey),
     clock: systemClock,
     log,
+    stats,
   });
   const context: Context = {
     ...base,
@@ -119,30 +130,13 @@ async function createContext(
     ...deploymentServices(context),
     ...operationServices(context),
   ];
+  if (metrics !== undefined) {
+    const connected = () => ({ postgres: notifications.listening, nats: isConnected() });
+    services.push(...metricsServices(context, metrics, connected));
+  }
   for (const [what, service] of services) {
     await service.start();
     lifetimes.add(what, () => service.stop());
   }
   return context;
-}
-
-/** Once connected it reconnects for ever; calls meanwhile fail soon instead of waiting. */
-async function connectNats(config: CoordinatorConfig, log: Logger): Promise<NatsConnection> {
-  const nats = await connect({
-    servers: [...config.natsUrls],
-    name: "slipway-coordinator",
-    maxReconnectAttempts: -1,
-    reconnectTimeWait: 250,
-    reconnectJitter: 250,
-    timeout: 5_000,
-    pingInterval: 5_000,
-    maxPingOut: 2,
-  });
-  void (async () => {
-    for await (const { type, data } of nats.status()) {
-      if (type === DebugEvents.PingTimer) continue;
-      log.info({ status: type, server: data }, "nats connection");
-    }
-  })();
-  return nats;
 }

@@ -1,7 +1,14 @@
 import process from "node:process";
+import { MetricsServer } from "@slipway/proto/metrics-server";
 import { Command, CommanderError, Option } from "commander";
 import { pino } from "pino";
-import { parseListenAddress, resolveConfig, type CoordinatorOptions } from "./config.js";
+import { Registry } from "prom-client";
+import {
+  parseListenAddress,
+  parseLocalAddress,
+  resolveConfig,
+  type CoordinatorOptions,
+} from "./config.js";
 import { startCoordinator } from "./index.js";
 import { generateKey } from "./keygen.js";
 
@@ -13,6 +20,7 @@ interface ServeOptions {
   nats: string;
   goalKey: string;
   hookSecretFile?: string;
+  metricsListen?: string;
   logLevel: string;
 }
 
@@ -50,6 +58,12 @@ program
   .addOption(option("--goal-key <file>", "private key that signs goals").makeOptionMandatory())
   .addOption(option("--hook-secret-file <file>", "secret that signs notifications; none: no hooks"))
   .addOption(
+    option(
+      "--metrics-listen <host:port>",
+      "metrics and health over HTTP; a port alone is 127.0.0.1's",
+    ),
+  )
+  .addOption(
     option("--log-level <level>", "least level logged").choices(LOG_LEVELS).default("info"),
   )
   .action(serve);
@@ -74,6 +88,8 @@ async function serve(options: ServeOptions): Promise<void> {
     hookSecretFile: options.hookSecretFile,
   });
   const config = usage(() => resolveConfig(asked()));
+  const { metricsListen: at } = options;
+  const metricsListen = usage(() => (at === undefined ? undefined : parseLocalAddress(at)));
   const stopping = new AbortController();
   const stopped = new Promise<void>((resolve) => {
     const stop = (signal: NodeJS.Signals): void => {
@@ -90,9 +106,19 @@ async function serve(options: ServeOptions): Promise<void> {
     process.exit(1);
   });
   try {
-    const coordinator = await startCoordinator(config, { log, signal: stopping.signal });
+    const registry = new Registry();
+    const metrics =
+      metricsListen &&
+      (await MetricsServer.start({ listen: metricsListen, source: registry, log }));
+    const coordinator = await startCoordinator(config, {
+      log,
+      signal: stopping.signal,
+      metrics: metrics && registry,
+    });
+    metrics?.ready();
     await stopped;
     await coordinator.stop();
+    await metrics?.stop();
   } catch (error) {
     if (stopping.signal.aborted) return;
     log.fatal({ err: error }, "cannot start");

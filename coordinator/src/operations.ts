@@ -7,7 +7,7 @@ import { Sweeper } from "./sweeper.js";
 
 type OperationContext = Pick<
   Context,
-  "config" | "db" | "log" | "events" | "clock" | "nats" | "hookSecret" | "revocations"
+  "config" | "db" | "log" | "events" | "clock" | "nats" | "stats" | "hookSecret" | "revocations"
 >;
 
 /** What sends notifications, publishes revocations and keeps tables in bounds, beside the calls. */

@@ -2,6 +2,7 @@ import type { Knex } from "knex";
 import type { Context, Service } from "../context.js";
 import { BuildLogs } from "../logs/build-logs.js";
 import { LateLines } from "../logs/late-lines.js";
+import { CountedQueue } from "../queue/counted-queue.js";
 import { Dispatcher } from "../queue/dispatcher.js";
 import { PostgresQueue } from "../queue/postgres-queue.js";
 import { Rescuer } from "../queue/rescuer.js";
@@ -14,10 +15,11 @@ export type BuildParts = Pick<
 >;
 
 export function createBuildParts(
-  base: Pick<Context, "config" | "log" | "nats" | "events"> & { queueDb: Knex },
+  base: Pick<Context, "config" | "log" | "nats" | "events" | "stats"> & { queueDb: Knex },
 ): BuildParts {
-  const { config, log, queueDb: db, nats, events } = base;
-  const queue = new PostgresQueue({ db, events, leaseDurationMs: config.leaseDurationMs });
+  const { config, log, queueDb: db, nats, events, stats } = base;
+  const { leaseDurationMs } = config;
+  const queue = new CountedQueue(new PostgresQueue({ db, events, leaseDurationMs }), stats);
   const { pollIntervalMs, logMaxBytes: maxBytes, logMaxAgeMs: maxAgeMs } = config;
   const buildLogs = new BuildLogs({ nats, log, maxBytes, maxAgeMs });
   return {

@@ -24,6 +24,7 @@ export class Notifications implements Service {
   readonly #sender = randomUUID();
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
+  #listening = false;
 
   constructor(options: { url: string; db: Knex; events: EventBus; log: Logger }) {
     this.#options = options;
@@ -39,6 +40,11 @@ export class Notifications implements Service {
     this.#options.events.setBroadcast(undefined);
     this.#stop.abort();
     await this.#running;
+  }
+
+  /** Whether signals of other coordinators are heard now. */
+  get listening(): boolean {
+    return this.#listening;
   }
 
   async #notify(events: readonly ChangeEvent[]): Promise<void> {
@@ -94,12 +100,14 @@ export class Notifications implements Service {
       await Promise.race([client.connect(), broken]);
       await Promise.race([client.query(`listen ${CHANNEL}`), broken]);
       connected();
+      this.#listening = true;
       this.#options.events.deliverAll();
       while (true) {
         await Promise.race([delay(PING_INTERVAL_MS, undefined, { signal }), broken]);
         await Promise.race([client.query("select 1"), broken]);
       }
     } finally {
+      this.#listening = false;
       // A connection that is broken already may say so again.
       await client.end().catch(() => undefined);
     }

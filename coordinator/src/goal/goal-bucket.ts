@@ -1,6 +1,7 @@
 import { ApplicationGoal, GLOBAL_GOALS_BUCKET } from "@slipway/proto";
 import { StorageType, type KV, type NatsConnection } from "nats";
 import type { Logger } from "pino";
+import type { Stats } from "../stats.js";
 
 const REQUEST_TIMEOUT_MS = 2_000;
 /** Error code of the server: the key has another revision than was expected. */
@@ -18,11 +19,16 @@ export interface GoalEntry {
 export class GoalBucket {
   readonly #nats: NatsConnection;
   readonly #log: Logger;
+  readonly #stats: Pick<Stats, "goalWrites" | "nonsense">;
   #kv: Promise<KV> | undefined;
 
-  constructor(nats: NatsConnection, log: Logger) {
+  constructor(
+    nats: NatsConnection,
+    { log, stats }: { log: Logger; stats: Pick<Stats, "goalWrites" | "nonsense"> },
+  ) {
     this.#nats = nats;
     this.#log = log;
+    this.#stats = stats;
   }
 
   /** Makes the bucket if it is missing, for those who wait for it. @throws NatsError if NATS is away. */
@@ -40,6 +46,7 @@ export class GoalBucket {
     try {
       return { goal: ApplicationGoal.decode(value), revision };
     } catch (error) {
+      this.#stats.nonsense.add("goal");
       this.#log.error({ err: error, application }, "a goal that cannot be read is replaced");
       return { goal: undefined, revision };
     }
@@ -69,10 +76,12 @@ export class GoalBucket {
     const kv = await this.#open();
     try {
       await kv.put(key, value, { previousSeq: expectedRevision });
+      this.#stats.goalWrites.add("written");
       return true;
     } catch (error) {
-      if (isWrongRevision(error)) return false;
-      return this.#failed(error);
+      if (!isWrongRevision(error)) return this.#failed(error);
+      this.#stats.goalWrites.add("conflict");
+      return false;
     }
   }
 

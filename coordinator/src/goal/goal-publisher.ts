@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import type { Clock } from "../context.js";
+import type { Stats } from "../stats.js";
 import { applicationGoalOf, limitsOfSource, type AnyGoalSource } from "./goal.js";
 import type { GoalBucket } from "./goal-bucket.js";
 import { isPlausible, planProjection } from "./plan-projection.js";
@@ -13,11 +14,19 @@ export type Published =
   /** The bucket is ahead of what was to be put there, and was not touched. */
   | { outcome: "ahead"; generation: number; deploymentId: string };
 
+interface Options {
+  bucket: GoalBucket;
+  signer: GoalSigner;
+  clock: Clock;
+  log: Logger;
+  stats: Pick<Stats, "nonsense">;
+}
+
 /** Makes the global bucket say what the database says, and never less than it says itself. */
 export class GoalPublisher {
-  readonly #options: { bucket: GoalBucket; signer: GoalSigner; clock: Clock; log: Logger };
+  readonly #options: Options;
 
-  constructor(options: { bucket: GoalBucket; signer: GoalSigner; clock: Clock; log: Logger }) {
+  constructor(options: Options) {
     this.#options = options;
   }
 
@@ -26,7 +35,7 @@ export class GoalPublisher {
    * @throws NatsError if NATS is away.
    */
   async publish(source: AnyGoalSource): Promise<Published> {
-    const { bucket, signer, clock, log } = this.#options;
+    const { bucket, signer, clock, log, stats } = this.#options;
     const { application, generation, deploymentId } = source;
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
       const entry = await bucket.get(application);
@@ -43,6 +52,7 @@ export class GoalPublisher {
         const limits = limitsOfSource(plan.source);
         log.info({ application, generation, deploymentId, limits, why }, "goal written");
         if (why === "nonsense") {
+          stats.nonsense.add("goal");
           log.error({ application, generation }, "a goal that nobody here signed was replaced");
         }
         return { outcome: "written" };

@@ -2,6 +2,7 @@ import { REVOCATIONS_KEY, SignedRevocationList, type RevocationList } from "@sli
 import type { Knex } from "knex";
 import type { Logger } from "pino";
 import type { Clock } from "../context.js";
+import type { Stats } from "../stats.js";
 import { decommissionedHosts } from "../status/enrolment.js";
 import type { GoalBucket } from "./goal-bucket.js";
 import { planRevocations } from "./plan-revocations.js";
@@ -17,6 +18,7 @@ interface Options {
   signer: RevocationSigner;
   clock: Clock;
   log: Logger;
+  stats: Pick<Stats, "nonsense">;
 }
 
 /** Keeps the list of revoked hosts in the global bucket. The bucket can be lost and is rebuilt. */
@@ -88,6 +90,7 @@ export class RevocationPublisher {
         "a list of revoked hosts cannot be read, is replaced",
       );
     }
+    this.#options.stats.nonsense.add("revocations");
     return undefined;
   }
 }

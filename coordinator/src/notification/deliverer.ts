@@ -12,7 +12,7 @@ const CLAIM_MS = 30_000;
 const GIVE_UP_MS = 24 * 3_600_000;
 const STOP_MS = 2_000;
 
-type DelivererContext = Pick<Context, "db" | "events" | "log" | "clock" | "config"> & {
+type DelivererContext = Pick<Context, "db" | "events" | "log" | "clock" | "config" | "stats"> & {
   secret: string;
   /** Between attempts. Default: from 5 s up to an hour. */
   retry?: { firstMs: number; maxMs: number };
@@ -86,12 +86,13 @@ export class Deliverer implements Service {
   }
 
   async #attempt(claimed: store.Claimed): Promise<void> {
-    const { db, log, clock, secret } = this.#context;
+    const { db, log, clock, secret, stats } = this.#context;
     const { id, url, attempts } = claimed;
     try {
       const failure = await post(claimed, { secret, now: clock.now(), signal: this.#cut.signal });
       if (failure === undefined) {
         await store.setDelivered(db, id);
+        stats.notifications.add("delivered");
         log.debug({ notificationId: id, url, attempts }, "notification delivered");
       } else if (this.#cut.signal.aborted) {
         await store.setFailed(db, id, failure, 0);
@@ -105,14 +106,16 @@ export class Deliverer implements Service {
   }
 
   async #failed({ id, url, attempts, ageMs }: store.Claimed, failure: string): Promise<void> {
-    const { db, log, retry = { firstMs: 5_000, maxMs: 3_600_000 } } = this.#context;
+    const { db, log, stats, retry = { firstMs: 5_000, maxMs: 3_600_000 } } = this.#context;
     const retryMs = backoffMs(attempts, retry);
     const said = { notificationId: id, url, attempts, failure };
     if (ageMs + retryMs <= GIVE_UP_MS) {
       await store.setFailed(db, id, failure, retryMs);
+      stats.notifications.add("failed");
       log.info({ ...said, retryMs }, "notification not delivered; trying again");
     } else {
       await store.setGivenUp(db, id, failure);
+      stats.notifications.add("given_up");
       log.error(said, "notification given up: its hook has not taken it for a day");
     }
   }

@@ -45,7 +45,7 @@ export async function deploy(
   asked: Asked,
   choose: Choose,
 ): Promise<StoredDeployment> {
-  const { db, events, log } = context;
+  const { db, events, log, stats } = context;
   const known = await generationElsewhere(context, application);
   const attempt = (): Promise<Deployed> =>
     db.transaction((trx) => deployIn(trx, context, { application, asked, choose, known }));
@@ -55,6 +55,8 @@ export async function deploy(
     throw error;
   });
   if (repeated) return created;
+  stats.rollout.add("created");
+  if (superseded !== undefined) stats.rollout.add("superseded");
   const { id, generation, buildId } = created.deployment;
   const { state } = created.snapshot;
   for (const changed of superseded === undefined ? [id] : [superseded, id]) {

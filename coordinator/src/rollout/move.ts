@@ -46,7 +46,10 @@ export async function move(
       back && (await insertPrepared(trx, back, { reason, idempotencyKey: null, request: "" }));
     return { stored, rollBack, changed: true };
   });
-  if (moved !== undefined) tell(context, moved, outcome);
+  if (moved === undefined) return undefined;
+  context.stats.rollout.add(event.type);
+  if (moved.rollBack !== undefined) context.stats.rollout.add("created");
+  tell(context, moved, outcome);
   return moved;
 }
 

@@ -24,13 +24,13 @@ export async function readGoalKey(file: string): Promise<string> {
 
 /** Puts together what deployments need; nothing runs yet. */
 export function createDeploymentParts(base: RolloutBase, signer: GoalSigner): RolloutParts {
-  const { nats, log, clock, replicationDb } = base;
+  const { nats, log, clock, replicationDb, stats } = base;
   const status = new StatusTable(() => clock.now());
   const replicationStatus = replicationReader(replicationDb);
   return {
     replicationStatus,
     status,
-    goals: new GoalPublisher({ bucket: new GoalBucket(nats, log), signer, clock, log }),
+    goals: new GoalPublisher({ bucket: new GoalBucket(nats, base), signer, clock, log, stats }),
     deploymentFeeds: new DeploymentFeeds({ ...base, status, replicationStatus }),
   };
 }
@@ -39,9 +39,12 @@ export function createDeploymentParts(base: RolloutBase, signer: GoalSigner): Ro
 export function deploymentServices(
   context: RolloutContext,
 ): readonly (readonly [string, Service])[] {
-  const { nats, status, clock, log, config } = context;
+  const { nats, status, clock, log, config, stats } = context;
   const reconciler = new Reconciler(context);
-  const lead = (signal: AbortSignal): Promise<void> => reconciler.lead(signal);
+  const lead = async (signal: AbortSignal): Promise<void> => {
+    stats.leads = true;
+    await reconciler.lead(signal).finally(() => (stats.leads = false));
+  };
   return [
     ["the status watch", new StatusWatcher({ nats, table: status, clock, log })],
     ["the replication planner", new ReplicationPlanner(context)],

@@ -111,6 +111,8 @@ export class Handlers {
     run: (info: CallInfo) => AsyncIterable<Outgoing<Response>>,
   ): Promise<void> {
     const active = this.#calls.begin("stream");
+    const method = call.getPath();
+    this.#context.stats.streamOpened(method);
     call.on("cancelled", () => active.abort(cancelled()));
     const info = { signal: active.signal, metadata: call.metadata, peer: call.getPeer() };
     const started = this.#context.clock.now();
@@ -120,21 +122,23 @@ export class Handlers {
         // Buffers pass: the services' serialisers take bytes as well (see services.ts).
         await responses.write(response as Response, active.signal);
       }
-      this.#ended(call.getPath(), started, status.OK);
+      this.#ended(method, started, status.OK);
       call.end();
     } catch (error) {
       const reason: unknown = active.signal.aborted ? active.signal.reason : error;
       const callError = toCallError(reason, this.#context.log);
-      this.#ended(call.getPath(), started, callError.code, callError.details);
+      this.#ended(method, started, callError.code, callError.details);
       await responses.flushed(FLUSH_TIMEOUT_MS);
       if (!call.destroyed) call.emit("error", callError);
     } finally {
+      this.#context.stats.streamEnded(method);
       active.end();
     }
   }
 
   #ended(method: string, started: number, code: status, message?: string): void {
     const ms = this.#context.clock.now() - started;
+    this.#context.stats.callEnded(method, status[code]);
     this.#context.log.debug({ method, code: status[code], ms, message }, "call ended");
   }
 }

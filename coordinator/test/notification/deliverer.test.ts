@@ -12,6 +12,7 @@ import { Deliverer } from "../../src/notification/deliverer.js";
 import { claimDue } from "../../src/notification/delivery-store.js";
 import { enqueueNotification } from "../../src/notification/outbox.js";
 import { sweepNotifications } from "../../src/notification/retention.js";
+import { Stats } from "../../src/stats.js";
 import { uuidv7 } from "../../src/uuid.js";
 import { Violations } from "../../src/validate.js";
 import { eventually, goodSpec, openTestDatabase, silent, type TestDatabase } from "../postgres.js";
@@ -51,6 +52,7 @@ function start(): Deliverer {
     log: silent,
     clock: systemClock,
     config,
+    stats: new Stats(),
     secret: SECRET,
     retry: { firstMs: 20, maxMs: 100 },
   });

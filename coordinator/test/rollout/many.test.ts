@@ -15,6 +15,7 @@ import { createDeployment } from "../../src/rollout/create-deployment.js";
 import { activeDeployments, findDeployments } from "../../src/rollout/deployment-store.js";
 import { Reconciler } from "../../src/rollout/reconciler.js";
 import type { RolloutContext } from "../../src/rollout/rollout-context.js";
+import { Stats } from "../../src/stats.js";
 import { StatusTable } from "../../src/status/status-table.js";
 import { addApplication, openTestDatabase, silent, type TestDatabase } from "../postgres.js";
 import { countReport } from "./fake-region.js";
@@ -58,6 +59,7 @@ class Bench {
       replicationDb: db,
       events: new EventBus(silent),
       status: this.status,
+      stats: new Stats(),
       replicationStatus: {
         get: (digests: readonly string[]) => Promise.resolve(complete(digests)),
       },

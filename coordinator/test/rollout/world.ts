@@ -26,6 +26,7 @@ import { pino } from "pino";
 import { startCoordinator, type Coordinator, type CoordinatorOptions } from "../../src/index.js";
 import { uuidv7 } from "../../src/uuid.js";
 import { call } from "../call.js";
+import { CoordinatorProcess } from "../process.js";
 
 /** A coordinator's clients. */
 export interface Clients {
@@ -47,6 +48,8 @@ export interface World {
   logs: Record<string, unknown>[];
   /** Starts one more coordinator on the same servers. */
   coordinator(options?: Partial<CoordinatorOptions>): Promise<Coordinator & { clients: Clients }>;
+  /** The same, as a process of its own. */
+  process(...args: string[]): Promise<CoordinatorProcess & { clients: Clients }>;
   stop(): Promise<void>;
 }
 
@@ -138,6 +141,21 @@ export async function startWorld(): Promise<World> {
         const clients = connectClients(started.address);
         ends.push(async () => Object.values(clients).forEach((client) => client.close()));
         return { ...started, clients };
+      },
+      async process(...args) {
+        const started = await CoordinatorProcess.start([
+          "serve",
+          "--listen=127.0.0.1:0",
+          `--database-url=${databaseUrl}`,
+          `--replication-database-url=${replicationDatabaseUrl}`,
+          `--nats=${natsServer.url}`,
+          `--goal-key=${goalKeyFile}`,
+          ...args,
+        ]);
+        ends.push(() => started.end("SIGKILL"));
+        const clients = connectClients(started.address);
+        ends.push(async () => Object.values(clients).forEach((client) => client.close()));
+        return Object.assign(started, { clients });
       },
       stop,
     };

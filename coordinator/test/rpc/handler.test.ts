@@ -18,6 +18,7 @@ import { ActiveCalls } from "../../src/rpc/calls.js";
 import { Handlers } from "../../src/rpc/handler.js";
 import { acceptEncoded } from "../../src/rpc/services.js";
 import { toCallError } from "../../src/rpc/status.js";
+import { Stats } from "../../src/stats.js";
 import { eventually, silent } from "../postgres.js";
 
 const test = suite("handlers");
@@ -37,11 +38,12 @@ const definition = {
 /** What the methods saw. */
 const seen = { sent: 0, cleanedUp: 0, aborted: 0 };
 const calls = new ActiveCalls();
+const stats = new Stats();
 let server: Server;
 let address: string;
 
 test.before(async () => {
-  const context = { log: silent, clock: { now: () => 0 } } as unknown as Context;
+  const context = { log: silent, clock: { now: () => 0 }, stats } as unknown as Context;
   const handlers = new Handlers(context, calls);
   server = new Server();
   server.addService(acceptEncoded(definition), {

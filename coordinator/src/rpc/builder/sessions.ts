@@ -4,6 +4,10 @@ import { aborted } from "../../errors.js";
 export class BuilderSessions {
   readonly #ends = new Map<string, (error: Error) => void>();
 
+  get size(): number {
+    return this.#ends.size;
+  }
+
   /** Registers a stream in the place of the builder's older one. Answers how to take it out. */
   open(builderId: string, end: (error: Error) => void): () => void {
     this.#ends.get(builderId)?.(

@@ -8,7 +8,7 @@ const MAX_LABELS = 64;
 const LABEL_PATTERN = /^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/;
 
 export async function enrolHosts(
-  { db, log }: Context,
+  { db, log, stats }: Context,
   { hosts }: EnrolHostsRequest,
 ): Promise<EnrolHostsResponse> {
   const found = new Violations();
@@ -34,6 +34,7 @@ export async function enrolHosts(
   }
   found.throwIfAny();
   const refused = await enrolment.enrolHosts(db, hosts);
+  stats.enrolments.add("skipped", refused.length);
   if (refused.length > 0) {
     const some = { count: refused.length, hostIds: refused.slice(0, 20) };
     log.warn(some, "hosts that were decommissioned are there again, and are not enrolled");

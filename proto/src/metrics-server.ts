@@ -1,6 +1,4 @@
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
-import { Registry } from "prom-client";
-import type { Logger } from "../log.js";
 
 /** More at once are refused; a scraper needs one. */
 const MAX_CONNECTIONS = 32;
@@ -13,21 +11,35 @@ export class MetricsListenError extends Error {
   override readonly name = "MetricsListenError";
 }
 
+/** Where the metrics come from; a Registry of prom-client is one. */
+export interface MetricsSource {
+  readonly contentType: string;
+  metrics(): Promise<string>;
+}
+
 export interface MetricsServerOptions {
   /** Port 0: any that is free. */
   listen: { host: string; port: number };
-  log: Logger;
+  source: MetricsSource;
+  log: MetricsLog;
 }
 
-/** Tells Prometheus the registry's metrics at /metrics, and anybody at /healthz whether all is up. */
+/** As far as a pino logger is needed. */
+export interface MetricsLog {
+  info(fields: object, message: string): void;
+  error(fields: object, message: string): void;
+}
+
+/** Tells Prometheus the source's metrics at /metrics, and anybody at /healthz whether all is up. */
 export class MetricsServer {
-  readonly registry = new Registry();
+  readonly #source: MetricsSource;
   readonly #server: Server;
   #ready = false;
   #scrape: Promise<string> | undefined;
   #stopped: Promise<void> | undefined;
 
-  private constructor(log: Logger) {
+  private constructor(source: MetricsSource, log: MetricsLog) {
+    this.#source = source;
     this.#server = createServer(
       { requestTimeout: REQUEST_MS, keepAliveTimeout: IDLE_MS, maxHeaderSize: MAX_HEADER_BYTES },
       (request, response) => {
@@ -41,8 +53,8 @@ export class MetricsServer {
   }
 
   /** Throws MetricsListenError. */
-  static async start({ listen, log }: MetricsServerOptions): Promise<MetricsServer> {
-    const made = new MetricsServer(log);
+  static async start({ listen, source, log }: MetricsServerOptions): Promise<MetricsServer> {
+    const made = new MetricsServer(source, log);
     const { host, port } = listen;
     await new Promise<void>((resolve, reject) => {
       made.#server.once("error", (cause) => {
@@ -85,7 +97,7 @@ export class MetricsServer {
     }
     switch (request.url?.split("?", 1)[0]) {
       case "/metrics":
-        response.setHeader("Content-Type", this.registry.contentType);
+        response.setHeader("Content-Type", this.#source.contentType);
         respond(response, 200, await this.#metrics());
         break;
       case "/healthz":
@@ -99,7 +111,7 @@ export class MetricsServer {
 
   /** Those who ask at the same time get the same answer. */
   #metrics(): Promise<string> {
-    this.#scrape ??= this.registry.metrics().finally(() => (this.#scrape = undefined));
+    this.#scrape ??= this.#source.metrics().finally(() => (this.#scrape = undefined));
     return this.#scrape;
   }
 }

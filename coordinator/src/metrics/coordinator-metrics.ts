@@ -1,0 +1,113 @@
+import { Gauge, type Registry, collectDefaultMetrics } from "prom-client";
+import type { Stats } from "../stats.js";
+import { COORDINATOR_VERSION } from "../version.js";
+import { registerCounts, registerGauge, registerGauges } from "./register.js";
+
+/** What is so at the moment of a scrape, and what was counted until then. */
+export interface Readings {
+  stats: Stats;
+  /** Builders that have a stream here. */
+  builders: () => number;
+  /** Deployments that are not final, by state; undefined while that is not known. */
+  deployments: () => Readonly<Record<string, number>> | undefined;
+  connected: () => { postgres: boolean; nats: boolean };
+}
+
+/** Registers what a coordinator tells Prometheus. */
+export function registerCoordinator(registry: Registry, readings: Readings): void {
+  collectDefaultMetrics({ register: registry });
+  const info = new Gauge({
+    name: "slipway_coordinator_info",
+    help: "Always 1; the label says which version this is.",
+    labelNames: ["version"],
+    registers: [],
+  });
+  registry.registerMetric(info);
+  info.set({ version: COORDINATOR_VERSION }, 1);
+  registerGauges(registry, {
+    name: "slipway_coordinator_connected",
+    help: "1 while the coordinator hears changes from Postgres, and is connected to NATS.",
+    label: "server",
+    read: () => {
+      const { postgres, nats } = readings.connected();
+      return { postgres: postgres ? 1 : 0, nats: nats ? 1 : 0 };
+    },
+  });
+  registerBuilds(registry, readings);
+  registerDeployments(registry, readings);
+  registerCalls(registry, readings.stats);
+}
+
+function registerBuilds(registry: Registry, { stats, builders }: Readings): void {
+  registerGauge(registry, {
+    name: "slipway_queue_builds",
+    help: "Builds that wait in the queue, as of a few seconds ago; the same on all coordinators.",
+    read: () => stats.backlog?.count,
+  });
+  registerGauge(registry, {
+    name: "slipway_queue_oldest_age_seconds",
+    help: "Since the oldest build that waits was submitted; 0 if none waits.",
+    read: () => {
+      const oldestAgeMs = stats.backlog?.oldestAgeMs;
+      return oldestAgeMs === undefined ? undefined : oldestAgeMs / 1_000;
+    },
+  });
+  registerGauge(registry, {
+    name: "slipway_coordinator_builders",
+    help: "Builders that are connected to this coordinator.",
+    read: builders,
+  });
+  registerCounts(registry, {
+    name: "slipway_builds_total",
+    help: "What this coordinator wrote of builds, by what happened.",
+    labels: ["event"],
+    read: () => Object.entries(stats.builds.counts).map(([kind, count]) => [[kind], count]),
+  });
+}
+
+function registerDeployments(registry: Registry, { stats, deployments }: Readings): void {
+  registerGauge(registry, {
+    name: "slipway_rollout_leader",
+    help: "1 while this coordinator leads; of all coordinators together it should be 1.",
+    read: () => (stats.leads ? 1 : 0),
+  });
+  registerGauges(registry, {
+    name: "slipway_deployments",
+    help: "Deployments that are not final, by state; the same on all coordinators.",
+    label: "state",
+    read: deployments,
+  });
+  const counts = [
+    ["slipway_rollout_events_total", "Steps and decisions that were written.", "event", "rollout"],
+    ["slipway_notifications_total", "Attempts to tell a hook.", "result", "notifications"],
+    ["slipway_goal_writes_total", "Writes to the goals bucket.", "result", "goalWrites"],
+    ["slipway_goal_nonsense_total", "Replaced: no coordinator signed it.", "what", "nonsense"],
+    ["slipway_enrolments_total", "Decommissioned hosts not enrolled.", "result", "enrolments"],
+  ] as const;
+  for (const [name, help, label, kind] of counts) {
+    registerCounts(registry, {
+      name,
+      help,
+      labels: [label],
+      read: () => Object.entries(stats[kind].counts).map(([value, count]) => [[value], count]),
+    });
+  }
+}
+
+function registerCalls(registry: Registry, { calls, streams }: Stats): void {
+  registerCounts(registry, {
+    name: "slipway_rpcs_total",
+    help: "Calls that ended, by method and gRPC status; streams count when they end.",
+    labels: ["method", "code"],
+    read: () =>
+      [...calls].flatMap(([method, codes]) =>
+        [...codes].map(([code, count]) => [[method, code], count] as const),
+      ),
+  });
+  registerGauges(registry, {
+    name: "slipway_rpc_streams",
+    help: "Open streams by method: watches, and builders' work.",
+    label: "method",
+    read: () => Object.fromEntries(streams),
+  });
+}

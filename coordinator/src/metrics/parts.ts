@@ -1,0 +1,33 @@
+import type { Registry } from "prom-client";
+import type { Context, Service } from "../context.js";
+import { countStates } from "../rollout/count-states.js";
+import { Sweeper } from "../sweeper.js";
+import { registerCoordinator } from "./coordinator-metrics.js";
+
+/** Registers the metrics. Answers what runs for those that are not to be read at a scrape. */
+export function metricsServices(
+  { config, db, stats, builderSessions, log }: Context,
+  registry: Registry,
+  connected: () => { postgres: boolean; nats: boolean },
+): readonly (readonly [string, Service])[] {
+  let deployments: Awaited<ReturnType<typeof countStates>> | undefined;
+  registerCoordinator(registry, {
+    stats,
+    builders: () => builderSessions.size,
+    deployments: () => deployments,
+    connected,
+  });
+  const count = async (): Promise<number> => {
+    try {
+      deployments = await countStates(db);
+    } catch (error) {
+      deployments = undefined;
+      throw error;
+    }
+    // Nothing to log.
+    return 0;
+  };
+  const sweeps = [{ what: "counting deployments", run: count }];
+  const intervalMs = config.reconcileIntervalMs;
+  return [["counting deployments", new Sweeper({ sweeps, intervalMs, log })]];
+}
