@@ -84,13 +84,14 @@ async function deployIn(
   const before = await findAsked(trx, asked);
   if (before !== undefined) return { created: before, superseded: undefined, repeated: true };
   if (locked.removed) throw applicationRemoved(application, "deploy it");
+  // From now on it cannot end: else it could succeed after what there is to go back to was read.
+  const active = await store.activeDeployment(trx, application, { lock: true });
   const choice = await choose(trx);
   const id = uuidv7();
   const { creator, reason, request, idempotencyKey } = asked;
   const preparation = { id, application, creator, choice, known, locked };
   const prepared = await prepare(trx, context, preparation);
   await checkPrepared(trx, prepared);
-  const active = await store.activeDeployment(trx, application, { lock: true });
   if (active !== undefined) await supersede(trx, active, id);
   const created = await insertPrepared(trx, prepared, {
     reason,
