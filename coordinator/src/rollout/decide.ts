@@ -1,5 +1,12 @@
 import { raiseLimit } from "./raise-limits.js";
-import { isFinal, limitOf, presentStep, type Failure, type Snapshot } from "./snapshot.js";
+import {
+  isFinal,
+  isPausedByRequest,
+  limitOf,
+  presentStep,
+  type Failure,
+  type Snapshot,
+} from "./snapshot.js";
 import { describeStaging, describeSwitching, samples } from "./describe.js";
 import { tally, total, type RegionEvidence, type RegionTally } from "./tally.js";
 import { SLIPWAY, type DeploymentEvent } from "./transition.js";
@@ -14,6 +21,10 @@ export interface Evidence {
   freezes: readonly string[];
 }
 
+/** Says of a paused deployment what is not done about it meanwhile; without counts, which move. */
+const OVER_BUDGET =
+  "more hosts have failed than may: it fails when it is resumed; roll back or abort it to undo it now";
+
 /**
  * What is to happen to a deployment by the evidence, the most urgent first; undefined for nothing
  * yet. Pure; `now` is by the database's clock.
@@ -26,12 +37,16 @@ export function decide(
   if (isFinal(snapshot.state)) return undefined;
   const tallies = evidence.regions.map(tally);
   const failed = tooManyFailed(snapshot, tallies);
+  if (isPausedByRequest(snapshot)) {
+    const by = failed === undefined ? "" : OVER_BUDGET;
+    if (by === snapshot.blockedBy || (by === "" && !allHeard(snapshot, tallies))) return undefined;
+    return { type: "blocked", by };
+  }
   if (failed !== undefined) return failed;
   if (snapshot.state === "WAITING") return undefined;
   const silence = tooMuchSilence(snapshot, tallies);
   if (snapshot.state === "PAUSED") {
-    if (silence !== undefined || snapshot.pause?.reason === "REQUESTED") return undefined;
-    if (!allHeard(snapshot, tallies)) return undefined;
+    if (silence !== undefined || !allHeard(snapshot, tallies)) return undefined;
     return { type: "resumed", actor: SLIPWAY, message: "" };
   }
   if (silence !== undefined) return silence;

@@ -72,6 +72,11 @@ export function isFinal(state: State): boolean {
   return !UNFINISHED.includes(state);
 }
 
+/** Whether somebody wants nothing to move: neither forwards nor, by itself, back. */
+export function isPausedByRequest({ state, pause }: Pick<Snapshot, "state" | "pause">): boolean {
+  return state === "PAUSED" && pause?.reason === "REQUESTED";
+}
+
 /** The step that a deployment is at. */
 export function presentStep({ steps, step }: Pick<Snapshot, "steps" | "step">): DeploymentStep {
   const found = steps[step - 1];

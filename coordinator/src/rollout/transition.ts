@@ -3,6 +3,7 @@ import {
   anySwitched,
   awaitsPromotion,
   isFinal,
+  isPausedByRequest,
   limitOf,
   presentStep,
   type Failure,
@@ -17,7 +18,10 @@ export const SLIPWAY = "slipway";
 
 /** What can happen to a deployment. */
 export type DeploymentEvent =
-  /** Something beside its hosts holds it up, and is not waited for in vain; empty: no longer. */
+  /**
+   * Something beside its hosts holds it up, and is not waited for in vain; empty: no longer. Of one
+   * that somebody paused: why it is not going to go on well.
+   */
   | { type: "blocked"; by: string }
   /** The present step's regions and hosts have the bytes, and may switch. */
   | { type: "staged" }
@@ -93,11 +97,14 @@ export function transition(before: Snapshot, event: DeploymentEvent, now: number
         rollBack: pace.rollBackOnFailure && !isRollback && anySwitched(before),
       });
     }
+    case "blocked":
+      if (isPausedByRequest(before)) return heed(before, event.by);
+      break;
     default:
-      // The rest is progress, which stands still meanwhile.
-      if (before.state === "PAUSED" || before.state === "WAITING") return UNCHANGED;
-      return advance(before, event, now);
   }
+  // The rest is progress, which stands still meanwhile.
+  if (before.state === "PAUSED" || before.state === "WAITING") return UNCHANGED;
+  return advance(before, event, now);
 }
 
 type Progress = Extract<
@@ -128,6 +135,12 @@ function block(before: Snapshot, by: string, now: number): Outcome {
   if (by !== "" || before.phase === "BAKING") return silently({ ...before, blockedBy: by });
   const phaseTime = before.phase === "STAGING" ? now : before.phaseTime;
   return silently({ ...before, blockedBy: "", phaseTime, raiseTime: now });
+}
+
+/** Something is wrong that whoever paused it has to see to: told like the pause itself. */
+function heed(before: Snapshot, by: string): Outcome {
+  if (before.blockedBy === by) return UNCHANGED;
+  return { ...silently({ ...before, blockedBy: by }), notify: by !== "" };
 }
 
 function raise(before: Snapshot, asked: Limits, now: number): Outcome {

@@ -74,6 +74,11 @@ const pause = (reason: "REQUESTED" | "HOSTS_SILENT" | "REGION_SILENT") =>
     state: "PAUSED",
     pause: { reason, message: "", actor: "", time: START },
   });
+/** What is said of one that somebody paused when too many have failed. */
+function overBudget(): string {
+  const event = decide(pause("REQUESTED"), all([[FAILED, 20]]), LATER);
+  return event?.type === "blocked" ? event.by : "";
+}
 const back = at(10_000, 10_000, { isRollback: true });
 
 const held20 = region("eu", 0, [[HELD, 20]]);
@@ -346,7 +351,22 @@ const CASES: [string, Snapshot, Evidence, number, string][] = [
     LATER,
     "failed HOSTS_FAILED",
   ],
-  ["while it is paused", pause("REQUESTED"), all([[FAILED, 20]]), LATER, "failed HOSTS_FAILED"],
+  ["while it is silent", pause("HOSTS_SILENT"), all([[FAILED, 20]]), LATER, "failed HOSTS_FAILED"],
+  ["while somebody has paused it", pause("REQUESTED"), all([[FAILED, 20]]), LATER, "blocked"],
+  [
+    "which is said already",
+    { ...pause("REQUESTED"), blockedBy: overBudget() },
+    all([[FAILED, 20]]),
+    LATER,
+    "-",
+  ],
+  [
+    "and is no longer so",
+    { ...pause("REQUESTED"), blockedBy: overBudget() },
+    all([[RUNNING, 20]]),
+    LATER,
+    "freed",
+  ],
   // Silence.
   ["one of forty is silent", arrived, all([[RUNNING, 20]], { silentCount: 1 }), LATER, "switched"],
   [

@@ -210,6 +210,28 @@ test("a paused deployment tells no further host to switch, and goes on when resu
   assert.equal(await refused(abort(deployment)), [status.FAILED_PRECONDITION, "DEPLOYMENT_OVER"]);
 });
 
+test("one that somebody paused says that too many have failed, and fails when it is resumed", async () => {
+  const name = freshName();
+  const good = await runs(name);
+  const bad = await createDeployment(clients, { buildId: await build(name, AT_ONCE, "2") });
+  await hosts(bad, [[ACTIVATING, HOSTS]]);
+  await reached(bad.id, DeploymentState.RUNNING);
+  await pause(bad);
+  await hosts(bad, [[FAILED, HOSTS]]);
+  const held = await until("it says so", async () => {
+    const { deployment } = await call(clients.deployments, "getDeployment", { id: bad.id });
+    return deployment?.blockedBy === "" ? undefined : deployment;
+  });
+  assert.is(held.state, PAUSED);
+  assert.match(held.blockedBy, /^more hosts have failed than may: it fails when it is resumed/);
+  await resume(bad);
+  const failed = await reached(bad.id, DeploymentState.FAILED);
+  const { deployment: back } = await call(clients.deployments, "getDeployment", {
+    id: failed.rolledBackBy,
+  });
+  assert.is(back?.buildId, good.buildId);
+});
+
 test("silent hosts pause a deployment, and it goes on by itself once they are heard", async () => {
   const deployment = await createDeployment(clients, {
     buildId: await build(freshName(), AT_ONCE),

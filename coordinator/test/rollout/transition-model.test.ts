@@ -108,7 +108,8 @@ function checkChange(before: Snapshot, event: DeploymentEvent, next: Snapshot): 
   assert.ok(next.step === before.step || next.step === before.step + 1);
   assert.ok(next.deadline >= before.deadline || before.startTime === undefined);
   if (before.state === "PAUSED" && !isFinal(next.state)) {
-    assert.ok(event.type === "resumed" || event.type === "paused");
+    assert.ok(["resumed", "paused", "blocked"].includes(event.type));
+    if (event.type === "blocked") assert.equal({ ...next, blockedBy: before.blockedBy }, before);
   }
   if (event.type === "promoted" && presentStep(before).requiresApproval) {
     assert.not.equal(event.actor.toLowerCase(), before.creator);

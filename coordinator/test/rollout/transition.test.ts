@@ -138,6 +138,7 @@ const MOVES: Record<keyof typeof STATES, Partial<Record<keyof typeof EVENTS, str
     superseded: "SUPERSEDED STAGING 1: supersede told",
   },
   paused: {
+    blocked: "PAUSED SWITCHING 1: told",
     failed: "FAILED SWITCHING 1: fail told back",
     resumed: "RUNNING SWITCHING 1: resume",
     aborted: "ABORTED SWITCHING 1: abort told back",
@@ -153,6 +154,7 @@ const MOVES: Record<keyof typeof STATES, Partial<Record<keyof typeof EVENTS, str
     superseded: "SUPERSEDED STAGING 1: supersede told",
   },
   pausedWaiting: {
+    blocked: "PAUSED STAGING 1: told",
     failed: "FAILED STAGING 1: fail told",
     resumed: "WAITING STAGING 1: resume",
     aborted: "ABORTED STAGING 1: abort told",
@@ -242,6 +244,13 @@ test("what held a step up counts towards no time limit of its phase", () => {
   const free = after(held, { type: "blocked", by: "" }, NOW + 500);
   assert.equal([held.blockedBy, held.phaseTime], ["frozen", START]);
   assert.equal([free.blockedBy, free.phaseTime, free.raiseTime], ["", NOW + 500, NOW + 500]);
+});
+
+test("of one that somebody paused only what is wrong is noted, and told once", () => {
+  const noted = after(STATES.paused, EVENTS.blocked);
+  assert.equal(noted, { ...STATES.paused, blockedBy: "frozen" });
+  const over = transition(noted, { type: "blocked", by: "" }, NOW);
+  assert.equal(over.kind === "changed" && [over.next, over.notify], [STATES.paused, false]);
 });
 
 test("the first host that switches begins the time of the whole", () => {

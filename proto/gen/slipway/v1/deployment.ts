@@ -313,7 +313,8 @@ export interface Deployment {
   rolledBackBy: string;
   /**
    * Why it does not move although it is neither paused nor waiting: a freeze, a region that has not
-   * the artifact, NATS away. Empty when all is well.
+   * the artifact, NATS away. Of one that somebody paused: that more hosts have failed than may. Empty
+   * when all is well.
    */
   blockedBy: string;
   /**
@@ -4326,8 +4327,9 @@ export const DeploymentServiceService = {
     responseDeserialize: (value: Buffer): PlanDeploymentResponse => PlanDeploymentResponse.decode(value),
   },
   /**
-   * No further host is told to switch. Legal in every state that is not final; pausing what is
-   * paused changes nothing.
+   * No further host is told to switch, and nothing is put back by itself: should more hosts fail than
+   * may, blocked_by says so, hooks are told, and it fails when it is resumed. Legal in every state
+   * that is not final; pausing what is paused changes nothing.
    */
   pauseDeployment: {
     path: "/slipway.v1.DeploymentService/PauseDeployment" as const,
@@ -4413,8 +4415,9 @@ export interface DeploymentServiceServer extends UntypedServiceImplementation {
   /** What CreateDeployment or RollBack would do; changes nothing. The same errors as those. */
   planDeployment: handleUnaryCall<PlanDeploymentRequest, PlanDeploymentResponse>;
   /**
-   * No further host is told to switch. Legal in every state that is not final; pausing what is
-   * paused changes nothing.
+   * No further host is told to switch, and nothing is put back by itself: should more hosts fail than
+   * may, blocked_by says so, hooks are told, and it fails when it is resumed. Legal in every state
+   * that is not final; pausing what is paused changes nothing.
    */
   pauseDeployment: handleUnaryCall<PauseDeploymentRequest, PauseDeploymentResponse>;
   /**
@@ -4538,8 +4541,9 @@ export interface DeploymentServiceClient extends Client {
     callback: (error: ServiceError | null, response: PlanDeploymentResponse) => void,
   ): ClientUnaryCall;
   /**
-   * No further host is told to switch. Legal in every state that is not final; pausing what is
-   * paused changes nothing.
+   * No further host is told to switch, and nothing is put back by itself: should more hosts fail than
+   * may, blocked_by says so, hooks are told, and it fails when it is resumed. Legal in every state
+   * that is not final; pausing what is paused changes nothing.
    */
   pauseDeployment(
     request: PauseDeploymentRequest,
