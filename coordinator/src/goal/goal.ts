@@ -37,6 +37,8 @@ export interface GoalSource extends GoalBase {
   limits: Readonly<Record<string, number>>;
   /** Regions of earlier deployments, none of its own: hosts there stop the application. */
   removedRegions: readonly string[];
+  /** No further host is to be told to switch, also by a limit that has not been published yet. */
+  holds: boolean;
 }
 
 /** The goal of an application that was removed; the deployment id is the removal's own. */

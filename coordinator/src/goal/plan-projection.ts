@@ -35,16 +35,18 @@ export function planProjection(
   signer: Pick<GoalSigner, "keyId" | "open">,
   now: Date,
 ): Projection {
-  const write = (why: WriteReason): Projection => ({
+  const write = (why: WriteReason, what = source): Projection => ({
     action: "write",
     why,
-    source,
+    source: what,
     issueTime: now,
   });
   if (present === undefined) return write("missing");
   if (!isPlausible(present, source.application)) return write("nonsense");
   const { generation, deploymentId } = present;
-  if (generation < source.generation) return write("older");
+  if (generation < source.generation) {
+    return write("older", holds(source) ? { ...source, limits: {} } : source);
+  }
   if (generation > source.generation || deploymentId !== source.deploymentId) {
     return { action: "alarm", generation, deploymentId };
   }
@@ -54,7 +56,10 @@ export function planProjection(
   // Of the same generation a higher limit was published before, or is by somebody who knows more.
   const limits: { [region: string]: number } = { ...limitsOfSource(source) };
   for (const [index, region] of source.regions.entries()) {
-    limits[region] = Math.max(limits[region] ?? 0, seen[index]?.published?.bucketLimit ?? 0);
+    const published = seen[index]?.published?.bucketLimit;
+    limits[region] = holds(source)
+      ? (published ?? limits[region] ?? 0)
+      : Math.max(limits[region] ?? 0, published ?? 0);
   }
   // Hosts take the later one, whatever the clocks of coordinators say.
   const times = seen.map(({ published }) => (published?.issueTime?.getTime() ?? 0) + 1);
@@ -79,6 +84,10 @@ function merge(
   return { ...source, limits, removedRegions };
 }
 
+function holds(source: AnyGoalSource): boolean {
+  return !("removed" in source) && source.holds;
+}
+
 /** What is wrong with one region's goal, and the goal if it is one that we signed. */
 function judge(
   source: AnyGoalSource,
@@ -95,7 +104,7 @@ function judge(
     return { why: "nonsense", published: undefined };
   }
   const limit = limitsOfSource(source)[region] ?? 0;
-  if (published.bucketLimit < limit) return { why: "limit", published };
+  if (published.bucketLimit < limit && !holds(source)) return { why: "limit", published };
   const left = (published.expireTime?.getTime() ?? 0) - now.getTime();
   return { why: left < GOAL_RENEWAL_MS ? "renewal" : undefined, published };
 }

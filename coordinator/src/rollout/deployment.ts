@@ -12,13 +12,14 @@ import {
 import { defaultStrategy } from "../application/strategy.js";
 import type { GoalSource } from "../goal/goal.js";
 import { planSteps } from "./plan-steps.js";
-import type {
-  FailureReason,
-  Limits,
-  PauseReason as StoredPauseReason,
-  Phase,
-  Snapshot,
-  State,
+import {
+  isPausedByRequest,
+  type FailureReason,
+  type Limits,
+  type PauseReason as StoredPauseReason,
+  type Phase,
+  type Snapshot,
+  type State,
 } from "./snapshot.js";
 
 /** A row of `deployments`, as the driver gives it: 64-bit numbers as text. */
@@ -138,6 +139,7 @@ export function fromRow(row: DeploymentRow): StoredDeployment {
       previous,
       limits,
       removedRegions: removedRegions(row),
+      holds: holds(snapshot),
     },
     strategy,
     idempotencyKey: row.idempotency_key,
@@ -148,6 +150,15 @@ export function fromRow(row: DeploymentRow): StoredDeployment {
 /** What is dropped runs on until it is sure that it will not be gone back to. */
 function removedRegions({ state, dropped_regions: dropped, gone_regions: gone }: DeploymentRow) {
   return state === "SUCCEEDED" ? [...gone, ...dropped] : gone;
+}
+
+/**
+ * A limit that rose while NATS took nothing must not go out once the deployment is over or paused.
+ * That a roll-back has failed takes nobody's way out: it goes out as it was made.
+ */
+function holds(snapshot: Snapshot): boolean {
+  const { state, isRollback } = snapshot;
+  return state === "ABORTED" || (state === "FAILED" && !isRollback) || isPausedByRequest(snapshot);
 }
 
 /** What callers see of a snapshot. */

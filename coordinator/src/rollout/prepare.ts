@@ -72,6 +72,7 @@ export async function prepare(
     previous: succeeded?.goal.run,
     limits: snapshot.limits,
     removedRegions: gone,
+    holds: false,
   };
   return { goal, droppedRegions: dropped, strategy, snapshot };
 }

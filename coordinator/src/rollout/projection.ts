@@ -29,7 +29,7 @@ export class GoalProjection {
     this.#published.clear();
   }
 
-  /** Whether the goal, with these limits and removed regions, was put into the bucket or found there. */
+  /** Whether the goal, as it is now, with these limits and removed regions, was put into the bucket or found there. */
   isPublished(goal: AnyGoalSource): boolean {
     return this.#published.get(goal.application) === versionOf(goal);
   }
@@ -130,5 +130,6 @@ function versionOf(goal: AnyGoalSource): string {
   const parts = regionsOfSource(goal).map((region) =>
     isRemovedIn(goal, region) ? region : (limits[region] ?? 0),
   );
-  return JSON.stringify([goal.deploymentId, parts]);
+  const holds = !("removed" in goal) && goal.holds;
+  return JSON.stringify([goal.deploymentId, holds, parts]);
 }

@@ -25,6 +25,7 @@ const source: GoalSource = {
   previous: Release.fromPartial({ buildId: "b1", artifactDigest: "sha256:11" }),
   limits: { eu: 0, us: 2_500 },
   removedRegions: [],
+  holds: false,
 };
 
 test("a goal carries what the deployment says, for its region, and can be verified", () => {

@@ -5,6 +5,7 @@ import * as assert from "uvu/assert";
 import {
   applicationGoalOf,
   GOAL_VALIDITY_MS,
+  limitsOfSource,
   type AnyGoalSource,
   type GoalSource,
 } from "../../src/goal/goal.js";
@@ -28,6 +29,7 @@ const source: GoalSource = {
   previous: undefined,
   limits: { eu: 2_500, us: 0 },
   removedRegions: ["ap"],
+  holds: false,
 };
 const removal: AnyGoalSource = {
   application: "web",
@@ -110,6 +112,23 @@ test("a limit that was published is not lowered, whatever else is written", () =
     us: [9_000, time],
     ap: ["removed", time],
   });
+});
+
+test("what is over, or was paused by somebody, tells no further host to switch", () => {
+  const published = (present: ApplicationGoal | undefined): unknown => {
+    const plan = planProjection({ ...source, holds: true }, present, signer, now);
+    return plan.action === "write" ? limitsOfSource(plan.source) : plan.action;
+  };
+  const lower = { eu: 1_000, us: 0 };
+  assert.is(published(goalOf({ limits: lower })), "keep");
+  assert.equal(published(goalOf({ limits: lower, removedRegions: [] })), lower);
+  const higher = { eu: 5_000, us: 10 };
+  assert.equal(published(goalOf({ limits: higher, removedRegions: [] })), higher);
+  // It never was there: nobody has heard of it.
+  assert.equal(published(goalOf({ generation: 6, deploymentId: "d6" })), {});
+  // It was, and hosts have: a limit only ever rises after the goal has been published.
+  assert.equal(published(undefined), source.limits);
+  assert.equal(published(withRegion("us", part(goalOf({}, newSigner()), "us"))), source.limits);
 });
 
 test("a region that was removed by who knew that it had succeeded stays so; no other is taken", () => {
