@@ -12,6 +12,10 @@ export interface CoordinatorConfig {
   natsUrls: readonly string[];
   /** Ed25519 private key (PKCS#8 PEM) that signs goals. */
   goalKeyFile: string;
+  /** Ed25519 private key (PKCS#8 PEM) that signs memberships. Without one nobody joins or renews. */
+  membershipKeyFile?: string | undefined;
+  /** How long a membership holds; agents renew it after two thirds. Default 7 days. */
+  membershipValidForMs: number;
   /** Secret that signs notifications. Without one there are no notification hooks. */
   hookSecretFile?: string | undefined;
   /**
@@ -59,6 +63,7 @@ export type CoordinatorOptions = RequiredConfig & Partial<CoordinatorConfig>;
 export function resolveConfig(options: CoordinatorOptions): CoordinatorConfig {
   const config: CoordinatorConfig = {
     allowInsecureListen: false,
+    membershipValidForMs: 7 * 24 * 3_600_000,
     databasePoolSize: 10,
     statementTimeoutMs: 15_000,
     startTimeoutMs: 60_000,

@@ -6,6 +6,7 @@ import type { CoordinatorConfig } from "./config.js";
 import type { EventBus } from "./events.js";
 import type { GoalPublisher } from "./goal/goal-publisher.js";
 import type { RevocationPublisher } from "./goal/revocation-publisher.js";
+import type { MemberIssuer } from "./membership/issuer.js";
 import type { BuildLogs } from "./logs/build-logs.js";
 import type { LateLines } from "./logs/late-lines.js";
 import type { Dispatcher } from "./queue/dispatcher.js";
@@ -39,8 +40,10 @@ export interface Context {
   goals: GoalPublisher;
   /** What region agents say. */
   status: StatusTable;
-  /** Which hosts' certificates hold no more, in the global bucket. */
+  /** Whose certificates hold no more, in the global bucket. */
   revocations: RevocationPublisher;
+  /** Makes agents members; undefined if this coordinator has no membership key. */
+  memberIssuer: MemberIssuer | undefined;
   /** Signs notifications; undefined if this coordinator sends none. */
   hookSecret: string | undefined;
   /** Deployments, fanned out to those who watch them. */

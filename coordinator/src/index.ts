@@ -14,6 +14,7 @@ import { RevocationPublisher } from "./goal/revocation-publisher.js";
 import { createRevocationSigner } from "./goal/revocation-signer.js";
 import { createGoalSigner } from "./goal/signing.js";
 import { Lifetimes } from "./lifetimes.js";
+import { createMemberIssuer } from "./membership/parts.js";
 import { metricsServices } from "./metrics/parts.js";
 import { connectNats } from "./nats.js";
 import { readHookSecret } from "./notification/hook-secret.js";
@@ -68,6 +69,7 @@ async function createContext(
   const goalKey = await readGoalKey(config.goalKeyFile);
   const signer = createGoalSigner(goalKey);
   const hookSecret = await readHookSecret(config.hookSecretFile);
+  const memberIssuer = await createMemberIssuer(config);
   const until = { deadline: Date.now() + config.startTimeoutMs, signal, log };
   const pool = {
     poolSize: config.databasePoolSize,
@@ -124,6 +126,7 @@ async function createContext(
     ...createDeploymentParts(base, signer),
     hookSecret,
     revocations,
+    memberIssuer,
   };
   const services = [
     ...buildServices(context),

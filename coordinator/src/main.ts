@@ -1,6 +1,6 @@
 import process from "node:process";
 import { MetricsServer } from "@slipway/proto/metrics-server";
-import { Command, CommanderError, Option } from "commander";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { pino } from "pino";
 import { Registry } from "prom-client";
 import {
@@ -19,11 +19,14 @@ interface ServeOptions {
   replicationDatabaseUrl: string;
   nats: string;
   goalKey: string;
+  membershipKey?: string;
+  membershipDays: number;
   hookSecretFile?: string;
   metricsListen?: string;
   logLevel: string;
 }
 
+const DAY_MS = 24 * 3_600_000;
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal"];
 
 /** An option that may also come from SLIPWAY_<NAME>. */
@@ -56,6 +59,14 @@ program
   )
   .addOption(option("--nats <urls>", "global NATS, comma-separated").makeOptionMandatory())
   .addOption(option("--goal-key <file>", "private key that signs goals").makeOptionMandatory())
+  .addOption(
+    option("--membership-key <file>", "private key that signs memberships; none: nobody can join"),
+  )
+  .addOption(
+    option("--membership-days <number>", "how long a membership holds, until it is renewed")
+      .argParser(parseDays)
+      .default(7),
+  )
   .addOption(option("--hook-secret-file <file>", "secret that signs notifications; none: no hooks"))
   .addOption(
     option(
@@ -85,6 +96,8 @@ async function serve(options: ServeOptions): Promise<void> {
     replicationDatabaseUrl: options.replicationDatabaseUrl,
     natsUrls: options.nats.split(",").map((url) => url.trim()),
     goalKeyFile: options.goalKey,
+    membershipKeyFile: options.membershipKey,
+    membershipValidForMs: options.membershipDays * DAY_MS,
     hookSecretFile: options.hookSecretFile,
   });
   const config = usage(() => resolveConfig(asked()));
@@ -124,6 +137,12 @@ async function serve(options: ServeOptions): Promise<void> {
     log.fatal({ err: error }, "cannot start");
     throw error;
   }
+}
+
+function parseDays(text: string): number {
+  const days = Number(text);
+  if (/^\d{1,3}$/.test(text) && days >= 1 && days <= 365) return days;
+  throw new InvalidArgumentError("It must be a whole number from 1 to 365.");
 }
 
 /** Runs what checks an option; its error is bad usage. */

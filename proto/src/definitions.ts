@@ -12,5 +12,6 @@ export const SERVICE_FILES: readonly string[] = [
   "slipway/v1/deployment.proto",
   "slipway/v1/fleet.proto",
   "slipway/v1/freeze.proto",
+  "slipway/v1/membership.proto",
   "slipway/v1/replication.proto",
 ];

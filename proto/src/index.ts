@@ -11,6 +11,7 @@ export * from "../gen/slipway/v1/deployment.js";
 export * from "../gen/slipway/v1/fleet.js";
 export * from "../gen/slipway/v1/freeze.js";
 export * from "../gen/slipway/v1/goal.js";
+export * from "../gen/slipway/v1/membership.js";
 export * from "../gen/slipway/v1/replication.js";
 export * from "../gen/slipway/v1/status.js";
 export * from "../gen/slipway/v1/strategy.js";

@@ -63,6 +63,10 @@ export const GOAL_SIGNATURE_CONTEXT = "slipway goal v1\n";
 export const REVOCATIONS_SIGNATURE_CONTEXT = "slipway revocations v1\n";
 /** Said before a Membership's payload when it is signed. */
 export const MEMBERSHIP_SIGNATURE_CONTEXT = "slipway membership v1\n";
+/** Said before a JoinClaim when an agent signs it. */
+export const JOIN_SIGNATURE_CONTEXT = "slipway join v1\n";
+/** Said before a RenewClaim when a member signs it. */
+export const RENEW_SIGNATURE_CONTEXT = "slipway renew v1\n";
 
 /** Largest gRPC message either side accepts, in bytes. */
 export const GRPC_MAX_MESSAGE_BYTES = 4 * 1024 * 1024;

@@ -7,33 +7,33 @@ const MAX_BYTES = 1_000_000;
 export interface RevocationPlan {
   /** To be written; undefined if what is there will do. */
   write: RevocationList | undefined;
-  /** Hosts that the bucket's list revokes and the database does not know of; they stay revoked. */
+  /** Ids that the bucket's list revokes and the database does not know of; they stay revoked. */
   unknown: string[];
-  /** How many, of those decommissioned first, have no room. */
+  /** How many, of those revoked first, have no room. */
   leftOut: number;
 }
 
 /**
- * Compares the hosts that the database says are decommissioned, the last one in front, with the list
- * that the bucket has, if it is ours. Nothing that was revoked is ever taken back: the database may
+ * Compares the ids that the database says are revoked, the last one in front, with the list that the
+ * bucket has, if it is ours. Nothing that was revoked is ever taken back: the database may
  * be a restored backup. Pure.
  */
 export function planRevocations(
-  decommissioned: readonly string[],
+  revoked: readonly string[],
   present: RevocationList | undefined,
   now: Date,
 ): RevocationPlan {
-  const known = new Set(decommissioned);
+  const known = new Set(revoked);
   const unknown = (present?.hostIds ?? []).filter((hostId) => !known.has(hostId));
   const hostIds: string[] = [];
   let bytes = 0;
-  for (const hostId of [...decommissioned, ...unknown]) {
+  for (const hostId of [...revoked, ...unknown]) {
     // A tag and a length each.
     bytes += hostId.length + 2;
     if (bytes > MAX_BYTES) break;
     hostIds.push(hostId);
   }
-  const leftOut = decommissioned.length + unknown.length - hostIds.length;
+  const leftOut = revoked.length + unknown.length - hostIds.length;
   const there = new Set(present?.hostIds);
   const isThere = hostIds.length === there.size && hostIds.every((hostId) => there.has(hostId));
   if (isThere) return { write: undefined, unknown, leftOut };

@@ -2,15 +2,15 @@ import { REVOCATIONS_KEY, SignedRevocationList, type RevocationList } from "@sli
 import type { Knex } from "knex";
 import type { Logger } from "pino";
 import type { Clock } from "../context.js";
+import { revokedIds } from "../membership/member-store.js";
 import type { Stats } from "../stats.js";
-import { decommissionedHosts } from "../status/enrolment.js";
 import type { GoalBucket } from "./goal-bucket.js";
 import { planRevocations } from "./plan-revocations.js";
 import type { RevocationSigner } from "./revocation-signer.js";
 
 const MAX_ATTEMPTS = 4;
 /** More than have room in a list. */
-const MAX_HOSTS = 500_000;
+const MAX_IDS = 500_000;
 
 interface Options {
   db: Knex;
@@ -21,7 +21,7 @@ interface Options {
   stats: Pick<Stats, "nonsense">;
 }
 
-/** Keeps the list of revoked hosts in the global bucket. The bucket can be lost and is rebuilt. */
+/** Keeps the list of revoked members in the global bucket. The bucket can be lost and is rebuilt. */
 export class RevocationPublisher {
   readonly #options: Options;
   #publishing: Promise<unknown> = Promise.resolve();
@@ -35,7 +35,7 @@ export class RevocationPublisher {
     this.#publishing = this.#publishing
       .then(() => this.publish())
       .catch((error: unknown) => {
-        this.#options.log.warn({ err: error }, "revoked hosts not published yet");
+        this.#options.log.warn({ err: error }, "revocations not published yet");
       });
   }
 
@@ -46,35 +46,35 @@ export class RevocationPublisher {
    */
   async publish(): Promise<number> {
     const { db, bucket, signer, clock, log } = this.#options;
-    const hosts = await decommissionedHosts(db, MAX_HOSTS);
+    const revoked = await revokedIds(db, MAX_IDS);
     // It may have been lost since we saw it.
     await bucket.prepare();
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
       const entry = await bucket.getValue(REVOCATIONS_KEY);
       const present = this.#open(entry?.value);
       const now = new Date(clock.now());
-      const { write, unknown, leftOut } = planRevocations(hosts, present, now);
+      const { write, unknown, leftOut } = planRevocations(revoked, present, now);
       if (unknown.length > 0) {
-        const some = { count: unknown.length, hostIds: unknown.slice(0, 20) };
+        const some = { count: unknown.length, ids: unknown.slice(0, 20) };
         log.error(
           some,
-          "hosts are revoked that the database knows nothing of: was a backup restored?",
+          "ids are revoked that the database knows nothing of: was a backup restored?",
         );
       }
       if (leftOut > 0) {
-        log.error({ leftOut }, "the list of revoked hosts is full: the first ones are left out");
+        log.error({ leftOut }, "the list of revocations is full: the first ones are left out");
       }
       if (write === undefined) return 0;
       const value = SignedRevocationList.encode(signer.sign(write)).finish();
       if (await bucket.putValue(REVOCATIONS_KEY, value, entry?.revision ?? 0)) {
         log.info(
-          { hosts: write.hostIds.length, version: write.version },
-          "revoked hosts published",
+          { revoked: write.hostIds.length, version: write.version },
+          "revocations published",
         );
         return 1;
       }
     }
-    throw new Error("the list of revoked hosts was changed by others at every attempt");
+    throw new Error("the list of revocations was changed by others at every attempt");
   }
 
   /** What is not ours is replaced. */
@@ -83,12 +83,9 @@ export class RevocationPublisher {
     try {
       const list = this.#options.signer.open(SignedRevocationList.decode(value));
       if (list !== undefined) return list;
-      this.#options.log.error("a list of revoked hosts that nobody here signed is replaced");
+      this.#options.log.error("a list of revocations that nobody here signed is replaced");
     } catch (error) {
-      this.#options.log.error(
-        { err: error },
-        "a list of revoked hosts cannot be read, is replaced",
-      );
+      this.#options.log.error({ err: error }, "a list of revocations cannot be read, is replaced");
     }
     this.#options.stats.nonsense.add("revocations");
     return undefined;

@@ -54,16 +54,16 @@ export function keyId(publicKey: KeyObject): string {
   return createHash("sha256").update(raw).digest().subarray(0, 8).toString("hex");
 }
 
-/** @throws Error with a one-line reason. */
-export function parsePrivateKey(pem: string): KeyObject {
+/** An Ed25519 key; `what` it is, for errors. @throws Error with a one-line reason. */
+export function parsePrivateKey(pem: string, what = "goal key"): KeyObject {
   let key: KeyObject;
   try {
     key = createPrivateKey(pem);
   } catch (error) {
-    throw new Error("the goal key is not a private key in PEM", { cause: error });
+    throw new Error(`the ${what} is not a private key in PEM`, { cause: error });
   }
   if (key.asymmetricKeyType !== "ed25519") {
-    throw new Error(`the goal key must be an Ed25519 key, not ${key.asymmetricKeyType}`);
+    throw new Error(`the ${what} must be an Ed25519 key, not ${key.asymmetricKeyType}`);
   }
   return key;
 }

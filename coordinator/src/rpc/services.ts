@@ -7,6 +7,7 @@ import { deploymentService } from "./deployment/service.js";
 import { fleetService } from "./fleet/service.js";
 import { freezeService } from "./freeze/service.js";
 import type { Handlers, ServiceEntry } from "./handler.js";
+import { membershipService } from "./membership/service.js";
 import { replicationService } from "./replication/service.js";
 
 /** Every service that a coordinator offers. */
@@ -20,6 +21,7 @@ export function createServices(handlers: Handlers): readonly ServiceEntry[] {
     fleetService(handlers),
     freezeService(handlers),
     auditService(handlers),
+    membershipService(handlers),
   ];
 }
 

@@ -77,35 +77,40 @@ export async function findHost(db: Knex, hostId: string): Promise<StoredHost | u
 }
 
 /**
- * Takes a host out of the fleet for good. Answers whether it was in it: the same again changes
- * nothing. @throws DomainError NOT_FOUND
+ * Takes a host out of the fleet for good, with its certificate, if it has joined for one. Answers
+ * whether it was in it: the same again changes nothing. @throws DomainError NOT_FOUND
  */
-export function decommissionHost(db: Knex, hostId: string, by: Author): Promise<boolean> {
+export function decommissionHost(
+  db: Knex,
+  hostId: string,
+  by: Author,
+  revokeCertificate: (trx: Knex.Transaction, id: string) => Promise<unknown>,
+): Promise<boolean> {
   return db.transaction(async (trx) => {
-    const [row] = await inFleet(trx)
-      .where({ host_id: hostId })
-      .update({ decommission_time: trx.raw("clock_timestamp()") })
-      .returning("*");
-    if (row === undefined) {
+    const host = await decommissionInFleet(trx, hostId);
+    if (host === undefined) {
       const known: unknown = await trx("hosts").where({ host_id: hostId }).first("host_id");
       if (known === undefined) throw notFound("host", hostId);
       return false;
     }
-    const { region } = row;
+    await revokeCertificate(trx, hostId);
+    const { region } = host;
     const message = `host ${hostId} of region ${region} taken out of the fleet for good`;
     await writeAudit(trx, { ...by, action: "host.decommission", region, hostId, message });
     return true;
   });
 }
 
-/** Hosts that were taken out of the fleet for good, the last one in front; at most so many. */
-export async function decommissionedHosts(db: Knex, limit: number): Promise<string[]> {
-  const rows: { host_id: string }[] = await db("hosts")
-    .whereNotNull("decommission_time")
-    .orderBy([{ column: "decommission_time", order: "desc" }, "host_id"])
-    .limit(limit)
-    .select("host_id");
-  return rows.map(({ host_id: hostId }) => hostId);
+/** In a transaction; undefined if no host of that id is in the fleet. */
+export async function decommissionInFleet(
+  trx: Knex.Transaction,
+  hostId: string,
+): Promise<{ region: string } | undefined> {
+  const [row] = await inFleet(trx)
+    .where({ host_id: hostId })
+    .update({ decommission_time: trx.raw("clock_timestamp()") })
+    .returning("*");
+  return row;
 }
 
 /** A page of hosts by region and id. */

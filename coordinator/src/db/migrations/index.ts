@@ -4,6 +4,7 @@ import { deploymentsAndHosts } from "./0002-deployments-and-hosts.js";
 import { stagedDeployments } from "./0003-staged-deployments.js";
 import { operations } from "./0004-operations.js";
 import { droppedRegions } from "./0005-dropped-regions.js";
+import { members } from "./0008-members.js";
 
 /** The main database's schema, in order. */
 export const migrations: readonly Migration[] = [
@@ -12,4 +13,5 @@ export const migrations: readonly Migration[] = [
   stagedDeployments,
   operations,
   droppedRegions,
+  members,
 ];

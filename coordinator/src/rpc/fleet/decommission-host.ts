@@ -1,5 +1,6 @@
 import type { DecommissionHostRequest, DecommissionHostResponse } from "@slipway/proto";
 import type { Context } from "../../context.js";
+import { revokeRow } from "../../membership/revoke.js";
 import * as enrolment from "../../status/enrolment.js";
 import { Violations } from "../../validate.js";
 import { checkAuthor } from "../author.js";
@@ -12,7 +13,7 @@ export async function decommissionHost(
   found.name("host_id", hostId);
   const by = checkAuthor({ actor, reason }, found);
   found.throwIfAny();
-  if (await enrolment.decommissionHost(db, hostId, by)) {
+  if (await enrolment.decommissionHost(db, hostId, by, revokeRow)) {
     log.info({ hostId, actor, reason }, "host decommissioned");
     // Done again now and then: it waits neither for NATS nor for us.
     revocations.publishSoon();

@@ -102,8 +102,8 @@ export interface GoalVersion_SelectorEntry {
 }
 
 /**
- * The key "_revocations" of the global bucket, copied to the regional ones; absent while no host was
- * decommissioned.
+ * The key "_revocations" of the global bucket, copied to the regional ones; absent while nobody was
+ * revoked.
  */
 export interface SignedRevocationList {
   /** A serialised RevocationList, exactly as signed. */
@@ -114,14 +114,17 @@ export interface SignedRevocationList {
   keyId: string;
 }
 
-/** Hosts whose certificates hold no more, whenever they run out. */
+/** Members whose certificates hold no more, whenever they run out. */
 export interface RevocationList {
   /** Of two lists the one with the higher version holds. It rises also when the bucket was lost. */
   version: number;
   issueTime:
     | Date
     | undefined;
-  /** The one that was decommissioned last in front. */
+  /**
+   * Ids of members: hosts that were decommissioned, and hosts, region agents and builders that were
+   * revoked. The last one in front.
+   */
   hostIds: string[];
 }
 

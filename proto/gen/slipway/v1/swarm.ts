@@ -46,6 +46,8 @@ export enum Role {
   HOST = 1,
   /** REGION - A seeder. */
   REGION = 2,
+  /** BUILDER - No member of any swarm; signs what it has built. */
+  BUILDER = 3,
   UNRECOGNIZED = -1,
 }
 
@@ -60,6 +62,9 @@ export function roleFromJSON(object: any): Role {
     case 2:
     case "ROLE_REGION":
       return Role.REGION;
+    case 3:
+    case "ROLE_BUILDER":
+      return Role.BUILDER;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -75,6 +80,8 @@ export function roleToJSON(object: Role): string {
       return "ROLE_HOST";
     case Role.REGION:
       return "ROLE_REGION";
+    case Role.BUILDER:
+      return "ROLE_BUILDER";
     case Role.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -109,6 +116,7 @@ export interface Membership {
   /** The peer's Noise key: 32 bytes. */
   publicKey: Buffer;
   id: string;
+  /** Empty for a builder. */
   region: string;
   role: Role;
   expireTime: Date | undefined;
