@@ -75,7 +75,28 @@ export function createProgram(
     )
     .addOption(metricsListen())
     .addOption(logLevel())
-    .action((options: CommonOptions & { slots: number }) => commands.builder(options));
+    .addOption(
+      may("--build-user <name>", "whom root runs builds as", parseText).conflicts("buildAsRoot"),
+    )
+    .addOption(option("--build-as-root", "root runs builds as root"))
+    .addOption(
+      may("--build-cpu-seconds <number>", "processor time of one process of a build", parseCount),
+    )
+    .addOption(may("--build-memory <bytes>", "memory of one process of a build", parseBytes))
+    .addOption(may("--build-file-bytes <bytes>", "largest file that a build can write", parseBytes))
+    .addOption(may("--build-processes <number>", "processes of the builds' user", parseCount))
+    .action((options: CommonOptions & BuilderOptions) => {
+      const { buildUser, buildAsRoot, buildCpuSeconds, buildMemory, ...rest } = options;
+      const { buildFileBytes, buildProcesses, ...same } = rest;
+      const limits = {
+        cpuSeconds: buildCpuSeconds,
+        memoryBytes: buildMemory,
+        fileBytes: buildFileBytes,
+        processes: buildProcesses,
+      };
+      const confinement = { user: buildUser, asRoot: buildAsRoot === true, limits };
+      return commands.builder({ ...same, confinement });
+    });
 
   program
     .command("region")
@@ -225,6 +246,16 @@ export function createProgram(
   return program;
 }
 
+interface BuilderOptions {
+  slots: number;
+  buildUser?: string;
+  buildAsRoot?: true | undefined;
+  buildCpuSeconds?: number;
+  buildMemory?: number;
+  buildFileBytes?: number;
+  buildProcesses?: number;
+}
+
 interface SwarmCaps {
   maxUploadBytesPerSecond?: number;
   maxDownloadBytesPerSecond?: number;
@@ -305,6 +336,10 @@ function downloadCap(): Option {
 
 function parseCells(text: string): string[] {
   return parseList(text).map(parseName);
+}
+
+function parseCount(text: string): number {
+  return parseInteger(text, 1, 2 ** 31 - 1);
 }
 
 function parseText(text: string): string {

@@ -1,4 +1,5 @@
 import { NAME_PATTERN } from "@slipway/proto";
+import type { ConfinementOptions } from "./builder/index.js";
 import { LOG_LEVELS, type LogLevel } from "./log.js";
 import type { Address } from "./swarm/index.js";
 
@@ -18,6 +19,8 @@ export interface BuilderCommandConfig extends CommonConfig {
   /** Directory of the main blob store. */
   blobStore: string;
   slots: number;
+  /** How build commands are kept in bounds. */
+  confinement: ConfinementOptions;
 }
 
 /** How much of the network the swarm may take; no limit unless given. */

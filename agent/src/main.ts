@@ -9,8 +9,11 @@ import { launch } from "./launcher/launcher.js";
 import { createLogger, type Logger, type LogLevel } from "./log.js";
 import { registerAgent, registerBuilder } from "./metrics/agent-metrics.js";
 import { startRegion } from "./region/region.js";
+import { closeInheritedDescriptors } from "./process/inherited-descriptors.js";
 import type { RunningAgent } from "./running-agent.js";
 import { type Address, createIdentity, readPrivateKey, writeIdentity } from "./swarm/index.js";
+
+closeInheritedDescriptors();
 
 const USAGE = 2;
 const DAY_MS = 86_400_000;

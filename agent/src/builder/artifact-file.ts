@@ -1,5 +1,7 @@
-import { open, readdir, realpath, stat } from "node:fs/promises";
+import { constants } from "node:fs";
+import { open, readdir, realpath, type FileHandle } from "node:fs/promises";
 import path from "node:path";
+import process from "node:process";
 import { ArtifactFormat, BuildFailureReason } from "@slipway/proto";
 import { errorCode } from "../store/errors.js";
 import { BuildError } from "./failure.js";
@@ -7,15 +9,26 @@ import { BuildError } from "./failure.js";
 const TAR_BLOCK_BYTES = 512;
 const NAMES_SHOWN = 20;
 
+/** A build's artifact, held open. */
+export interface FoundArtifact {
+  /** By which it can be read, as long as it is held: the very file that was looked at. */
+  file: string;
+  sizeBytes: number;
+  close(): Promise<void>;
+}
+
 /**
- * The file that a build left as its artifact, by its real path.
+ * The file that a build left as its artifact.
+ * @param owner - Whose it must be: a builder that reads more than the build's user could be had to
+ *   take somebody else's file for the artifact. Undefined: anybody's.
  * @throws BuildError ARTIFACT_INVALID that says what was found instead.
  */
 export async function findArtifact(
   checkout: string,
   artifactPath: string,
   format: ArtifactFormat,
-): Promise<{ file: string; sizeBytes: number }> {
+  owner?: number,
+): Promise<FoundArtifact> {
   if (artifactPath === "" || path.isAbsolute(artifactPath) || artifactPath.includes("\0")) {
     throw invalid(`${JSON.stringify(artifactPath)} is not a path relative to the checkout`);
   }
@@ -31,14 +44,30 @@ export async function findArtifact(
   if (!isInside(root, file)) {
     throw invalid(`${artifactPath} is a link that leads outside the checkout, to ${file}`);
   }
-  const info = await stat(file);
-  if (!info.isFile()) {
-    const kind = info.isDirectory() ? "a directory: make one file of it, such as a tar" : "no file";
-    throw invalid(`${artifactPath} is ${kind}`);
+  // Neither a link that has come there since, nor a pipe that nobody writes to.
+  const { O_RDONLY, O_NOFOLLOW, O_NONBLOCK } = constants;
+  const handle = await open(file, O_RDONLY | O_NOFOLLOW | O_NONBLOCK).catch((error: unknown) => {
+    throw invalid(`${artifactPath} cannot be read: ${errorCode(error)}`);
+  });
+  try {
+    const info = await handle.stat();
+    if (!info.isFile()) {
+      const kind = info.isDirectory()
+        ? "a directory: make one file of it, such as a tar"
+        : "no file";
+      throw invalid(`${artifactPath} is ${kind}`);
+    }
+    if (owner !== undefined && info.uid !== owner) {
+      throw invalid(`${artifactPath} was not made by the build: it belongs to another user`);
+    }
+    if (info.size === 0) throw invalid(`${artifactPath} is empty`);
+    if (format === ArtifactFormat.TAR) await refuseOtherThanTar(handle, artifactPath);
+    const held = process.platform === "linux" ? `/proc/self/fd/${handle.fd}` : file;
+    return { file: held, sizeBytes: info.size, close: () => handle.close() };
+  } catch (error) {
+    await handle.close();
+    throw error;
   }
-  if (info.size === 0) throw invalid(`${artifactPath} is empty`);
-  if (format === ArtifactFormat.TAR) await refuseOtherThanTar(file, artifactPath);
-  return { file, sizeBytes: info.size };
 }
 
 /** What the start of a file says that it is; undefined for a tar, or a gzip that may hold one. */
@@ -67,15 +96,9 @@ function hasTarChecksum(header: Buffer): boolean {
   return stated === sum;
 }
 
-async function refuseOtherThanTar(file: string, artifactPath: string): Promise<void> {
+async function refuseOtherThanTar(handle: FileHandle, artifactPath: string): Promise<void> {
   const start = Buffer.alloc(TAR_BLOCK_BYTES);
-  const handle = await open(file, "r");
-  let size: number;
-  try {
-    ({ bytesRead: size } = await handle.read(start, 0, start.length, 0));
-  } finally {
-    await handle.close();
-  }
+  const { bytesRead: size } = await handle.read(start, 0, start.length, 0);
   const found = notTar(start.subarray(0, size));
   if (found !== undefined) {
     throw invalid(`the application's artifact is a tar, but ${artifactPath} is ${found}`);

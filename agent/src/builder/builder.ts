@@ -17,6 +17,7 @@ import { BuildError, BuilderStoppingError, LeaseLostError, toFailure } from "./f
 import { Git } from "./git/git.js";
 import { TrunkHistories } from "./git/trunk-history.js";
 import { Job, leaseKey } from "./job.js";
+import { prepareConfinement, UNCONFINED } from "./process/confinement.js";
 import { GroupRecords } from "./process/group-records.js";
 import { WorkStream } from "./work-stream.js";
 
@@ -59,6 +60,15 @@ export async function startBuilder(config: BuilderConfig): Promise<Builder> {
     if (killed + abandoned.length > 0) {
       log.warn({ killed, leases: abandoned }, "cleaned up after a killed builder");
     }
+    const confinement =
+      resolved.confinement === undefined
+        ? UNCONFINED
+        : await prepareConfinement(resolved.confinement, {
+            slots: resolved.slots,
+            searchPath: environment["PATH"] ?? "",
+            log,
+          });
+    if (confinement.user !== undefined) await data.open(confinement.user);
     const git = new Git({
       environment,
       timeoutMs: resolved.gitTimeoutMs,
@@ -71,9 +81,13 @@ export async function startBuilder(config: BuilderConfig): Promise<Builder> {
     await histories.removeUnused();
     const store =
       typeof blobStore === "string" ? await openDirectoryBlobStore(blobStore) : blobStore;
-    log.info({ id: resolved.id, slots: resolved.slots, git: version }, "builder started");
+    const { user, limits } = confinement;
+    log.info(
+      { id: resolved.id, slots: resolved.slots, git: version, buildUser: user?.name, limits },
+      "builder started",
+    );
     return new LeasingBuilder(
-      { config: resolved, blobStore: store, git, histories, records },
+      { config: resolved, blobStore: store, git, histories, records, confinement },
       data,
       abandoned,
     );

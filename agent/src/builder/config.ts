@@ -3,6 +3,7 @@ import type { ChannelCredentials } from "@grpc/grpc-js";
 import { NAME_PATTERN } from "@slipway/proto";
 import type { BlobStore } from "../blob/index.js";
 import type { Logger } from "../log.js";
+import type { ConfinementOptions } from "./process/confinement.js";
 
 /** What a builder needs, and may be told. */
 export interface BuilderConfig {
@@ -39,10 +40,12 @@ export interface BuilderConfig {
   reconnectDelayMs?: number;
   /** What git and, of it, only PATH and LANG, build commands inherit. Default: the process's. */
   environment?: Readonly<Record<string, string | undefined>>;
+  /** How build commands are kept in bounds. Default: as the builder's user, without limits. */
+  confinement?: ConfinementOptions | undefined;
 }
 
-export type ResolvedConfig = Required<Omit<BuilderConfig, "credentials">> &
-  Pick<BuilderConfig, "credentials">;
+export type ResolvedConfig = Required<Omit<BuilderConfig, "credentials" | "confinement">> &
+  Pick<BuilderConfig, "credentials" | "confinement">;
 
 /** Fills the defaults. Throws RangeError with what is wrong. */
 export function resolveConfig(config: BuilderConfig): ResolvedConfig {

@@ -1,8 +1,16 @@
+import { execFile } from "node:child_process";
 import { chmod, mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import path from "node:path";
+import process from "node:process";
+import { promisify } from "node:util";
 import type { Lease } from "@slipway/proto";
 import { lockDataDirectory } from "../process/data-directory-lock.js";
 import { errorCode } from "../store/errors.js";
+import { checkReach, type BuildUser } from "./process/build-user.js";
+
+const run = promisify(execFile);
+/** Builds' users go through, and see nothing. */
+const PASS_ONLY = 0o711;
 
 /** A builder's own directory: `lock.*`, `groups/`, `histories/` and `work/`. */
 export class DataDirectory {
@@ -48,6 +56,19 @@ export class DataDirectory {
     });
   }
 
+  /**
+   * Lets builds' user get to what is made for builds, and to nothing else.
+   * @throws Error if a folder above keeps that user away.
+   */
+  async open(user: BuildUser): Promise<void> {
+    await mkdir(this.histories, { recursive: true });
+    await chmod(this.histories, 0o700);
+    await chmod(this.groups, 0o700);
+    await chmod(this.#root, PASS_ONLY);
+    await chmod(this.work, PASS_ONLY);
+    await checkReach(this.work, user);
+  }
+
   /** A new directory for one attempt to build. */
   async createWork(buildId: string, attempt: number): Promise<string> {
     const name = buildId.replaceAll(/[^A-Za-z0-9-]/g, "_").slice(0, 64);
@@ -57,6 +78,11 @@ export class DataDirectory {
 
 /** Removes a tree also if it holds directories that its owner may not write to. */
 export async function removeTree(directory: string): Promise<void> {
+  if (process.getuid?.() === 0) {
+    // Follows no link that a build's process, not dead yet, puts in the place of a folder.
+    await run("rm", ["-rf", "--", directory]);
+    return;
+  }
   try {
     await rm(directory, { recursive: true, force: true, maxRetries: 5, retryDelay: 50 });
   } catch (error) {

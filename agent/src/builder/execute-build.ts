@@ -1,4 +1,5 @@
-import { mkdir } from "node:fs/promises";
+import { chmod, mkdir } from "node:fs/promises";
+import { constants } from "node:os";
 import path from "node:path";
 import process from "node:process";
 import {
@@ -22,6 +23,8 @@ import type { Git } from "./git/git.js";
 import { redactCredentials } from "./git/repository-url.js";
 import type { TrunkHistories } from "./git/trunk-history.js";
 import type { OutputSource } from "./log/output-log.js";
+import { giveTree } from "./process/build-user.js";
+import type { Confinement } from "./process/confinement.js";
 import type { GroupRecords } from "./process/group-records.js";
 import { StartError, runGroup, type GroupExit } from "./process/run-group.js";
 
@@ -38,6 +41,7 @@ export interface BuildContext {
   git: Git;
   histories: TrunkHistories;
   records: GroupRecords;
+  confinement: Confinement;
 }
 
 /** Where a build's log goes. */
@@ -78,16 +82,22 @@ export async function executeBuild(
 }
 
 async function runCommand(
-  { config, records }: BuildContext,
+  { config, records, confinement }: BuildContext,
   leased: WorkLeased,
   build: BuildSpec,
   directory: string,
   log: BuildLog,
   signal: AbortSignal,
 ): Promise<void> {
-  const [home, temporary] = [path.join(directory, "home"), path.join(directory, "tmp")];
+  const [checkout, home, temporary] = ["source", "home", "tmp"].map((name) =>
+    path.join(directory, name),
+  ) as [string, string, string];
   await mkdir(home);
   await mkdir(temporary);
+  if (confinement.user !== undefined) {
+    await chmod(directory, 0o711);
+    for (const tree of [checkout, home, temporary]) await giveTree(tree, confinement.user);
+  }
   if (build.command.length === 0) throw commandFailed("the application has no build command");
   const asked = durationToMs(build.timeout, 0);
   const timeoutMs = Math.min(asked > 0 ? asked : DEFAULT_TIMEOUT_MS, MAX_TIMEOUT_MS);
@@ -96,7 +106,8 @@ async function runCommand(
   try {
     exit = await runGroup({
       command: build.command,
-      cwd: path.join(directory, "source"),
+      cwd: checkout,
+      confinement,
       environment: {
         PATH: config.environment["PATH"] ?? "/usr/local/bin:/usr/bin:/bin",
         LANG: config.environment["LANG"] ?? "C.UTF-8",
@@ -130,6 +141,10 @@ async function runCommand(
       `the build command ran longer than its timeout of ${timeoutMs / 1000} s and was killed`,
     );
   }
+  const limit = limitMet(exit, confinement);
+  if (limit !== undefined) {
+    throw new BuildError(BuildFailureReason.RESOURCE_LIMIT_EXCEEDED, limit);
+  }
   if (exit.signal !== null) {
     const hint = exit.signal === "SIGKILL" ? "; the machine may be out of memory" : "";
     throw commandFailed(`the build command was ended by ${exit.signal}${hint}`);
@@ -140,13 +155,29 @@ async function runCommand(
   }
 }
 
+/** Which limit ended the command, if its shell or itself tells; undefined if none did. */
+function limitMet({ signal, exitCode }: GroupExit, { limits }: Confinement): string | undefined {
+  const ended = (name: "SIGXCPU" | "SIGXFSZ"): boolean =>
+    signal === name || exitCode === 128 + constants.signals[name];
+  if (limits.cpuSeconds !== undefined && ended("SIGXCPU")) {
+    return `a process of the build used more than its ${limits.cpuSeconds} s of processor time`;
+  }
+  if (limits.fileBytes !== undefined && ended("SIGXFSZ")) {
+    return `a process of the build wrote a file of more than its ${limits.fileBytes} bytes`;
+  }
+  return undefined;
+}
+
 async function storeArtifact(
-  { blobStore }: BuildContext,
+  { blobStore, confinement }: BuildContext,
   build: BuildSpec,
   checkout: string,
   signal: AbortSignal,
 ): Promise<Artifact> {
-  const { file } = await findArtifact(checkout, build.artifactPath, build.artifactFormat);
+  const { artifactPath, artifactFormat } = build;
+  const owner = confinement.user?.uid;
+  const found = await findArtifact(checkout, artifactPath, artifactFormat, owner);
+  const { file } = found;
   try {
     const manifestBytes = await chunkFile(file, { signal });
     await putFile(blobStore, file, manifestBytes, { signal });
@@ -165,6 +196,8 @@ async function storeArtifact(
     const message = `the artifact could not be put into the blob store: ${error.message}`;
     const { BLOB_STORE_UNAVAILABLE } = BuildFailureReason;
     throw new BuildError(BLOB_STORE_UNAVAILABLE, message, { cause: error });
+  } finally {
+    await found.close();
   }
 }
 

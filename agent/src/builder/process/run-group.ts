@@ -3,6 +3,7 @@ import type { Readable } from "node:stream";
 import { signalGroup } from "../../process/group.js";
 import { killStrays } from "../../process/strays.js";
 import { errorCode } from "../../store/errors.js";
+import { confine, UNCONFINED, type Confinement } from "./confinement.js";
 import type { GroupRecords } from "./group-records.js";
 
 /** How long the pipes of an ended group are waited for. */
@@ -14,6 +15,8 @@ export interface GroupOptions {
   command: readonly string[];
   cwd: string;
   environment: Readonly<Record<string, string | undefined>>;
+  /** Default: none. */
+  confinement?: Confinement;
   /** From start to the end of the group, in ms. */
   timeoutMs: number;
   /** Between SIGTERM and SIGKILL, in ms. */
@@ -41,15 +44,24 @@ export interface GroupExit {
   leftBehind: boolean;
 }
 
+/** What a program that confines another says at its own exit when it can't start that. */
+const NOT_STARTED = /^(?:prlimit|setpriv): /;
+const NOT_STARTED_CODES = new Map([
+  [126, "EACCES"],
+  [127, "ENOENT"],
+]);
+/** Of stderr, to recognise that by. */
+const FIRST_BYTES = 1_024;
+
 /** The command could not be started. */
 export class StartError extends Error {
   override readonly name = "StartError";
   /** errno name: ENOENT, EACCES, … */
   readonly code: string | undefined;
 
-  constructor(cause: unknown) {
+  constructor(cause: unknown, code = errorCode(cause)) {
     super(cause instanceof Error ? cause.message : String(cause), { cause });
-    this.code = errorCode(cause);
+    this.code = code;
   }
 }
 
@@ -69,6 +81,7 @@ export async function runGroup(options: GroupOptions): Promise<GroupExit> {
     child.once("spawn", () => resolve(child.pid ?? 0));
   });
   const group = await started;
+  const said = firstWords(child.stderr);
   const resume = passOutput(child, options);
   const timers: NodeJS.Timeout[] = [];
   let giveUp: (() => void) | undefined;
@@ -106,6 +119,10 @@ export async function runGroup(options: GroupOptions): Promise<GroupExit> {
     const drained = new Promise<void>((resolve) => timers.push(setTimeout(resolve, DRAIN_MS)));
     await Promise.race([closed, drained]);
     options.signal.throwIfAborted();
+    const notStarted = NOT_STARTED_CODES.get(exit?.code ?? 0);
+    if (options.confinement !== undefined && notStarted !== undefined && NOT_STARTED.test(said())) {
+      throw new StartError(said().trim(), notStarted);
+    }
     return {
       exitCode: exit?.code ?? null,
       signal: exit === undefined ? "SIGKILL" : exit.signal,
@@ -125,18 +142,29 @@ export async function runGroup(options: GroupOptions): Promise<GroupExit> {
 
 type Child = ChildProcessByStdio<null, Readable, Readable>;
 
-function start({ command, cwd, environment }: GroupOptions): Child {
-  const [program = "", ...parameters] = command;
+function start({ command, cwd, environment, confinement = UNCONFINED }: GroupOptions): Child {
+  const { command: confined, ...user } = confine(command, confinement);
+  const [program = "", ...parameters] = confined;
   try {
     return spawn(program, parameters, {
       cwd,
       env: environment,
       detached: true,
       stdio: ["ignore", "pipe", "pipe"],
+      ...user,
     });
   } catch (error) {
     throw new StartError(error);
   }
+}
+
+/** Keeps the beginning of what comes, for whoever asks. */
+function firstWords(stream: Readable): () => string {
+  let words = "";
+  stream.on("data", (chunk: Buffer) => {
+    if (words.length < FIRST_BYTES) words += chunk.toString("latin1", 0, FIRST_BYTES);
+  });
+  return () => words;
 }
 
 /** Hands output on, holding both pipes back when asked to. Returns what ends all holding back. */

@@ -27,6 +27,7 @@ const BUILDER_REASONS: readonly BuildFailureReason[] = [
   BuildFailureReason.ARTIFACT_INVALID,
   BuildFailureReason.BLOB_STORE_UNAVAILABLE,
   BuildFailureReason.BUILDER_ERROR,
+  BuildFailureReason.RESOURCE_LIMIT_EXCEEDED,
 ];
 
 /** Each checks one message of a builder's. @throws DomainError INVALID_ARGUMENT */

@@ -98,6 +98,8 @@ export enum BuildFailureReason {
   BLOB_STORE_UNAVAILABLE = 9,
   /** BUILDER_ERROR - A fault of the builder's own, after retries. */
   BUILDER_ERROR = 10,
+  /** RESOURCE_LIMIT_EXCEEDED - A process of the build command used more of the machine than the builder allows. */
+  RESOURCE_LIMIT_EXCEEDED = 11,
   UNRECOGNIZED = -1,
 }
 
@@ -136,6 +138,9 @@ export function buildFailureReasonFromJSON(object: any): BuildFailureReason {
     case 10:
     case "BUILD_FAILURE_REASON_BUILDER_ERROR":
       return BuildFailureReason.BUILDER_ERROR;
+    case 11:
+    case "BUILD_FAILURE_REASON_RESOURCE_LIMIT_EXCEEDED":
+      return BuildFailureReason.RESOURCE_LIMIT_EXCEEDED;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -167,6 +172,8 @@ export function buildFailureReasonToJSON(object: BuildFailureReason): string {
       return "BUILD_FAILURE_REASON_BLOB_STORE_UNAVAILABLE";
     case BuildFailureReason.BUILDER_ERROR:
       return "BUILD_FAILURE_REASON_BUILDER_ERROR";
+    case BuildFailureReason.RESOURCE_LIMIT_EXCEEDED:
+      return "BUILD_FAILURE_REASON_RESOURCE_LIMIT_EXCEEDED";
     case BuildFailureReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
