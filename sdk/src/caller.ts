@@ -157,6 +157,7 @@ export function createCaller(options: ResolvedOptions): Caller {
       const { signal } = callOptions;
       const timeoutMs = milliseconds("timeoutMs", callOptions.timeoutMs, options.timeoutMs);
       const deadline = performance.now() + timeoutMs;
+      let said: SlipwayError | undefined;
       for (let failures = 1; ; failures++) {
         const left = Math.max(1, deadline - performance.now());
         const result = await attempt(method, request, signal, left, timeoutMs);
@@ -166,7 +167,10 @@ export function createCaller(options: ResolvedOptions): Caller {
         const worthIt = error.retryable && error.code !== "DEADLINE_EXCEEDED";
         const longestPause = backoffMs(failures, options.retry, 1);
         const inTime = performance.now() + longestPause < deadline;
+        // What an earlier try was told says more than that this one was cut short.
+        if (error.code === "DEADLINE_EXCEEDED" && said !== undefined) throw said;
         if (!safe || !worthIt || !inTime || failures >= options.retry.attempts) throw error;
+        said = error;
         await pause(methodName(method), failures, error, signal);
       }
     },

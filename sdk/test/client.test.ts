@@ -309,6 +309,23 @@ test("retries stop in time for the deadline", async ({ closers }) => {
   assert.ok(performance.now() - started < 1_000);
 });
 
+test("a retry that the deadline cuts short fails with what was said before", async ({
+  closers,
+}) => {
+  let tries = 0;
+  const { client } = await start(closers, {
+    unary: {
+      getBuild: () => {
+        if (tries++ > 0) return new Promise(() => undefined);
+        throw new Refusal(status.UNAVAILABLE, "the region does not answer");
+      },
+    },
+  });
+  const error = (await rejection(client.builds.get("b", { timeoutMs: 1_000 }))) as SlipwayError;
+  assert.equal([error.code, error.message], ["UNAVAILABLE", "the region does not answer"]);
+  assert.is(tries, 2);
+});
+
 test("rejects with the signal's reason, and cancels the coordinator's call", async ({
   closers,
 }) => {
