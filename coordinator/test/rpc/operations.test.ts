@@ -87,6 +87,7 @@ test("applying, submitting and cancelling leave entries, page by page", async ()
   }
   assert.equal(pages, [4, 2]);
   assert.is((await list({ actor: "bob", action: "build" })).entries.length, 3);
+  assert.equal((await list({ action: "deployment.roll_back" })).entries, []);
 });
 
 test("freezes are listed until they expire or are ended", async () => {
@@ -152,6 +153,7 @@ test("bad requests are refused by field, and freeze nothing", async () => {
     [() => call(freezes, "endFreeze", { id, actor: "", reason: "" }), status.NOT_FOUND, /freeze/],
     [() => call(freezes, "endFreeze", { id: "x", actor: "", reason: "" }), 3, /^id:/],
     [() => list({ action: "Drop Table" }), 3, /^action:/],
+    [() => list({ application: "nobody" }), status.NOT_FOUND, /application "nobody"/],
     [() => list({ deploymentId: "x" }), 3, /^deployment_id:/],
     [() => list({ after: inMinutes(1), before: inMinutes(0) }), 3, /^before:/],
     [() => list({ after: new Date(-1) }), 3, /^after:/],

@@ -118,6 +118,11 @@ test("hosts of an application are those that its selector takes, in pages", asyn
   assert.equal(ids, ["h1", "h4"]);
 });
 
+test("of a region that nobody knows there is no list", async () => {
+  const refused = await failure(list({ region: "mars" }));
+  assert.equal([refused.code, refused.details], [status.NOT_FOUND, 'there is no region "mars"']);
+});
+
 test("regions are those of applications, hosts and agents", async () => {
   await applyApplication(clients, "api", ["sa"]);
   const agent = await FakeRegion.start(world.nats, "af");

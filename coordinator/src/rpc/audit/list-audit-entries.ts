@@ -1,4 +1,5 @@
 import type { AuditEntry, ListAuditEntriesRequest, ListAuditEntriesResponse } from "@slipway/proto";
+import { getApplication } from "../../application/store.js";
 import { listAudit, type AuditPosition } from "../../audit/list.js";
 import type { Context } from "../../context.js";
 import {
@@ -9,7 +10,7 @@ import {
   Violations,
 } from "../../validate.js";
 
-const ACTION_PATTERN = /^[a-z][a-z-]*(\.[a-z][a-z-]*)?$/;
+const ACTION_PATTERN = /^[a-z][a-z_]*(\.[a-z][a-z_]*)?$/;
 const POSITION_PATTERN = new RegExp(`^\\d{1,15} ${UUID_PATTERN.source.slice(1)}`);
 
 export async function listAuditEntries(
@@ -30,6 +31,8 @@ export async function listAuditEntries(
   }
   found.throwIfAny();
   const limit = pageSize(request.pageSize, { byDefault: 100, most: 1_000 });
+  // Of a name that nobody ever had, "nothing was done" would be believed.
+  if (application !== "") await getApplication(db, application, 0);
   const entries = await listAudit(
     db,
     {

@@ -1,9 +1,11 @@
 import type { Host, HostStatus, ListHostsRequest, ListHostsResponse } from "@slipway/proto";
 import { getApplication } from "../../application/store.js";
 import type { Context } from "../../context.js";
+import { notFound } from "../../errors.js";
 import { newestDeployment } from "../../rollout/deployment-store.js";
 import * as enrolment from "../../status/enrolment.js";
 import { queryHosts } from "../../status/host-query.js";
+import { knownRegions } from "../../status/regions.js";
 import { decodePageToken, encodePageToken, pageSize, Violations } from "../../validate.js";
 
 const SILENT_AFTER_MS = 30_000;
@@ -29,6 +31,9 @@ export async function listHosts(
     ...(application === "" ? {} : { selection: await selectionOf(context, application) }),
     ...(token === undefined ? {} : { after: { region: token[0] ?? "", hostId: token[1] ?? "" } }),
   });
+  if (page.length === 0 && region !== "" && !(await knownRegions(context)).names.has(region)) {
+    throw notFound("region", region);
+  }
   const answers = await ask(context, page);
   const last = page.length === limit ? page.at(-1)?.host : undefined;
   return {

@@ -609,7 +609,10 @@ export const ListAuditEntriesResponse: MessageFns<ListAuditEntriesResponse> = {
 /** Who changed what, when and why. */
 export type AuditServiceService = typeof AuditServiceService;
 export const AuditServiceService = {
-  /** Newest first, in pages. Filters that are empty take everything. */
+  /**
+   * Newest first, in pages. Filters that are empty take everything. NOT_FOUND for an application
+   * that never was.
+   */
   listAuditEntries: {
     path: "/slipway.v1.AuditService/ListAuditEntries" as const,
     requestStream: false as const,
@@ -624,12 +627,18 @@ export const AuditServiceService = {
 } as const;
 
 export interface AuditServiceServer extends UntypedServiceImplementation {
-  /** Newest first, in pages. Filters that are empty take everything. */
+  /**
+   * Newest first, in pages. Filters that are empty take everything. NOT_FOUND for an application
+   * that never was.
+   */
   listAuditEntries: handleUnaryCall<ListAuditEntriesRequest, ListAuditEntriesResponse>;
 }
 
 export interface AuditServiceClient extends Client {
-  /** Newest first, in pages. Filters that are empty take everything. */
+  /**
+   * Newest first, in pages. Filters that are empty take everything. NOT_FOUND for an application
+   * that never was.
+   */
   listAuditEntries(
     request: ListAuditEntriesRequest,
     callback: (error: ServiceError | null, response: ListAuditEntriesResponse) => void,

@@ -2209,7 +2209,10 @@ export const FleetServiceService = {
     responseSerialize: (value: ListRegionsResponse): Buffer => Buffer.from(ListRegionsResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): ListRegionsResponse => ListRegionsResponse.decode(value),
   },
-  /** Enrolled hosts with what their region's agent last heard of them, ordered by region and id. */
+  /**
+   * Enrolled hosts with what their region's agent last heard of them, ordered by region and id.
+   * NOT_FOUND for an application or a region that there is not.
+   */
   listHosts: {
     path: "/slipway.v1.FleetService/ListHosts" as const,
     requestStream: false as const,
@@ -2273,7 +2276,10 @@ export const FleetServiceService = {
 
 export interface FleetServiceServer extends UntypedServiceImplementation {
   listRegions: handleUnaryCall<ListRegionsRequest, ListRegionsResponse>;
-  /** Enrolled hosts with what their region's agent last heard of them, ordered by region and id. */
+  /**
+   * Enrolled hosts with what their region's agent last heard of them, ordered by region and id.
+   * NOT_FOUND for an application or a region that there is not.
+   */
   listHosts: handleUnaryCall<ListHostsRequest, ListHostsResponse>;
   /** For region agents: hosts seen for the first time, or with other labels. */
   enrolHosts: handleUnaryCall<EnrolHostsRequest, EnrolHostsResponse>;
@@ -2307,7 +2313,10 @@ export interface FleetServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: ListRegionsResponse) => void,
   ): ClientUnaryCall;
-  /** Enrolled hosts with what their region's agent last heard of them, ordered by region and id. */
+  /**
+   * Enrolled hosts with what their region's agent last heard of them, ordered by region and id.
+   * NOT_FOUND for an application or a region that there is not.
+   */
   listHosts(
     request: ListHostsRequest,
     callback: (error: ServiceError | null, response: ListHostsResponse) => void,
