@@ -68,6 +68,7 @@ export async function startRegion(
       openDirectoryBlobStore(config.mainBlobStore),
       openDirectoryBlobStore(config.blobStore),
     ]);
+    const table = new HostTable(region);
     const revocations =
       keys &&
       new KeptRevocations({
@@ -76,6 +77,8 @@ export async function startRegion(
         log,
         onChange: (hostIds) => {
           swarm.setRevoked(hostIds);
+          // Not only with the next reading of the persisted hosts: it would count as silent.
+          table.decommission([...hostIds]);
           if (hostIds.has(config.id)) log.error({ agent: config.id }, REVOKED);
         },
       });
@@ -83,6 +86,7 @@ export async function startRegion(
       log.warn("without a goal key this agent keeps no revoked host out of the swarm");
     } else {
       await revocations.load();
+      table.decommission([...revocations.hostIds]);
       if (revocations.hostIds.has(config.id)) log.error({ agent: config.id }, REVOKED);
       cleanUp.push(() => revocations.stop());
     }
@@ -131,7 +135,6 @@ export async function startRegion(
 
     const held = new HeldArtifacts(path.join(config.dataDir, "held-artifacts"));
     await held.load();
-    const table = new HostTable(region);
     if (metrics !== undefined) {
       registerCertificate(metrics, identity);
       registerSwarm(metrics, () => swarm.stats);

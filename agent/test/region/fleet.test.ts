@@ -14,6 +14,7 @@ import {
   RegionApplicationStatus,
   regionApplicationKey,
   ReplicationState,
+  REVOCATIONS_KEY,
   STATUS_BUCKET,
 } from "@slipway/proto";
 import { freePort, startNats, type NatsServer } from "@slipway/examples/servers";
@@ -269,6 +270,13 @@ for (const [what, damage] of Object.entries<(file: string) => Promise<void>>({
     await verifyArtifact(await openDirectoryBlobStore(store), digest);
   });
 }
+
+test("a host that was taken out of the fleet is counted no more as soon as it is said", async () => {
+  const before = await counted();
+  assert.is(before?.hostCount, 2);
+  await goals.put(REVOCATIONS_KEY, signer.revocations(1, ["h2"]));
+  await eventually("one host to be counted", async () => (await counted())?.hostCount === 1);
+});
 
 test("agents stop twice, and their releases with them if told so", async ({ folder }) => {
   for (const agent of agents) {
