@@ -9,17 +9,22 @@ import { backoffMs } from "../retry.js";
 const LOCK_KEY = 7_216_840_332;
 const TRY_INTERVAL_MS = 1_000;
 const PING_INTERVAL_MS = 2_000;
+/** Far more than a leader that works leaves between two statements. */
+const SILENT_MS = 10_000;
 
 interface Options {
   url: string;
   log: Logger;
   /** What the leader does, until the signal says that it no longer leads. */
   lead: (signal: AbortSignal) => Promise<void>;
+  /** After so long without a statement Postgres takes the lock from who leads. Default: 10 s. */
+  silentMs?: number;
 }
 
 /**
  * Leads while it holds an advisory lock on a connection of its own. Postgres gives the lock up with
- * the connection, and then another coordinator takes over. For a moment two may believe that they
+ * the connection, and then another coordinator takes over; it ends the connection by itself when the
+ * leader hangs, or when its machine is gone without a word. For a moment two may believe that they
  * lead: what they do must bear that, and does (compare-and-set everywhere).
  */
 export class Leadership implements Service {
@@ -70,6 +75,7 @@ export class Leadership implements Service {
     signal.addEventListener("abort", stopped, { once: true });
     try {
       await orAborted(client.connect(), term.signal);
+      await orAborted(limitSilence(client, this.#options.silentMs ?? SILENT_MS), term.signal);
       connected();
       while (!(await tryLock(client, term.signal))) {
         await delay(TRY_INTERVAL_MS * (0.75 + Math.random() / 2), undefined, {
@@ -93,6 +99,14 @@ export class Leadership implements Service {
       await client.end().catch(() => undefined);
     }
   }
+}
+
+/** Postgres before 14 knows of no such limit, and leads without one. */
+async function limitSilence(client: Client, ms: number): Promise<void> {
+  await client.query(
+    "select set_config(name, $1, false) from pg_settings where name = 'idle_session_timeout'",
+    [`${ms}ms`],
+  );
 }
 
 async function tryLock(client: Client, signal: AbortSignal): Promise<boolean> {
