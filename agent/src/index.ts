@@ -1,3 +1,4 @@
+export { hostBucket, selectorTakes } from "./host/choose.js";
 export {
   createIdentity,
   type CreateIdentityOptions,

@@ -49,6 +49,7 @@ export interface FleetPlan {
 }
 
 export const goalKeyFile = (dir: string): string => path.join(dir, "keys", "goal");
+export const hookSecretFile = (dir: string): string => path.join(dir, "keys", "hook-secret");
 export const membershipKeyFile = (dir: string): string => path.join(dir, "keys", "membership");
 export const identityFile = (dir: string, name: string): string =>
   path.join(dir, "keys", `${name}.identity.json`);
@@ -84,6 +85,7 @@ function coordinator(plan: FleetPlan, { name, port }: CoordinatorPlan): ProcessP
     "replication-database-url": plan.replicationDatabaseUrl,
     nats: plan.natsUrl,
     "goal-key": goalKeyFile(plan.dir),
+    "hook-secret-file": hookSecretFile(plan.dir),
   };
   return { kind: "coordinator", name, args: ["serve", ...flags(options)] };
 }
@@ -124,10 +126,11 @@ function regionAgent(
 }
 
 function hostAgent(plan: FleetPlan, { region, hostId, port, servicePort }: HostPlan): ProcessPlan {
+  const isFirst = plan.hosts.find((host) => host.region === region)?.hostId === hostId;
   const options = {
     id: hostId,
     region,
-    label: "tier=web",
+    label: `tier=web,place=${isFirst ? "first" : "other"}`,
     "region-nats": regionNatsUrl(plan, region),
     "data-dir": dataFolder(plan.dir, hostId),
     identity: identityFile(plan.dir, hostId),

@@ -18,6 +18,10 @@ export class FleetProcess {
   readonly kind: ProcessKind;
   readonly name: string;
   readonly logFile: string;
+  /** Of every start. */
+  readonly args: readonly string[];
+  /** After those, from the next start on. */
+  moreArgs: readonly string[] = [];
   readonly #options: FleetProcessOptions;
   #child: Child | undefined;
   #expected = false;
@@ -26,6 +30,7 @@ export class FleetProcess {
     this.#options = options;
     this.kind = options.kind;
     this.name = options.name;
+    this.args = options.args;
     this.logFile = path.join(options.dir, "logs", `${options.name}.log`);
   }
 
@@ -37,7 +42,7 @@ export class FleetProcess {
   /** @throws Error if it runs, or cannot be started. */
   async start(): Promise<void> {
     if (this.pid !== undefined) throw new Error(`${this.name} runs already`);
-    const { dir, name, program, args, env } = this.#options;
+    const { dir, name, program, env } = this.#options;
     const cwd = dataFolder(dir, name);
     await mkdir(cwd, { recursive: true });
     await mkdir(path.dirname(this.logFile), { recursive: true });
@@ -45,7 +50,7 @@ export class FleetProcess {
     const child = await startChild({
       name,
       command: process.execPath,
-      args: [program, ...args],
+      args: [program, ...this.args, ...this.moreArgs],
       cwd,
       env,
       logFile: this.logFile,

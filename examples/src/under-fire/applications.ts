@@ -10,15 +10,32 @@ import {
 /** Who creates deployments; somebody else approves. */
 export const CREATOR = "traffic";
 export const APPROVER = "approver";
+/** What the hosts' secret is. */
+export const SECRET = "a secret of hosts";
+
+/** Is removed and comes back, and is removed in the end. */
+export const FLEETING = "fleeting";
+/** Takes only some hosts now and then. */
+export const NARROWED = "atonce";
+
+/** What applications are made with. */
+export interface Surroundings {
+  repository: string;
+  regions: readonly string[];
+  /** Who is told of deployments. */
+  hookUrl: string;
+  /** Holds a secret, on every host. */
+  secretFile: string;
+}
+
+/** Names of all applications. */
+export const applicationNames = (): string[] => Object.keys(strategiesFor([]));
 
 /** One application for each way of deploying, under its name. */
-export function applicationSpecs(
-  repository: string,
-  regions: readonly string[],
-): Map<string, Input<ApplicationSpec>> {
-  const strategies = strategiesFor(regions);
+export function applicationSpecs(surroundings: Surroundings): Map<string, Input<ApplicationSpec>> {
+  const strategies = strategiesFor(surroundings.regions);
   const named = Object.entries(strategies).map(
-    ([name, strategy]) => [name, applicationSpec(repository, regions, strategy)] as const,
+    ([name, strategy]) => [name, applicationSpec(surroundings, strategy)] as const,
   );
   return new Map(named);
 }
@@ -59,14 +76,21 @@ function strategiesFor([first = "", ...others]: readonly string[]): Record<
       failureBudget: { failedPercent: 0, silentPercent: 34 },
       waves: [{ regions: ["*"], percents: [100], bakeTime: durationFromMs(0) }],
     },
+    // Half of them, then all, as long as it is there.
+    [FLEETING]: {
+      ...common,
+      failureBudget: { failedPercent: 0, silentPercent: 34 },
+      waves: [{ regions: ["*"], percents: [50, 100], bakeTime }],
+    },
   };
 }
 
 function applicationSpec(
-  repository: string,
-  regions: readonly string[],
+  { repository, regions, hookUrl, secretFile }: Surroundings,
   strategy: Input<Strategy>,
 ): Input<ApplicationSpec> {
+  // Leaves nothing behind in the release folder, whose bytes are looked at.
+  const command = ["sh", "-c", `test "$TOKEN" = "${SECRET}"`];
   return {
     source: { repository, trunk: "main" },
     build: {
@@ -83,7 +107,13 @@ function applicationSpec(
       stopTimeout: durationFromMs(2_000),
       artifactFormat: ArtifactFormat.EXECUTABLE,
       executableName: "service",
+      secrets: { TOKEN: { source: { $case: "file", value: secretFile } } },
+      preActivate: { command },
+      postActivate: { command },
+      drain: { command },
+      drainTime: durationFromMs(100),
     },
+    notificationHooks: [{ url: hookUrl }],
     regions: [...regions],
     selector: { tier: "web" },
     strategy,

@@ -9,8 +9,19 @@ export interface Facts {
   deployments: readonly DeploymentFact[];
   /** Every state that Postgres took for a deployment, in order. */
   deploymentChanges: readonly DeploymentChange[];
-  /** Entries of the audit log that are about deployments. */
+  applications: readonly ApplicationFact[];
+  freezes: readonly FreezeFact[];
+  /** Hosts that were taken out of the fleet for good. */
+  decommissioned: readonly string[];
+  /** What Postgres took of other changes, in order. */
+  operations: readonly OperationFact[];
   audit: readonly AuditFact[];
+  /** What a notification hook was told. */
+  deliveries: readonly DeliveryFact[];
+  /** By how many hosts the newest deployment of each application is counted. */
+  counts: readonly CountFact[];
+  /** Hosts that were seen to switch. */
+  switches: readonly SwitchFact[];
   watches: readonly WatchFact[];
   goals: readonly GoalFact[];
   hosts: readonly HostFact[];
@@ -40,17 +51,80 @@ export interface DeploymentFact {
   previousDigest: string | undefined;
   /** By region: of 10,000 buckets of hosts, how many were told to switch. */
   limits: Readonly<Record<string, number>>;
+  isRollback: boolean;
+  overridesFreeze: boolean;
+  /** Milliseconds by Postgres' clock, as all times here. */
+  createTimeMs: number;
 }
 
 export interface DeploymentChange {
   id: string;
+  timeMs: number;
   state: string;
   limits: Readonly<Record<string, number>>;
+  step: number;
+  phase: string;
+  /** Of the step. */
+  regions: readonly string[];
+  promotedStep: number;
+  pauseReason: string | undefined;
 }
 
-export interface AuditFact {
-  deploymentId: string;
+export interface ApplicationFact {
+  name: string;
+  isRemoved: boolean;
+  /** Of the goal that told hosts last to forget it; 0 if none ever did. */
+  removalGeneration: number;
+  /** Where that goal went. */
+  removalRegions: readonly string[];
+}
+
+/** One of the two is frozen. */
+export interface FreezeFact {
+  application: string | undefined;
+  region: string | undefined;
+  fromMs: number;
+  untilMs: number;
+}
+
+/** A change that is no deployment's. */
+export interface OperationFact {
+  /** As the audit log calls it. */
   action: string;
+  /** Of an application, region, host or build: its name or id. */
+  subject: string;
+}
+
+export interface AuditFact extends OperationFact {
+  /** Of an entry about a deployment. */
+  deploymentId: string | undefined;
+}
+
+/** Something that came to a notification hook. */
+export interface DeliveryFact {
+  id: string;
+  deploymentId: string;
+  state: string;
+  body: string;
+  /** Its signature fits. */
+  isSigned: boolean;
+  /** It was answered with 204. */
+  isTaken: boolean;
+}
+
+export interface CountFact {
+  application: string;
+  region: string;
+  /** Undefined if no agent has counted. */
+  hosts: number | undefined;
+}
+
+/** A host began to run what a goal says, and had not before. */
+export interface SwitchFact {
+  host: string;
+  region: string;
+  application: string;
+  deploymentId: string;
 }
 
 /** What one watcher was told, through the SDK, while all of it went on. */
@@ -72,6 +146,10 @@ export interface GoalFact {
   limit: number;
   runDigest: string | undefined;
   previousDigest: string | undefined;
+  /** Hosts that have all of these labels obey. */
+  selector: Readonly<Record<string, string>>;
+  /** Hosts are told to forget it. */
+  isRemoval: boolean;
   /** The fleet's goal key signed exactly this. */
   isSigned: boolean;
 }
@@ -80,6 +158,7 @@ export interface GoalFact {
 export interface HostFact {
   host: string;
   region: string;
+  labels: Readonly<Record<string, string>>;
   application: string;
   /** Whose bytes the release folder holds that `current` leads to; undefined if there is none. */
   digest: string | undefined;

@@ -11,14 +11,21 @@ export type FaultKind =
   | "global nats"
   | "regional nats";
 
-/** One SIGKILL, and the start after it. Times in milliseconds. */
+/**
+ * What is done to it: SIGKILL, and a start after it; SIGSTOP, and SIGCONT after it, as to a machine
+ * that hangs; or SIGKILL and a start with another label.
+ */
+export type FaultWay = "kill" | "hang" | "relabel";
+
+/** Something that is down for a while. Times in milliseconds. */
 export interface Fault {
   /** From the beginning of the plan. */
   atMs: number;
+  way: FaultWay;
   kind: FaultKind;
   /** A process's or server's name; of a release, the host's. */
   target: string;
-  /** From the kill to the start. 0 for a release: its host's agent starts it. */
+  /** From the beginning to the end. 0 for a release: its host's agent starts it. */
   downMs: number;
 }
 
@@ -32,44 +39,75 @@ export interface FaultPlanOptions {
   maxDownMs: number;
   /** So long is every third agent of a host or region down, to be counted as silent. None: never. */
   longDownMs?: number;
+  /** How long processes hang, and how many of them at most at once. None: never. */
+  hangs?: { minMs: number; maxMs: number; atOnce: number };
+  /** Hosts that now and then come back with another label. */
+  relabelled?: readonly string[];
 }
 
 const MIN_DOWN_MS = 100;
 const LONG_EVERY = 3;
+const HANGING: readonly FaultKind[] = ["coordinator", "builder", "region agent", "host agent"];
 const HEARD_OF = new Set<FaultKind>(["host agent", "region agent"]);
 /** Nothing is hit again until it has had this long to start. */
 const START_MS = 3_000;
 
+/** One way for one kind of target. */
+interface Sort {
+  way: FaultWay;
+  kind: FaultKind;
+  targets: readonly string[];
+}
+
 /**
- * Faults in the order of their times. Kinds come in rounds, each in its own order, so that none is
+ * Faults in the order of their times. Sorts come in rounds, each in its own order, so that none is
  * left out for long; what is down is not hit again.
  */
 export function planFaults(random: Random, options: FaultPlanOptions): Fault[] {
-  const { targets, count, meanGapMs, maxDownMs, longDownMs } = options;
-  const kinds = (Object.keys(targets) as FaultKind[]).filter((kind) => targets[kind]?.length);
-  if (kinds.length === 0) return [];
+  const { count, meanGapMs, maxDownMs, longDownMs, hangs } = options;
+  const sorts = sortsOf(options);
+  if (sorts.length === 0) return [];
   const faults: Fault[] = [];
   const busyUntil = new Map<string, number>();
-  let round: FaultKind[] = [];
+  let hangingUntil: number[] = [];
+  let round: Sort[] = [];
   let atMs = 0;
   let heardOf = 0;
   while (faults.length < count) {
     atMs += random.integer(0, 2 * meanGapMs);
-    if (round.length === 0) round = random.shuffled(kinds);
+    if (round.length === 0) round = random.shuffled(sorts);
+    hangingUntil = hangingUntil.filter((until) => until > atMs);
     const key = (kind: FaultKind, target: string): string => `${kind} ${target}`;
-    const freeOf = (kind: FaultKind): string[] =>
-      (targets[kind] ?? []).filter((target) => (busyUntil.get(key(kind, target)) ?? 0) <= atMs);
-    const kind = round.find((each) => freeOf(each).length > 0);
+    const freeOf = ({ way, kind, targets }: Sort): string[] => {
+      if (way === "hang" && hangingUntil.length >= (hangs?.atOnce ?? 0)) return [];
+      return targets.filter((target) => (busyUntil.get(key(kind, target)) ?? 0) <= atMs);
+    };
+    const sort = round.find((each) => freeOf(each).length > 0);
     // All that is left of the round is down.
-    if (kind === undefined) continue;
-    round = round.filter((each) => each !== kind);
-    const target = random.pick(freeOf(kind));
-    const isLong = HEARD_OF.has(kind) && ++heardOf % LONG_EVERY === 0;
+    if (sort === undefined) continue;
+    round = round.filter((each) => each !== sort);
+    const { way, kind } = sort;
+    const target = random.pick(freeOf(sort));
+    const isLong = way === "kill" && HEARD_OF.has(kind) && ++heardOf % LONG_EVERY === 0;
     const shortMs = random.integer(MIN_DOWN_MS, maxDownMs);
-    const wanted = isLong ? (longDownMs ?? shortMs) : shortMs;
-    const downMs = kind === "release" ? 0 : wanted;
+    const killedMs = isLong ? (longDownMs ?? shortMs) : shortMs;
+    const hangsMs = hangs === undefined ? 0 : random.integer(hangs.minMs, hangs.maxMs);
+    const downMs = kind === "release" ? 0 : way === "hang" ? hangsMs : killedMs;
     busyUntil.set(key(kind, target), atMs + downMs + START_MS);
-    faults.push({ atMs, kind, target, downMs });
+    if (way === "hang") hangingUntil.push(atMs + downMs);
+    faults.push({ atMs, way, kind, target, downMs });
   }
   return faults;
+}
+
+function sortsOf({ targets, hangs, relabelled = [] }: FaultPlanOptions): Sort[] {
+  const of = (way: FaultWay, kind: FaultKind, named = targets[kind] ?? []): Sort => {
+    return { way, kind, targets: named };
+  };
+  const kinds = Object.keys(targets) as FaultKind[];
+  return [
+    ...kinds.map((kind) => of("kill", kind)),
+    ...(hangs === undefined ? [] : HANGING.map((kind) => of("hang", kind))),
+    of("relabel", "host agent", relabelled),
+  ].filter((sort) => sort.targets.length > 0);
 }

@@ -62,6 +62,8 @@ function factOf(
     limit: goal.bucketLimit,
     runDigest: goal.run?.artifactDigest,
     previousDigest: goal.previous?.artifactDigest,
+    selector: goal.selector,
+    isRemoval: goal.removed,
     isSigned: verify(null, message, key, signature),
   };
 }

@@ -8,29 +8,37 @@ import type { FleetHost, LocalFleet } from "../local-fleet/fleet.js";
 import { processesIn } from "../processes/leftovers.js";
 import type { HostFact } from "./facts.js";
 import { applicationFolder, namesIn } from "./host-folders.js";
+import { labelsOf } from "./targets.js";
 
 /** A release folder's name begins with so many characters of its artifact's digest. */
 const DIGEST_PREFIX = 16;
 
-/** Looks at the hosts' own files and processes, without asking their agents. */
+/**
+ * Looks at the hosts' own files and processes, without asking their agents.
+ * @param without - Hosts that are not looked at.
+ */
 export async function readHosts(
   fleet: LocalFleet,
   applications: readonly string[],
+  without: readonly string[],
 ): Promise<HostFact[]> {
   const facts: HostFact[] = [];
   for (const host of fleet.hosts) {
+    if (without.includes(host.id)) continue;
     for (const application of applications) facts.push(await readHost(fleet, host, application));
   }
   return facts;
 }
 
 async function readHost(
-  { dir }: LocalFleet,
+  fleet: LocalFleet,
   host: FleetHost,
   application: string,
 ): Promise<HostFact> {
+  const { dir } = fleet;
   const folder = applicationFolder(dir, host, application);
-  const base = { host: host.id, region: host.region, application };
+  const labels = labelsOf(fleet.process(host.id));
+  const base = { host: host.id, region: host.region, labels, application };
   const all = await processesIn(folder);
   const link = await readlink(path.join(folder, "current")).catch(() => undefined);
   if (link === undefined) {

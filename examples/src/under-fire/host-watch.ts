@@ -1,7 +1,9 @@
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import type { LocalFleet } from "../local-fleet/fleet.js";
+import type { FleetHost, LocalFleet } from "../local-fleet/fleet.js";
+import type { SwitchFact } from "./facts.js";
 import { applicationFolder, readJsonIfThere } from "./host-folders.js";
+import { readObeyed } from "./obeyed-goal.js";
 
 const LOOK_EVERY_MS = 300;
 
@@ -19,13 +21,20 @@ export function isBehind(now: Place, before: Place): boolean {
   );
 }
 
-/** Looks again and again which goal each host says it has obeyed last, on its disk. */
+/**
+ * Looks again and again which goal each host says it has obeyed last, on its disk, and what it runs
+ * or begins to run by it.
+ */
 export class HostWatch {
   readonly falls: string[] = [];
   looks = 0;
+  /** Hosts that were seen to run what a goal says, and before, by the same goal, to run another. */
+  readonly switches: SwitchFact[] = [];
   readonly #fleet: LocalFleet;
   readonly #applications: readonly string[];
   readonly #places = new Map<string, Place>();
+  /** By host and application, the deployment by which it runs another release still. */
+  readonly #others = new Map<string, string>();
   readonly #stopping = new AbortController();
   readonly #loop: Promise<void>;
 
@@ -68,7 +77,20 @@ export class HostWatch {
           this.falls.push(`${key}: from generation ${words(before)} to ${words(place)}`);
         }
         this.#places.set(key, place);
+        await this.#lookAtRelease(host, application, key);
       }
+    }
+  }
+
+  async #lookAtRelease(host: FleetHost, application: string, key: string): Promise<void> {
+    const obeyed = await readObeyed(applicationFolder(this.#fleet.dir, host, application));
+    if (obeyed === undefined) return;
+    const { deploymentId, runs } = obeyed;
+    if (!runs) this.#others.set(key, deploymentId);
+    else if (this.#others.get(key) === deploymentId) {
+      const { id, region } = host;
+      this.switches.push({ host: id, region, application, deploymentId });
+      this.#others.delete(key);
     }
   }
 }

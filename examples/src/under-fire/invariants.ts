@@ -1,16 +1,19 @@
-import type { DeploymentFact, Facts, GoalFact, HostFact } from "./facts.js";
-
-/** Something that always holds, and what it was judged by. */
-export interface Verdict {
-  invariant: string;
-  /** How many things were looked at. */
-  checked: number;
-  /** What does not hold, in words; empty when all is well. */
-  violations: string[];
-}
+import { auditGaps } from "./audit-invariants.js";
+import type { Facts } from "./facts.js";
+import { frozenBeginnings } from "./freeze-invariants.js";
+import { disagreements } from "./goal-invariants.js";
+import { untoldEnds } from "./hook-invariants.js";
+import {
+  keptApplications,
+  miscounts,
+  otherReleases,
+  unaskedSwitches,
+  unsignedReleases,
+} from "./host-invariants.js";
+import { FINAL_DEPLOYMENT } from "./newest.js";
+import { type Findings, grouped, type Verdict } from "./verdict.js";
 
 const FINAL_BUILD = new Set(["SUCCEEDED", "FAILED"]);
-const FINAL_DEPLOYMENT = new Set(["SUCCEEDED", "FAILED", "SUPERSEDED", "ABORTED"]);
 
 /** Judges what is known of a run that is quiet. */
 export function checkInvariants(facts: Facts): Verdict[] {
@@ -18,12 +21,17 @@ export function checkInvariants(facts: Facts): Verdict[] {
     verdict("every build ends", facts.submittedBuilds.length, unendedBuilds(facts)),
     verdict("no build has two results", facts.buildChanges.length, twoResults(facts)),
     verdict("every deployment ends", facts.deployments.length, unendedDeployments(facts)),
-    verdict("final is final, and limits never fall", ...setBacks(facts)),
-    verdict("each end is in the audit log once", ...auditGaps(facts)),
+    verdict("final is final, and limits stand or rise", ...setBacks(facts)),
+    verdict("nothing begins while it is frozen", ...frozenBeginnings(facts)),
+    verdict("each change is in the audit log once", ...auditGaps(facts)),
     verdict("no watcher misses an end", facts.watches.length, missedEnds(facts)),
+    verdict("hooks are told of every end", ...untoldEnds(facts)),
     verdict("the goals agree with Postgres", facts.goals.length, disagreements(facts)),
     verdict("hosts run what a signed goal says", facts.hosts.length, unsignedReleases(facts)),
     verdict("hosts run what the last goal says", ...otherReleases(facts)),
+    verdict("hosts forget what was removed", ...keptApplications(facts)),
+    verdict("only hosts that were told to switch", ...unaskedSwitches(facts)),
+    verdict("hosts of the fleet are counted, and no others", ...miscounts(facts)),
     verdict("no generation falls on a host", facts.looks, [...facts.falls]),
     verdict("nobody is surprised", facts.surprises.length, [...facts.surprises]),
   ];
@@ -67,7 +75,7 @@ function unendedDeployments({ createdDeployments, deployments }: Facts): string[
   ];
 }
 
-function setBacks({ deploymentChanges }: Facts): [number, string[]] {
+function setBacks({ deploymentChanges }: Facts): Findings {
   const violations: string[] = [];
   for (const [id, changes] of grouped(deploymentChanges, (change) => change.id)) {
     for (const [index, { state, limits }] of changes.entries()) {
@@ -76,36 +84,17 @@ function setBacks({ deploymentChanges }: Facts): [number, string[]] {
       if (FINAL_DEPLOYMENT.has(before.state) && state !== before.state) {
         violations.push(`deployment ${id} was ${before.state} and became ${state}`);
       }
+      const isOver = FINAL_DEPLOYMENT.has(before.state);
       for (const [region, limit] of Object.entries(before.limits)) {
         const now = limits[region] ?? 0;
-        if (now < limit)
-          violations.push(`deployment ${id}: ${region} fell from ${limit} to ${now}`);
+        if (now < limit || (isOver && now > limit)) {
+          const how = now < limit ? "fell" : "rose after its end";
+          violations.push(`deployment ${id}: ${region} ${how} from ${limit} to ${now}`);
+        }
       }
     }
   }
   return [deploymentChanges.length, violations];
-}
-
-/** The states' names in the audit log, as the second part of an action. */
-const END_ACTIONS: Readonly<Record<string, string>> = {
-  SUCCEEDED: "deployment.succeed",
-  FAILED: "deployment.fail",
-  SUPERSEDED: "deployment.supersede",
-  ABORTED: "deployment.abort",
-};
-
-function auditGaps({ deployments, audit }: Facts): [number, string[]] {
-  const ends = new Set(Object.values(END_ACTIONS));
-  const entries = grouped(audit, ({ deploymentId }) => deploymentId);
-  const violations = deployments.flatMap(({ id, state }) => {
-    const actions = (entries.get(id) ?? []).map(({ action }) => action);
-    const ended = actions.filter((action) => ends.has(action));
-    if (ended.length === 1 && ended[0] === END_ACTIONS[state]) return [];
-    return [
-      `deployment ${id} is ${state}, and the audit log says ${actions.join(", ") || "nothing"}`,
-    ];
-  });
-  return [audit.length, violations];
 }
 
 function missedEnds({ builds, deployments, watches }: Facts): string[] {
@@ -123,90 +112,4 @@ function missedEnds({ builds, deployments, watches }: Facts): string[] {
       return [`a watcher of ${what} ${id} saw ${saw}; it is ${ends.get(id) ?? "lost"}`];
     }),
   ];
-}
-
-function disagreements({ deployments, goals }: Facts): string[] {
-  return newest(deployments).flatMap((deployment) => {
-    const { id, application, generation, limits, runDigest } = deployment;
-    return Object.keys(limits).flatMap((region) =>
-      (["global", "regional"] as const).flatMap((bucket) => {
-        const where = `the ${bucket} goal of ${application} in ${region}`;
-        const goal = goals.find(
-          (each) =>
-            each.bucket === bucket && each.region === region && each.application === application,
-        );
-        if (goal === undefined) return [`${where} is missing`];
-        const faults = [
-          goal.isSigned ? "" : "is not signed",
-          goal.deploymentId === id && goal.generation === generation
-            ? ""
-            : `is of generation ${goal.generation} (${goal.deploymentId}), not ${generation} (${id})`,
-          goal.limit === limits[region] ? "" : `has limit ${goal.limit}, not ${limits[region]}`,
-          goal.runDigest === runDigest ? "" : "runs another artifact",
-        ];
-        return faults.filter((fault) => fault !== "").map((fault) => `${where} ${fault}`);
-      }),
-    );
-  });
-}
-
-function unsignedReleases({ hosts, goals }: Facts): string[] {
-  return hosts.flatMap((fact) => {
-    const goal = regionalGoal(goals, fact);
-    const allowed = goal?.isSigned === true ? [goal.runDigest, goal.previousDigest] : [];
-    const faults: string[] = [];
-    if (fact.damage !== undefined) faults.push(fact.damage);
-    else if (fact.digest !== undefined && !allowed.includes(fact.digest)) {
-      faults.push(`has ${fact.digest} in use; its goal says ${allowed.join(" or ") || "nothing"}`);
-    }
-    if (fact.strays > 0) faults.push(`has ${fact.strays} processes of releases not in use`);
-    if (fact.digest === undefined && fact.processes > 0) faults.push("runs what is not in use");
-    return faults.map((fault) => `${fact.host}, ${fact.application}: ${fault}`);
-  });
-}
-
-function otherReleases({ deployments, hosts }: Facts): [number, string[]] {
-  let checked = 0;
-  const violations: string[] = [];
-  for (const deployment of newest(deployments)) {
-    // After another end, hosts may rightly run either of two releases.
-    if (deployment.state !== "SUCCEEDED") continue;
-    for (const fact of hosts) {
-      if (fact.application !== deployment.application) continue;
-      checked++;
-      const { runDigest } = deployment;
-      const where = `${fact.host}, ${fact.application}:`;
-      if (fact.digest !== runDigest) violations.push(`${where} ${fact.digest}, not ${runDigest}`);
-      else if (fact.processes === 0) violations.push(`${where} its release does not run`);
-    }
-  }
-  return [checked, violations];
-}
-
-function grouped<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
-  const groups = new Map<string, T[]>();
-  for (const item of items) {
-    const group = groups.get(keyOf(item));
-    if (group === undefined) groups.set(keyOf(item), [item]);
-    else group.push(item);
-  }
-  return groups;
-}
-
-/** The newest deployment of each application. */
-function newest(deployments: readonly DeploymentFact[]): DeploymentFact[] {
-  const found = new Map<string, DeploymentFact>();
-  for (const each of deployments) {
-    const known = found.get(each.application);
-    if (known === undefined || known.generation < each.generation)
-      found.set(each.application, each);
-  }
-  return [...found.values()];
-}
-
-function regionalGoal(goals: readonly GoalFact[], fact: HostFact): GoalFact | undefined {
-  return goals.find(
-    ({ bucket, region, application }) =>
-      bucket === "regional" && region === fact.region && application === fact.application,
-  );
 }

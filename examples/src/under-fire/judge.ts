@@ -1,13 +1,18 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { LocalFleet } from "../local-fleet/index.js";
+import type { Asker } from "./asker.js";
+import { readCounts } from "./count-facts.js";
 import type { Facts } from "./facts.js";
 import { readGoals } from "./goal-facts.js";
 import { readHosts } from "./host-facts.js";
 import type { HostWatch } from "./host-watch.js";
-import { checkInvariants, type Verdict } from "./invariants.js";
+import type { HookReceiver } from "./hook-receiver.js";
+import { checkInvariants } from "./invariants.js";
 import { readLedger } from "./ledger.js";
+import { newest } from "./newest.js";
 import { untilQuiet } from "./quiet.js";
 import type { Traffic } from "./traffic.js";
+import type { Verdict } from "./verdict.js";
 import type { Watchers } from "./watchers.js";
 
 /** What is going on, and who looks at it. */
@@ -15,7 +20,9 @@ export interface Scene {
   fleet: LocalFleet;
   applications: readonly string[];
   traffic: Traffic;
+  asker: Asker;
   watchers: Watchers;
+  receiver: HookReceiver;
   hostWatch: HostWatch;
   quietTimeoutMs: number;
   signal: AbortSignal;
@@ -27,8 +34,8 @@ export interface Judgement {
 }
 
 const LOOK_EVERY_MS = 1_000;
-/** What copies of copies may lag behind what is settled already: goals are polled every 10 s. */
-const LAG_MS = 15_000;
+/** What copies of copies may lag behind what is settled already: a region's hosts are read every 60 s. */
+const LAG_MS = 75_000;
 
 /** Waits until it is quiet and all invariants hold, or until that has taken too long, and judges. */
 export async function judge(scene: Scene): Promise<Judgement> {
@@ -45,21 +52,23 @@ export async function judge(scene: Scene): Promise<Judgement> {
 }
 
 async function collect(scene: Scene, unrest: string | undefined): Promise<Facts> {
-  const { fleet, applications, traffic, watchers, hostWatch } = scene;
-  const [ledger, goals, hosts] = [
-    await readLedger(fleet.postgres.url("slipway")),
-    await readGoals(fleet, applications),
-    await readHosts(fleet, applications),
-  ];
+  const { fleet, applications, traffic, asker, watchers, receiver, hostWatch, signal } = scene;
+  const ledger = await readLedger(fleet.postgres.url("slipway"));
+  const goals = await readGoals(fleet, applications);
+  const hosts = await readHosts(fleet, applications, ledger.decommissioned);
+  const counts = await readCounts(fleet.client, newest(ledger), signal);
   return {
     ...ledger,
     goals,
     hosts,
+    counts,
+    deliveries: receiver.deliveries,
+    switches: hostWatch.switches,
     submittedBuilds: traffic.submittedBuilds,
     createdDeployments: traffic.createdDeployments,
     watches: watchers.facts,
     falls: hostWatch.falls,
     looks: hostWatch.looks,
-    surprises: [...traffic.surprises, ...(unrest === undefined ? [] : [`not quiet: ${unrest}`])],
+    surprises: [...asker.surprises, ...(unrest === undefined ? [] : [`not quiet: ${unrest}`])],
   };
 }

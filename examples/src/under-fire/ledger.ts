@@ -1,62 +1,57 @@
 import { Release } from "@slipway/proto";
 import { Client } from "pg";
 import type {
+  ApplicationFact,
   AuditFact,
   BuildChange,
   BuildFact,
   DeploymentChange,
   DeploymentFact,
   Facts,
+  FreezeFact,
+  OperationFact,
 } from "./facts.js";
+import { LEDGER_SCHEMA } from "./ledger-schema.js";
 
 const TIMEOUT_MS = 30_000;
-
-// Written by Postgres in the transaction of each change, so that what was accepted is known whatever
-// the coordinators say of it.
-const SCHEMA = `
-  create schema under_fire;
-  create table under_fire.build_changes (
-    seq bigserial primary key, id uuid not null, status text not null, attempt integer not null,
-    artifact_digest text);
-  create table under_fire.deployment_changes (
-    seq bigserial primary key, id uuid not null, state text not null, limits jsonb not null);
-  create function under_fire.note_build() returns trigger language plpgsql as $$ begin
-    insert into under_fire.build_changes (id, status, attempt, artifact_digest)
-      values (new.id, new.status, new.attempt, new.artifact_digest);
-    return null;
-  end $$;
-  create function under_fire.note_deployment() returns trigger language plpgsql as $$ begin
-    insert into under_fire.deployment_changes (id, state, limits)
-      values (new.id, new.state, coalesce(new.limits, '{}'));
-    return null;
-  end $$;
-  create trigger under_fire after insert on builds for each row
-    execute function under_fire.note_build();
-  create trigger under_fire_changes after update on builds for each row
-    when ((old.status, old.attempt, old.artifact_digest)
-      is distinct from (new.status, new.attempt, new.artifact_digest))
-    execute function under_fire.note_build();
-  create trigger under_fire after insert or update on deployments for each row
-    execute function under_fire.note_deployment();
-`;
 
 /** What Postgres knows of a run. */
 export type LedgerFacts = Pick<
   Facts,
-  "builds" | "buildChanges" | "deployments" | "deploymentChanges" | "audit"
+  | "builds"
+  | "buildChanges"
+  | "deployments"
+  | "deploymentChanges"
+  | "applications"
+  | "freezes"
+  | "decommissioned"
+  | "operations"
+  | "audit"
 >;
 
-/** Has Postgres write down from now on what becomes of builds and deployments. */
+/** Has Postgres write down from now on what becomes of things. */
 export async function openLedger(url: string): Promise<void> {
-  await withClient(url, (client) => client.query(SCHEMA));
+  await withClient(url, (client) => client.query(LEDGER_SCHEMA));
+}
+
+/** Hosts that were taken out of the fleet for good. @throws Error if Postgres is away. */
+export async function readDecommissioned(url: string): Promise<string[]> {
+  return withClient(url, (client) => decommissionedIn(client));
 }
 
 /** How much is not over yet. */
-export async function countOpen(url: string): Promise<{ builds: number; deployments: number }> {
+export interface OpenCounts {
+  builds: number;
+  deployments: number;
+  notifications: number;
+}
+
+export async function countOpen(url: string): Promise<OpenCounts> {
   return withClient(url, async (client) => {
-    const { rows } = await client.query<{ builds: number; deployments: number }>(`select
+    const { rows } = await client.query<OpenCounts>(`select
       (select count(*)::integer from builds where finish_time is null) as builds,
-      (select count(*)::integer from deployments where finish_time is null) as deployments`);
+      (select count(*)::integer from deployments where finish_time is null) as deployments,
+      (select count(*)::integer from notifications where finish_time is null) as notifications`);
     return rows[0]!;
   });
 }
@@ -71,23 +66,54 @@ export async function readLedger(url: string): Promise<LedgerFacts> {
       `select ${BUILD_COLUMNS} from under_fire.build_changes order by seq`,
     );
     const deployments = await all<DeploymentRow>("select * from deployments order by id");
-    const deploymentChanges = await all<DeploymentChange>(
-      "select id, state, limits from under_fire.deployment_changes order by seq",
-    );
-    const audit = await all<AuditFact>(
-      `select deployment_id as "deploymentId", action from audit_entries
-       where deployment_id is not null order by time, id`,
-    );
+    const deploymentChanges = await all<DeploymentChange>(CHANGES);
     return {
       builds: builds.map(buildOf),
       buildChanges: buildChanges.map((row): BuildChange => buildOf(row)),
       deployments: deployments.map(deploymentOf),
-      deploymentChanges,
-      audit,
+      deploymentChanges: deploymentChanges.map((row) => ({
+        ...row,
+        pauseReason: row.pauseReason ?? undefined,
+      })),
+      applications: await all<ApplicationFact>(APPLICATIONS),
+      freezes: (await all<FreezeFact>(FREEZES)).map((row) => ({
+        ...row,
+        application: row.application ?? undefined,
+        region: row.region ?? undefined,
+      })),
+      decommissioned: await decommissionedIn(client),
+      operations: await all<OperationFact>(
+        "select action, subject from under_fire.operations order by seq",
+      ),
+      audit: await all<AuditFact>(AUDIT),
     };
   });
 }
 
+async function decommissionedIn(client: Client): Promise<string[]> {
+  const { rows } = await client.query<{ id: string }>(
+    "select host_id as id from hosts where decommission_time is not null order by host_id",
+  );
+  return rows.map(({ id }) => id);
+}
+
+const CHANGES = `
+  select id, extract(epoch from time)::float8 * 1000 as "timeMs", state, limits, step, phase,
+    regions, promoted_step as "promotedStep", pause_reason as "pauseReason"
+  from under_fire.deployment_changes order by seq`;
+const APPLICATIONS = `
+  select name, remove_time is not null as "isRemoved",
+    coalesce(removal_generation, 0)::float8 as "removalGeneration",
+    coalesce(removal_regions, '{}') as "removalRegions"
+  from applications order by name`;
+const FREEZES = `
+  select application, region, extract(epoch from create_time)::float8 * 1000 as "fromMs",
+    extract(epoch from least(expire_time, end_time))::float8 * 1000 as "untilMs"
+  from freezes order by create_time`;
+const AUDIT = `
+  select action, deployment_id as "deploymentId",
+    coalesce(host_id, build_id::text, application, region, '') as subject
+  from audit_entries order by time, id`;
 const BUILD_COLUMNS = "id, status, attempt, artifact_digest";
 
 interface BuildRow {
@@ -105,6 +131,9 @@ interface DeploymentRow {
   run_release: Buffer;
   previous_release: Buffer | null;
   limits: Record<string, number> | null;
+  is_rollback: boolean;
+  override_freeze: boolean;
+  create_time: Date;
 }
 
 function buildOf({ id, status, attempt, artifact_digest: digest }: BuildRow): BuildFact {
@@ -123,6 +152,9 @@ function deploymentOf(row: DeploymentRow): DeploymentFact {
       ? Release.decode(row.previous_release).artifactDigest
       : undefined,
     limits: row.limits ?? {},
+    isRollback: row.is_rollback,
+    overridesFreeze: row.override_freeze,
+    createTimeMs: row.create_time.getTime(),
   };
 }
 

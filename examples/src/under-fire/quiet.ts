@@ -1,14 +1,19 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { HostPhase, SlipwayError } from "@slipway/sdk";
+import { isDeepStrictEqual } from "node:util";
+import { selectorTakes } from "@slipway/agent";
+import { HostPhase, type HostStatus, SlipwayError } from "@slipway/sdk";
 import type { LocalFleet } from "../local-fleet/fleet.js";
-import { countOpen } from "./ledger.js";
+import type { GoalFact } from "./facts.js";
+import { readGoals } from "./goal-facts.js";
+import { countOpen, readDecommissioned } from "./ledger.js";
+import { labelsOf } from "./targets.js";
 
 const LOOK_EVERY_MS = 500;
 const SETTLED = new Set([HostPhase.RUNNING, HostPhase.FAILED, HostPhase.HELD]);
 
 /**
- * Waits until nothing is under way: builds and deployments have ended, and every host says that it
- * has done what the newest goal of each application wants.
+ * Waits until nothing is under way: builds and deployments have ended, hooks were told, and every
+ * host says that it has done what the goal of each application wants.
  * @returns what was under way still after `timeoutMs`; undefined if all is quiet.
  */
 export async function untilQuiet(
@@ -35,6 +40,7 @@ async function unrestOf(
   if (open.builds + open.deployments > 0) {
     return `${open.builds} builds and ${open.deployments} deployments have not ended`;
   }
+  if (open.notifications > 0) return `${open.notifications} notifications are not delivered`;
   try {
     return await restlessHost(fleet, applications, signal);
   } catch (error) {
@@ -44,29 +50,43 @@ async function unrestOf(
 }
 
 async function restlessHost(
-  { client, hosts }: LocalFleet,
+  fleet: LocalFleet,
   applications: readonly string[],
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const goals = new Map<string, number>();
-  for (const application of applications) {
-    const { items } = await client.deployments.listPage({ application, pageSize: 1 }, { signal });
-    const [newest] = items;
-    if (newest !== undefined) goals.set(application, newest.generation);
-  }
-  const quiet = new Set<string>();
-  for await (const { status, silent } of client.fleet.hosts({}, { signal })) {
+  const goals = (await readGoals(fleet, applications)).filter(
+    ({ bucket }) => bucket === "regional",
+  );
+  const gone = await readDecommissioned(fleet.postgres.url("slipway"));
+  const expected = new Map(fleet.hosts.map((host) => [host.id, labelsOf(fleet.process(host.id))]));
+  for (const hostId of gone) expected.delete(hostId);
+  for await (const { status, silent } of fleet.client.fleet.hosts({}, { signal })) {
     if (status === undefined || silent) continue;
     const { hostId } = status;
-    for (const [application, generation] of goals) {
-      const own = status.applications.find((each) => each.application === application);
-      const is = `${HostPhase[own?.phase ?? 0]} at generation ${own?.generation ?? 0}`;
-      if (own?.generation !== generation || !SETTLED.has(own.phase)) {
-        return `${hostId}, ${application}: ${is}, of ${generation}`;
-      }
+    const labels = expected.get(hostId);
+    if (labels === undefined) continue;
+    if (!isDeepStrictEqual(labels, status.labels)) return `${hostId} has other labels still`;
+    const own = goals.filter(({ region }) => region === status.region);
+    for (const goal of own) {
+      const unrest = unrestBy(goal, status);
+      if (unrest !== undefined) return `${hostId}, ${goal.application}: ${unrest}`;
     }
-    quiet.add(hostId);
+    expected.delete(hostId);
   }
-  const unheard = hosts.find(({ id }) => !quiet.has(id));
-  return unheard === undefined ? undefined : `${unheard.id} is not heard of`;
+  const [unheard] = expected.keys();
+  return unheard === undefined ? undefined : `${unheard} is not heard of`;
+}
+
+/** What a host has not done yet of what a goal wants. */
+function unrestBy(
+  { application, generation, selector, isRemoval }: GoalFact,
+  { applications, labels }: HostStatus,
+): string | undefined {
+  const own = applications.find((each) => each.application === application);
+  if (isRemoval || !selectorTakes(selector, labels)) {
+    return own === undefined ? undefined : "is not forgotten yet";
+  }
+  if (own?.generation === generation && SETTLED.has(own.phase)) return undefined;
+  const phase = HostPhase[own?.phase ?? 0];
+  return `${phase} at generation ${own?.generation ?? 0}, of ${generation}`;
 }

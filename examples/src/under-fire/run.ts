@@ -1,24 +1,20 @@
-import { setMaxListeners } from "node:events";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { type LocalFleet, startLocalFleet } from "../local-fleet/index.js";
 import { Interrupted } from "../local-fleet/interruption.js";
-import { applicationSpecs } from "./applications.js";
 import { closeAll } from "./closing.js";
 import type { Facts } from "./facts.js";
-import { type FaultKind, planFaults } from "./fault-plan.js";
+import { planFaults } from "./fault-plan.js";
 import { fire } from "./fire.js";
-import { HostWatch } from "./host-watch.js";
-import type { Verdict } from "./invariants.js";
-import { judge, type Scene } from "./judge.js";
-import { openLedger } from "./ledger.js";
+import { judge } from "./judge.js";
+import { planOperations } from "./operation-plan.js";
+import { Operator } from "./operator.js";
 import { seededRandom } from "./random.js";
-import { createRepository } from "./repository.js";
 import type { Scale } from "./scale.js";
+import { NARROWER, operationScope, relabelledHosts } from "./scope.js";
+import { listened, setStage, type Stage } from "./stage.js";
 import { targetsOf } from "./targets.js";
-import { planTraffic, type TrafficPlan } from "./traffic-plan.js";
-import { Traffic } from "./traffic.js";
-import { Watchers } from "./watchers.js";
+import type { Verdict } from "./verdict.js";
 
 export interface RunOptions {
   /** Gives up. */
@@ -31,8 +27,8 @@ export interface RunOptions {
 export interface Report {
   verdicts: Verdict[];
   facts: Facts;
-  /** How many faults of each kind there were. */
-  faults: ReadonlyMap<FaultKind, number>;
+  /** How many faults of each way and kind there were. */
+  faults: ReadonlyMap<string, number>;
   /** Where every process's log was kept, if an invariant did not hold. */
   logs: string | undefined;
 }
@@ -47,9 +43,6 @@ const FRAME_MS = 180_000;
  * @throws FleetError if a process ends that nobody killed; the signal's reason.
  */
 export async function runUnderFire(scale: Scale, { signal, onLine }: RunOptions): Promise<Report> {
-  const random = seededRandom(scale.seed);
-  const applications = [...applicationSpecs("", scale.regions).keys()];
-  const plan = planTraffic(random, { ...scale, applications });
   const fleet = await startLocalFleet({
     regions: scale.regions,
     hostsPerRegion: scale.hostsPerRegion,
@@ -62,7 +55,7 @@ export async function runUnderFire(scale: Scale, { signal, onLine }: RunOptions)
   });
   try {
     onLine(`the fleet is up in ${fleet.dir}`);
-    const report = await underFire(fleet, scale, plan, { signal, onLine });
+    const report = await underFire(fleet, scale, { signal, onLine });
     if (holds(report.verdicts)) return report;
     fleet.keep();
     return { ...report, logs: path.join(fleet.dir, "logs") };
@@ -80,52 +73,34 @@ export async function runUnderFire(scale: Scale, { signal, onLine }: RunOptions)
 async function underFire(
   fleet: LocalFleet,
   scale: Scale,
-  plan: TrafficPlan,
   { signal: stopped, onLine }: RunOptions,
 ): Promise<Report> {
   const limit = AbortSignal.timeout(scale.durationMs + 4 * scale.quietTimeoutMs + FRAME_MS);
   const signal = listened(AbortSignal.any([stopped, fleet.broken, limit]));
-  const repository = path.join(fleet.dir, "repository");
-  const commits = await createRepository(repository, plan.builds);
-  await openLedger(fleet.postgres.url("slipway"));
-  const specs = applicationSpecs(repository, fleet.regions);
-  for (const [name, spec] of specs) await fleet.client.applications.apply({ name, spec });
-  const applications = [...specs.keys()];
-  const watchers = new Watchers(fleet.client, signal);
-  const hostWatch = new HostWatch(fleet, applications);
-  const random = seededRandom(scale.seed + 1);
-  const traffic = new Traffic({ client: fleet.client, plan, commits, watchers, random });
-  const { quietTimeoutMs } = scale;
-  const scene: Scene = {
-    fleet,
-    applications,
-    traffic,
-    watchers,
-    hostWatch,
-    quietTimeoutMs,
-    signal,
-  };
+  const stage = await setStage(fleet, scale, signal);
+  const { scene, commits, plan } = stage;
   try {
-    const faults = await burn(scene, scale, plan, onLine);
+    const faults = await burn(stage, scale, onLine);
     onLine("the fire is out; waiting for quiet");
     const afterFire = await judge(scene);
     if (!holds(afterFire.verdicts)) return { ...afterFire, faults, logs: undefined };
-    onLine("all is well; one more deployment of each application");
+    onLine("all is well; one more deployment of each application that is there");
     const good = new Set(commits.filter((_, index) => plan.builds[index]?.fate === "good"));
-    traffic.surprises.push(...(await closeAll(scene, good)));
+    scene.asker.surprises.push(...(await closeAll(scene, good)));
     return { ...(await judge(scene)), faults, logs: undefined };
   } finally {
-    await hostWatch.stop();
+    await scene.hostWatch.stop();
+    await scene.receiver.close();
   }
 }
 
-/** Traffic and faults at once, until both plans are through. */
+/** Traffic, operations and faults at once, until all plans are through. */
 async function burn(
-  { fleet, traffic, watchers, signal: stopped }: Scene,
+  { scene, plan, specs }: Stage,
   scale: Scale,
-  plan: TrafficPlan,
   onLine: (line: string) => void,
-): Promise<ReadonlyMap<FaultKind, number>> {
+): Promise<ReadonlyMap<string, number>> {
+  const { fleet, traffic, asker, watchers, signal: stopped } = scene;
   const targets = targetsOf(fleet);
   const names = [...targets].map(([kind, named]) => [kind, [...named.keys()]] as const);
   const faults = planFaults(seededRandom(scale.seed + 2), {
@@ -133,6 +108,8 @@ async function burn(
     count: scale.faults,
     meanGapMs: Math.ceil(scale.durationMs / scale.faults),
     maxDownMs: scale.maxDownMs,
+    hangs: scale.hangs,
+    relabelled: relabelledHosts(fleet),
     ...(scale.longDownMs === undefined ? {} : { longDownMs: scale.longDownMs }),
   });
   const began = Date.now();
@@ -143,38 +120,42 @@ async function burn(
     const { builds, deployments } = plan;
     for (;;) {
       await delay(PROGRESS_EVERY_MS, undefined, { signal: over.signal });
-      const { submittedBuilds, createdDeployments, refusals } = traffic;
+      const { submittedBuilds, createdDeployments } = traffic;
       onLine(
         `${at()}  ${submittedBuilds.length} of ${builds.length} builds submitted, ` +
           `${createdDeployments.length} of ${deployments.length} deployments created, ` +
-          `${watchers.endCount} ends seen, ${refusals} requests refused`,
+          `${watchers.endCount} ends seen, ${asker.refusals} requests refused`,
       );
     }
   };
   const firing = fire(faults, {
     targets,
     signal,
-    onFault: ({ kind, target, downMs }, hit) =>
-      onLine(`${at()}  kill ${kind} ${target}${hit ? ` for ${downMs} ms` : ": none runs"}`),
+    onFault: ({ way, kind, target, downMs }, hit) =>
+      onLine(`${at()}  ${way} ${kind} ${target}${hit ? ` for ${downMs} ms` : ": none runs"}`),
+  });
+  const operator = new Operator({
+    client: fleet.client,
+    plan: planOperations(seededRandom(scale.seed + 3), operationScope(fleet, scale)),
+    specs,
+    narrow: NARROWER,
+    newestBuild: (application) => traffic.newestBuilds.get(application),
+    asker,
+    onOperation: (what) => onLine(`${at()}  ${what}`),
   });
   const driving = traffic.run(signal);
+  const operating = operator.run(signal);
   const showing = progress();
   try {
-    const [counts] = await Promise.all([firing, driving]);
+    const [counts] = await Promise.all([firing, driving, operating]);
     return counts;
   } finally {
     over.abort();
     // Nothing is started any more once this has answered.
-    await Promise.allSettled([firing, driving, showing]);
+    await Promise.allSettled([firing, driving, operating, showing]);
   }
 }
 
 function holds(verdicts: readonly Verdict[]): boolean {
   return verdicts.every(({ violations }) => violations.length === 0);
-}
-
-/** Every watcher and every wait listens to it. */
-function listened(signal: AbortSignal): AbortSignal {
-  setMaxListeners(0, signal);
-  return signal;
 }

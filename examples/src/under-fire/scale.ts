@@ -12,12 +12,17 @@ export interface Scale {
   maxDownMs: number;
   /** So long is every third agent of a host or region down; none: no such faults. */
   longDownMs?: number;
+  /** How long processes hang, and how many at most at once. */
+  hangs: { minMs: number; maxMs: number; atOnce: number };
+  /** What operators do and take back, beside deployments. */
+  operations: number;
   /** How long it may take after the last fault until all is quiet. */
   quietTimeoutMs: number;
 }
 
 /** Between two faults of a soak, in the mean. */
 const SOAK_GAP_MS = 3_000;
+const SOAK_OPERATION_GAP_MS = 15_000;
 
 /** A minute on a busy machine. */
 export function testScale(seed: number): Scale {
@@ -26,11 +31,13 @@ export function testScale(seed: number): Scale {
     regions: ["eu", "us"],
     hostsPerRegion: 2,
     builders: 2,
-    builds: 12,
-    deployments: 7,
-    durationMs: 12_000,
-    faults: 10,
+    builds: 14,
+    deployments: 10,
+    durationMs: 14_000,
+    faults: 14,
     maxDownMs: 1_000,
+    hangs: { minMs: 1_000, maxMs: 4_000, atOnce: 2 },
+    operations: 6,
     quietTimeoutMs: 90_000,
   };
 }
@@ -54,6 +61,8 @@ export function soakScale(options: {
     maxDownMs: 5_000,
     // Longer than hosts (30 s) and regions (15 s) may be silent.
     longDownMs: 40_000,
+    hangs: { minMs: 5_000, maxMs: 40_000, atOnce: 2 },
+    operations: Math.max(5, Math.floor(durationMs / SOAK_OPERATION_GAP_MS)),
     quietTimeoutMs: 300_000,
   };
 }

@@ -7,12 +7,14 @@ export interface Helm {
   client: Client;
   /** Makes a call until it is answered; undefined if it was refused. */
   ask: <T>(what: string, call: () => Promise<T>) => Promise<T | undefined>;
+  /** Told of what should have been refused. */
+  surprised: (what: string) => void;
   signal: AbortSignal;
 }
 
 /** Does what is planned about a deployment. */
 export async function steer(
-  { client, ask, signal }: Helm,
+  { client, ask, signal }: Omit<Helm, "surprised">,
   id: string,
   { steering, afterMs }: PlannedDeployment,
 ): Promise<void> {
@@ -40,15 +42,20 @@ export async function steer(
 
 /** Lets every step begin that waits for somebody, until the deployment and what puts it back end. */
 export async function promoteAll(helm: Helm, id: string): Promise<void> {
-  const { client, ask, signal } = helm;
+  const { client, ask, signal, surprised } = helm;
   let next = id;
   while (next !== "") {
     let rolledBackBy = "";
     for await (const { deployment } of client.deployments.watch(next, { signal })) {
-      const { id: promoted, step, state } = deployment;
+      const { id: promoted, step, state, steps } = deployment;
       rolledBackBy = deployment.rolledBackBy;
       if (state !== DeploymentState.WAITING) continue;
       const request = { step, actor: APPROVER, reason: "seen and approved" };
+      if (steps[step - 1]?.requiresApproval === true) {
+        const own = { ...request, actor: deployment.creator };
+        const answer = await ask("promote", () => client.deployments.promote(promoted, own));
+        if (answer !== undefined) surprised(`${promoted} was approved by its creator`);
+      }
       await ask("promote", () => client.deployments.promote(promoted, request));
     }
     next = rolledBackBy;

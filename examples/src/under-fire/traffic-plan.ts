@@ -24,6 +24,8 @@ export interface PlannedDeployment {
   atMs: number;
   application: string;
   change: "deploy" | "roll back";
+  /** Although something is frozen. */
+  overrideFreeze: boolean;
   steering: Steering;
   /** From its creation to the steering, and from a pause to its end. */
   afterMs: number;
@@ -86,6 +88,7 @@ export function planTraffic(random: Random, options: TrafficPlanOptions): Traffi
       application: applications[index % applications.length]!,
       // There has to be something to go back to.
       change: index >= 2 * applications.length && random.next() < 0.2 ? "roll back" : "deploy",
+      overrideFreeze: random.next() < 0.3,
       steering: isFirst || (isLast && steering === "overtake") ? "nothing" : steering,
       afterMs: random.integer(0, MAX_STEERING_MS),
     };

@@ -1,9 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { type Build, BuildStatus, type Client, SlipwayError } from "@slipway/sdk";
+import { type Build, BuildStatus, type Client } from "@slipway/sdk";
 import { CREATOR } from "./applications.js";
-import { persistently } from "./persistence.js";
+import type { Asker } from "./asker.js";
 import type { Random } from "./random.js";
-import { promoteAll, steer } from "./steering.js";
+import { type Helm, promoteAll, steer } from "./steering.js";
 import type { PlannedBuild, PlannedDeployment, TrafficPlan } from "./traffic-plan.js";
 import type { Watchers } from "./watchers.js";
 
@@ -14,6 +14,7 @@ export interface TrafficOptions {
   commits: readonly string[];
   watchers: Watchers;
   random: Random;
+  asker: Asker;
 }
 
 /** A build is deployed while it is among the newest so many of its application. */
@@ -24,10 +25,8 @@ const LOOK_EVERY_MS = 250;
 export class Traffic {
   readonly submittedBuilds: string[] = [];
   readonly createdDeployments: string[] = [];
-  /** Answers that no caller should get, in words. */
-  readonly surprises: string[] = [];
-  /** How often somebody asked for what was not to be had any more. */
-  refusals = 0;
+  /** By application, the last one that was submitted. */
+  readonly newestBuilds = new Map<string, string>();
   readonly #options: TrafficOptions;
   #began = 0;
   #signal = new AbortController().signal;
@@ -66,6 +65,7 @@ export class Traffic {
     const submitted = await this.#ask("submit", () => client.builds.submit(request));
     if (submitted === undefined) return;
     this.submittedBuilds.push(submitted.build.id);
+    this.newestBuilds.set(application, submitted.build.id);
     watchers.build(submitted.build.id);
   }
 
@@ -73,30 +73,48 @@ export class Traffic {
   async #deployAll(application: string): Promise<void> {
     const all = this.#options.plan.deployments;
     const own = all.filter((each) => each.application === application);
+    let last: string | undefined;
     for (const [index, planned] of own.entries()) {
       await this.#until(planned.atMs);
-      await this.#deploy(planned, `deploy-${application}-${index}`);
+      last = (await this.#deploy(planned, `deploy-${application}-${index}`)) ?? last;
     }
+    // What was to overtake it may have been refused.
+    if (last !== undefined) await promoteAll(this.#helm, last);
   }
 
-  async #deploy(planned: PlannedDeployment, idempotencyKey: string): Promise<void> {
+  /** Answers its id; undefined if it was refused. */
+  async #deploy(planned: PlannedDeployment, idempotencyKey: string): Promise<string | undefined> {
     const { client, watchers } = this.#options;
-    const { application } = planned;
+    const { application, overrideFreeze } = planned;
     const by = { creator: CREATOR, reason: planned.steering, idempotencyKey };
     const build = await this.#aBuild(application);
     const deployment = await this.#ask(planned.change, () =>
       planned.change === "roll back"
         ? client.deployments.rollBack({ application, ...by })
-        : client.deployments.create({ buildId: build.id, waitForReplication: true, ...by }),
+        : client.deployments.create({
+            buildId: build.id,
+            waitForReplication: true,
+            overrideFreeze,
+            ...by,
+          }),
     );
-    if (deployment === undefined) return;
+    if (deployment === undefined) return undefined;
     this.createdDeployments.push(deployment.id);
     watchers.deployment(deployment.id);
-    const ask = <T>(what: string, call: () => Promise<T>): Promise<T | undefined> =>
-      this.#ask(what, call);
-    const steering = steer({ client, ask, signal: this.#signal }, deployment.id, planned);
-    if (planned.steering === "overtake") return steering;
-    await Promise.all([steering, promoteAll({ client, ask, signal: this.#signal }, deployment.id)]);
+    const steering = steer(this.#helm, deployment.id, planned);
+    if (planned.steering === "overtake") await steering;
+    else await Promise.all([steering, promoteAll(this.#helm, deployment.id)]);
+    return deployment.id;
+  }
+
+  get #helm(): Helm {
+    const { client, asker } = this.#options;
+    return {
+      client,
+      ask: (what, call) => this.#ask(what, call),
+      surprised: (what) => void asker.surprises.push(what),
+      signal: this.#signal,
+    };
   }
 
   /** A recent build that can be deployed; waits until there is one. */
@@ -115,17 +133,7 @@ export class Traffic {
     await delay(ms, undefined, { signal: this.#signal });
   }
 
-  /** Undefined if it was refused. */
-  async #ask<T>(what: string, call: () => Promise<T>): Promise<T | undefined> {
-    try {
-      const outcome = await persistently(call, this.#signal);
-      if ("answer" in outcome) return outcome.answer;
-      this.refusals++;
-      return undefined;
-    } catch (error) {
-      if (!(error instanceof SlipwayError)) throw error;
-      this.surprises.push(`${what}: ${error.code} ${error.message}`);
-      return undefined;
-    }
+  #ask<T>(what: string, call: () => Promise<T>): Promise<T | undefined> {
+    return this.#options.asker.ask(what, call, this.#signal);
   }
 }

@@ -1,6 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import type { Facts } from "../../src/under-fire/facts.js";
+import type { DeploymentChange, Facts } from "../../src/under-fire/facts.js";
 import { isBehind } from "../../src/under-fire/host-watch.js";
 import { checkInvariants } from "../../src/under-fire/invariants.js";
 
@@ -13,7 +13,37 @@ const deployment = {
   runDigest: "sha256:b",
   previousDigest: "sha256:a",
   limits: { eu: 10_000 },
+  isRollback: false,
+  overridesFreeze: false,
+  createTimeMs: 10_000,
 };
+/** A row that Postgres took of a deployment. */
+const changed = (
+  id: string,
+  state: string,
+  limit: number,
+  more: Partial<DeploymentChange> = {},
+) => ({
+  id,
+  timeMs: 10_000,
+  state,
+  limits: { eu: limit },
+  step: 1,
+  phase: "STAGING",
+  regions: ["eu"],
+  promotedStep: 0,
+  pauseReason: undefined,
+  ...more,
+});
+const said = (deploymentId: string, action: string) => ({ deploymentId, action, subject: "shop" });
+const told = (deploymentId: string, state: string) => ({
+  id: `n-${deploymentId}`,
+  deploymentId,
+  state,
+  body: state,
+  isSigned: true,
+  isTaken: true,
+});
 const goal = {
   bucket: "global" as const,
   region: "eu",
@@ -23,11 +53,14 @@ const goal = {
   limit: 10_000,
   runDigest: "sha256:b",
   previousDigest: "sha256:a",
+  selector: { tier: "web" },
+  isRemoval: false,
   isSigned: true,
 };
 const host = {
   host: "eu-1",
   region: "eu",
+  labels: { tier: "web", place: "first" },
   application: "shop",
   digest: "sha256:b",
   damage: undefined,
@@ -40,6 +73,17 @@ const seen = (what: "build" | "deployment", id: string, ...finals: string[]) => 
   finals,
   error: undefined,
 });
+
+const removal = {
+  ...goal,
+  application: "gone",
+  generation: 4,
+  deploymentId: "r4",
+  runDigest: undefined,
+  previousDigest: undefined,
+  isRemoval: true,
+};
+const absent = { ...host, application: "gone", digest: undefined, processes: 0 };
 
 /** Facts of a run in which all went well. */
 const well: Facts = {
@@ -58,24 +102,38 @@ const well: Facts = {
     deployment,
   ],
   deploymentChanges: [
-    { id: "d1", state: "RUNNING", limits: { eu: 5_000 } },
-    { id: "d1", state: "SUPERSEDED", limits: { eu: 5_000 } },
-    { id: "d2", state: "PENDING", limits: { eu: 0 } },
-    { id: "d2", state: "RUNNING", limits: { eu: 10_000 } },
-    { id: "d2", state: "SUCCEEDED", limits: { eu: 10_000 } },
+    changed("d1", "RUNNING", 5_000),
+    changed("d1", "SUPERSEDED", 5_000),
+    changed("d2", "PENDING", 0),
+    changed("d2", "RUNNING", 10_000, { phase: "SWITCHING" }),
+    changed("d2", "SUCCEEDED", 10_000, { phase: "BAKING" }),
   ],
+  applications: [
+    { name: "shop", isRemoved: false, removalGeneration: 0, removalRegions: [] },
+    { name: "gone", isRemoved: true, removalGeneration: 4, removalRegions: ["eu"] },
+  ],
+  freezes: [{ application: "shop", region: undefined, fromMs: 1_000, untilMs: 9_000 }],
+  decommissioned: [],
+  operations: [{ action: "freeze.create", subject: "shop" }],
   audit: [
-    { deploymentId: "d1", action: "deployment.create" },
-    { deploymentId: "d1", action: "deployment.supersede" },
-    { deploymentId: "d2", action: "deployment.succeed" },
+    said("d1", "deployment.create"),
+    said("d1", "deployment.supersede"),
+    said("d2", "deployment.create"),
+    said("d2", "deployment.start"),
+    said("d2", "deployment.succeed"),
+    { deploymentId: undefined, action: "freeze.create", subject: "shop" },
+    { deploymentId: undefined, action: "build.submit", subject: "b1" },
   ],
+  deliveries: [told("d1", "SUPERSEDED"), told("d2", "SUCCEEDED")],
+  counts: [{ application: "shop", region: "eu", hosts: 1 }],
+  switches: [{ host: "eu-1", region: "eu", application: "shop", deploymentId: "d2" }],
   watches: [
     seen("build", "b1", "SUCCEEDED"),
     seen("deployment", "d1", "SUPERSEDED"),
     seen("deployment", "d2", "SUCCEEDED"),
   ],
-  goals: [goal, { ...goal, bucket: "regional" }],
-  hosts: [host],
+  goals: [goal, { ...goal, bucket: "regional" }, removal, { ...removal, bucket: "regional" }],
+  hosts: [host, absent],
   falls: [],
   looks: 100,
   surprises: [],
@@ -129,31 +187,130 @@ const broken: [what: string, change: Partial<Facts>, said: Record<string, RegExp
     "a deployment that became another after its end, and whose limits fell",
     {
       deploymentChanges: [
-        { id: "d1", state: "SUPERSEDED", limits: { eu: 5_000 } },
-        { id: "d1", state: "RUNNING", limits: { eu: 4_000 } },
+        changed("d1", "PENDING", 0),
+        changed("d1", "SUPERSEDED", 5_000),
+        changed("d1", "RUNNING", 4_000),
+        ...well.deploymentChanges.slice(2),
       ],
     },
-    { "final is final, and limits never fall": /was SUPERSEDED and became RUNNING/ },
+    { "final is final, and limits stand or rise": /was SUPERSEDED and became RUNNING/ },
   ],
   [
     "a limit that fell",
     {
       deploymentChanges: [
-        { id: "d1", state: "RUNNING", limits: { eu: 5_000 } },
-        { id: "d1", state: "RUNNING", limits: {} },
+        changed("d1", "RUNNING", 5_000),
+        changed("d1", "SUPERSEDED", 0),
+        ...well.deploymentChanges.slice(2),
       ],
     },
-    { "final is final, and limits never fall": /eu fell from 5000 to 0/ },
+    { "final is final, and limits stand or rise": /eu fell from 5000 to 0/ },
   ],
   [
-    "an end that nobody wrote down",
-    { audit: well.audit.slice(0, 2) },
-    { "each end is in the audit log once": /d2 is SUCCEEDED, and the audit log says nothing/ },
+    "a limit that rose after the end",
+    { deploymentChanges: [...well.deploymentChanges, changed("d1", "SUPERSEDED", 6_000)] },
+    { "final is final, and limits stand or rise": /eu rose after its end from 5000 to 6000/ },
   ],
   [
-    "an end that was written down twice",
-    { audit: [...well.audit, { deploymentId: "d2", action: "deployment.fail" }] },
-    { "each end is in the audit log once": /deployment.succeed, deployment.fail/ },
+    "a deployment and a step that began while the application was frozen, and its region",
+    {
+      deployments: [...well.deployments.slice(0, 1), { ...deployment, createTimeMs: 5_000 }],
+      deploymentChanges: well.deploymentChanges.map((change) =>
+        change.phase === "SWITCHING" ? { ...change, timeMs: 19_000 } : change,
+      ),
+      freezes: [
+        ...well.freezes,
+        { application: undefined, region: "eu", fromMs: 17_000, untilMs: 20_000 },
+      ],
+    },
+    {
+      "nothing begins while it is frozen":
+        /d2 was created while shop was frozen\nstep 1 of deployment d2 began while eu was frozen/,
+    },
+  ],
+  [
+    "an end that nobody wrote down, and one that was written down twice",
+    {
+      audit: [
+        ...well.audit.filter(({ action }) => action !== "deployment.succeed"),
+        said("d1", "deployment.supersede"),
+      ],
+    },
+    {
+      "each change is in the audit log once":
+        /d1, SUPERSEDED: deployment.supersede is 1 times too many.*\n.*d2, SUCCEEDED: deployment.succeed is 1 times too few/,
+    },
+  ],
+  [
+    "a pause, a promotion, a removal and a build that nobody wrote down",
+    {
+      deploymentChanges: [
+        ...well.deploymentChanges.slice(0, 4),
+        changed("d2", "PAUSED", 10_000, { pauseReason: "REQUESTED" }),
+        changed("d2", "RUNNING", 10_000, { promotedStep: 1 }),
+        ...well.deploymentChanges.slice(4),
+      ],
+      operations: [...well.operations, { action: "application.remove", subject: "gone" }],
+      audit: well.audit.filter(({ action }) => action !== "build.submit"),
+    },
+    {
+      "each change is in the audit log once":
+        /pause is 1.*few[^]*resume is 1.*few[^]*promote is 1.*few[^]*remove gone is 1.*few[^]*b1: nobody/,
+    },
+  ],
+  [
+    "a hook that did not take what it was told, and one that was told what nobody signed",
+    {
+      deliveries: [
+        { ...told("d1", "SUPERSEDED"), isTaken: false },
+        told("d2", "SUCCEEDED"),
+        { ...told("d2", "SUCCEEDED"), isSigned: false, body: "" },
+      ],
+    },
+    {
+      "hooks are told of every end":
+        /never told that d1 is SUP.*\n.*n-d2 does not fit\n.*n-d2 was sent with/,
+    },
+  ],
+  [
+    "a host that kept what was removed, by a goal that was not written",
+    {
+      goals: well.goals.map((each) =>
+        each.application === "gone" ? { ...each, isRemoval: false, runDigest: "sha256:b" } : each,
+      ),
+      hosts: [host, { ...absent, digest: "sha256:b", processes: 1 }],
+    },
+    {
+      "the goals agree with Postgres": /of gone in eu does not say that it is removed/,
+      "hosts forget what was removed": /eu-1, gone: was removed; has sha256:b/,
+    },
+  ],
+  [
+    "a host that nobody told to switch",
+    {
+      deployments: [
+        ...well.deployments.slice(0, 1),
+        { ...deployment, state: "ABORTED", limits: { eu: 0 } },
+      ],
+      deploymentChanges: [...well.deploymentChanges.slice(0, 3), changed("d2", "ABORTED", 0)],
+      audit: well.audit.map((entry) =>
+        entry.action === "deployment.succeed" ? { ...entry, action: "deployment.abort" } : entry,
+      ),
+      watches: [...well.watches.slice(0, 2), seen("deployment", "d2", "ABORTED")],
+      deliveries: [told("d1", "SUPERSEDED"), told("d2", "ABORTED")],
+      goals: well.goals.map((each) => (each.application === "shop" ? { ...each, limit: 0 } : each)),
+    },
+    {
+      "only hosts that were told to switch": /eu-1, shop: switched for d2, as bucket \d+.* below 0/,
+    },
+  ],
+  [
+    "a host that is counted although it has another label",
+    {
+      hosts: [host, { ...host, host: "eu-2", labels: {}, digest: undefined, processes: 0 }, absent],
+      counts: [{ application: "shop", region: "eu", hosts: 2 }],
+    },
+    { "hosts of the fleet are counted, and no others": /shop in eu: 2 hosts counted, of 1/ },
   ],
   [
     "watchers that saw nothing, another end, two, or gave up",
@@ -168,14 +325,20 @@ const broken: [what: string, change: Partial<Facts>, said: Record<string, RegExp
   ],
   [
     "a region whose bucket is behind",
-    { goals: [goal, { ...goal, bucket: "regional", generation: 1, deploymentId: "d1", limit: 9 }] },
+    {
+      goals: [
+        ...well.goals.slice(2),
+        goal,
+        { ...goal, bucket: "regional", generation: 1, deploymentId: "d1", limit: 9 },
+      ],
+    },
     {
       "the goals agree with Postgres": /of generation 1 \(d1\), not 2 \(d2\)\n.*limit 9, not 10000/,
     },
   ],
   [
     "a goal that nobody signed",
-    { goals: [goal, { ...goal, bucket: "regional", isSigned: false }] },
+    { goals: [...well.goals.slice(2), goal, { ...goal, bucket: "regional", isSigned: false }] },
     {
       "the goals agree with Postgres": /regional goal of shop in eu is not signed/,
       "hosts run what a signed goal says": /its goal says nothing/,
@@ -183,12 +346,12 @@ const broken: [what: string, change: Partial<Facts>, said: Record<string, RegExp
   ],
   [
     "a goal that is missing",
-    { goals: [{ ...goal, bucket: "regional" }] },
+    { goals: well.goals.slice(1) },
     { "the goals agree with Postgres": /global goal of shop in eu is missing/ },
   ],
   [
     "a host with another release",
-    { hosts: [{ ...host, digest: "sha256:c" }] },
+    { hosts: [absent, { ...host, digest: "sha256:c" }] },
     {
       "hosts run what a signed goal says":
         /has sha256:c in use; its goal says sha256:b or sha256:a/,
@@ -197,17 +360,17 @@ const broken: [what: string, change: Partial<Facts>, said: Record<string, RegExp
   ],
   [
     "a host that was put back by itself, although the deployment succeeded",
-    { hosts: [{ ...host, digest: "sha256:a" }] },
+    { hosts: [absent, { ...host, digest: "sha256:a" }] },
     { "hosts run what the last goal says": /sha256:a, not sha256:b/ },
   ],
   [
     "a host whose release does not run",
-    { hosts: [{ ...host, processes: 0 }] },
+    { hosts: [absent, { ...host, processes: 0 }] },
     { "hosts run what the last goal says": /its release does not run/ },
   ],
   [
     "a host with wrong bytes and a process that it should have ended",
-    { hosts: [{ ...host, damage: "other bytes", strays: 1 }] },
+    { hosts: [absent, { ...host, damage: "other bytes", strays: 1 }] },
     { "hosts run what a signed goal says": /other bytes\n.*1 processes of releases not in use/ },
   ],
   [

@@ -1,6 +1,7 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { type FaultPlanOptions, planFaults } from "../../src/under-fire/fault-plan.js";
+import { planOperations } from "../../src/under-fire/operation-plan.js";
 import { seededRandom } from "../../src/under-fire/random.js";
 import { soakScale, testScale } from "../../src/under-fire/scale.js";
 import { planTraffic } from "../../src/under-fire/traffic-plan.js";
@@ -56,6 +57,70 @@ test("every kind of fault comes in every round, and nothing that is down is hit"
   }
 });
 
+test("processes hang, but not many at once, and nothing is hit meanwhile", () => {
+  const targets = { coordinator: ["c1", "c2"], "host agent": ["eu-1", "eu-2"], postgres: ["pg"] };
+  const hangs = { minMs: 5_000, maxMs: 40_000, atOnce: 2 };
+  for (const seed of SEEDS) {
+    const options = { ...faultOptions, targets, hangs, relabelled: ["eu-2"] };
+    const faults = planFaults(seededRandom(seed), options);
+    const ways = new Set(faults.map(({ way, kind }) => `${way} ${kind}`));
+    assert.equal([...ways].sort(), [
+      "hang coordinator",
+      "hang host agent",
+      "kill coordinator",
+      "kill host agent",
+      "kill postgres",
+      "relabel host agent",
+    ]);
+    const hanging = faults.filter(({ way }) => way === "hang");
+    for (const { atMs, downMs } of hanging) {
+      assert.ok(downMs >= hangs.minMs && downMs <= hangs.maxMs);
+      const others = hanging.filter((each) => each.atMs <= atMs && atMs < each.atMs + each.downMs);
+      assert.ok(others.length <= hangs.atOnce, `${others.length} hang at once`);
+    }
+    const freeAt = new Map<string, number>();
+    for (const { atMs, target, downMs } of faults) {
+      assert.ok(atMs >= (freeAt.get(target) ?? 0), `${target} is down already`);
+      freeAt.set(target, atMs + downMs);
+    }
+    assert.ok(faults.every(({ way, target }) => way !== "relabel" || target === "eu-2"));
+  }
+});
+
+test("what operators do is taken back in time, and not done twice at once", () => {
+  const options = {
+    applications: ["a", "b", "c"],
+    regions: ["eu", "us"],
+    fleeting: "c",
+    narrowed: "b",
+    doomed: "us-3",
+    durationMs: 600_000,
+    count: 40,
+  };
+  for (const seed of SEEDS) {
+    const planned = planOperations(seededRandom(seed), options);
+    assert.equal(planOperations(seededRandom(seed), options), planned);
+    assert.equal([...new Set(planned.map(({ kind }) => kind))].sort(), [
+      "cancel build",
+      "decommission host",
+      "freeze application",
+      "freeze region",
+      "narrow selector",
+      "remove application",
+    ]);
+    const freeAt = new Map<string, number>();
+    for (const { atMs, kind, target, holdMs } of planned) {
+      if (kind === "cancel build") continue;
+      assert.ok(atMs >= (freeAt.get(target) ?? 0), `something is done to ${target} already`);
+      freeAt.set(target, atMs + (holdMs ?? 0));
+      assert.ok(atMs + (holdMs ?? 0) <= options.durationMs);
+    }
+    const last = planned.filter(({ target }) => target === "c").at(-1);
+    assert.equal([last?.kind, last?.holdMs], ["remove application", undefined]);
+    assert.is(planned.filter(({ kind }) => kind === "decommission host").length, 1);
+  }
+});
+
 test("nothing is planned for what there is not", () => {
   const none = { ...faultOptions, targets: { builder: [] } };
   assert.equal(planFaults(seededRandom(1), none), []);
@@ -100,7 +165,7 @@ test("a soak is as large as it was asked to be, and a test has a fault of every 
     [scale.seed, scale.builds, scale.deployments, scale.durationMs, scale.faults],
     [5, 1_000, 50, 600_000, 200],
   );
-  assert.ok(testScale(1).faults >= 8);
+  assert.ok(testScale(1).faults >= 13);
 });
 
 test.run();
