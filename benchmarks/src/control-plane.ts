@@ -67,7 +67,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     const coordinator = await startChild({
       name: "coordinator",
       command: process.execPath,
-      args: [...profiling, coordinatorBin, "serve", ...args],
+      args: [...profiling, coordinatorBin, "serve", "--insecure", ...args],
       cwd: dir,
       logFile: path.join(dir, "coordinator.log"),
     });

@@ -2,8 +2,11 @@
 export interface CoordinatorConfig {
   /** Where gRPC listens. Port 0 takes a free one. */
   listen: { host: string; port: number };
-  /** Listen beyond loopback although calls are neither encrypted nor authenticated. Default false. */
-  allowInsecureListen: boolean;
+  /**
+   * "tokens": every call needs a bearer token, and beyond loopback TLS. "none": neither is needed,
+   * wherever it listens. Default "tokens".
+   */
+  authentication: "tokens" | "none";
   /** Postgres: applications, builds, deployments. */
   databaseUrl: string;
   /** Postgres: replication status; another database, may be on another server. */
@@ -62,8 +65,8 @@ export type CoordinatorOptions = RequiredConfig & Partial<CoordinatorConfig>;
 /** Fills in the defaults. @throws Error with a one-line reason for what can't be. */
 export function resolveConfig(options: CoordinatorOptions): CoordinatorConfig {
   const config: CoordinatorConfig = {
-    allowInsecureListen: false,
     membershipValidForMs: 7 * 24 * 3_600_000,
+    authentication: "tokens",
     databasePoolSize: 10,
     statementTimeoutMs: 15_000,
     startTimeoutMs: 60_000,
@@ -80,10 +83,10 @@ export function resolveConfig(options: CoordinatorOptions): CoordinatorConfig {
     projectionIntervalMs: 60_000,
     ...options,
   };
-  if (!config.allowInsecureListen && !isLoopback(config.listen.host)) {
+  if (config.authentication === "tokens" && !isLoopback(config.listen.host)) {
     throw new Error(
-      `refusing to listen on ${config.listen.host}: calls are neither encrypted nor authenticated; ` +
-        "listen on loopback, or allow it explicitly with --allow-insecure-listen",
+      `refusing to listen on ${config.listen.host}: calls are not encrypted; ` +
+        "listen on loopback, or allow everybody everything with --insecure",
     );
   }
   return config;

@@ -2,6 +2,7 @@ import type { Replication } from "@slipway/proto";
 import type { Knex } from "knex";
 import type { NatsConnection } from "nats";
 import type { Logger } from "pino";
+import type { Authenticator } from "./auth/admission.js";
 import type { CoordinatorConfig } from "./config.js";
 import type { EventBus } from "./events.js";
 import type { GoalPublisher } from "./goal/goal-publisher.js";
@@ -44,6 +45,8 @@ export interface Context {
   revocations: RevocationPublisher;
   /** Makes agents members; undefined if this coordinator has no membership key. */
   memberIssuer: MemberIssuer | undefined;
+  /** Finds out who calls; undefined if everybody may do everything. */
+  authenticator: Authenticator | undefined;
   /** Signs notifications; undefined if this coordinator sends none. */
   hookSecret: string | undefined;
   /** Deployments, fanned out to those who watch them. */

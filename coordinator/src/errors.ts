@@ -60,6 +60,16 @@ export function unavailable(reason: string, message: string, cause?: unknown): D
   return new DomainError(status.UNAVAILABLE, message, { reason, cause });
 }
 
+/** The caller is who it says, and may not do this. */
+export function permissionDenied(reason: string, message: string): DomainError {
+  return new DomainError(status.PERMISSION_DENIED, message, { reason });
+}
+
+/** The caller did not prove who it is. */
+export function unauthenticated(reason: string, message: string): DomainError {
+  return new DomainError(status.UNAUTHENTICATED, message, { reason });
+}
+
 /** A bound is reached: fewer or smaller, or later. */
 export function resourceExhausted(reason: string, message: string): DomainError {
   return new DomainError(status.RESOURCE_EXHAUSTED, message, { reason });

@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
+import type { Authenticator } from "./auth/admission.js";
 import { buildServices, createBuildParts } from "./build/parts.js";
 import { resolveConfig, type CoordinatorConfig, type CoordinatorOptions } from "./config.js";
 import { systemClock, type Context } from "./context.js";
@@ -8,6 +9,7 @@ import { migrate } from "./db/migrate.js";
 import { migrations } from "./db/migrations/index.js";
 import { Notifications } from "./db/notifications.js";
 import { replicationMigrations } from "./db/replication-migrations/index.js";
+import { unauthenticated } from "./errors.js";
 import { EventBus } from "./events.js";
 import { GoalBucket } from "./goal/goal-bucket.js";
 import { RevocationPublisher } from "./goal/revocation-publisher.js";
@@ -60,6 +62,13 @@ export async function startCoordinator(
     throw error;
   }
 }
+
+/** Nobody has a token yet. */
+const UNKNOWN_TOKENS: Authenticator = {
+  authenticate() {
+    throw unauthenticated("TOKEN_UNKNOWN", "this coordinator knows no token");
+  },
+};
 
 async function createContext(
   config: CoordinatorConfig,
@@ -127,6 +136,7 @@ async function createContext(
     hookSecret,
     revocations,
     memberIssuer,
+    authenticator: config.authentication === "none" ? undefined : UNKNOWN_TOKENS,
   };
   const services = [
     ...buildServices(context),

@@ -14,7 +14,7 @@ import { generateKey } from "./keygen.js";
 
 interface ServeOptions {
   listen: string;
-  allowInsecureListen?: true;
+  insecure?: true;
   databaseUrl: string;
   replicationDatabaseUrl: string;
   nats: string;
@@ -46,8 +46,8 @@ program
   .addOption(option("--listen <host:port>", "where to serve gRPC").default("127.0.0.1:7700"))
   .addOption(
     option(
-      "--allow-insecure-listen",
-      "listen beyond loopback, although calls are not encrypted or authenticated",
+      "--insecure",
+      "no tokens and no encryption, even beyond loopback: whoever reaches it may do everything",
     ),
   )
   .addOption(option("--database-url <url>", "Postgres, main database").makeOptionMandatory())
@@ -91,7 +91,7 @@ async function serve(options: ServeOptions): Promise<void> {
   const log = pino({ level: options.logLevel });
   const asked = (): CoordinatorOptions => ({
     listen: parseListenAddress(options.listen),
-    allowInsecureListen: options.allowInsecureListen === true,
+    authentication: options.insecure === true ? "none" : "tokens",
     databaseUrl: options.databaseUrl,
     replicationDatabaseUrl: options.replicationDatabaseUrl,
     natsUrls: options.nats.split(",").map((url) => url.trim()),

@@ -4,10 +4,12 @@ import { loadSync } from "@grpc/proto-loader";
 import { ReflectionService } from "@grpc/reflection";
 import { GRPC_MAX_MESSAGE_BYTES, PROTO_DIRECTORY, SERVICE_FILES } from "@slipway/proto";
 import { HealthImplementation, protoPath as healthProtoPath } from "grpc-health-check";
+import { Admission } from "./auth/admission.js";
+import { createApplicationLookUp } from "./auth/application-look-up.js";
 import type { Context } from "./context.js";
 import { ActiveCalls } from "./rpc/calls.js";
 import { Handlers } from "./rpc/handler.js";
-import { acceptEncoded, createServices } from "./rpc/services.js";
+import { acceptEncoded, createServices, requireRules } from "./rpc/services.js";
 
 /** A listening gRPC server. */
 export interface GrpcServer {
@@ -32,7 +34,10 @@ export async function startServer(context: Context): Promise<GrpcServer> {
   const { config, log } = context;
   const server = new Server(OPTIONS);
   const calls = new ActiveCalls();
-  const services = createServices(new Handlers(context, calls));
+  const find = createApplicationLookUp(context.db);
+  const admission = new Admission({ authenticator: context.authenticator, find });
+  const services = createServices(new Handlers(context, calls, admission));
+  requireRules(services);
   for (const { definition, implementation } of services) {
     server.addService(acceptEncoded(definition), implementation);
   }

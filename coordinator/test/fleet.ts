@@ -63,6 +63,7 @@ export async function startFleet(): Promise<TestFleet> {
           natsUrls: [nats.url],
           goalKeyFile,
           stopTimeoutMs: 2_000,
+          authentication: "none",
           ...options,
         },
         { log: silent },

@@ -99,19 +99,19 @@ test("addresses", () => {
   }
 });
 
-test("only loopback, unless it is allowed", () => {
+test("only loopback, unless it is to be insecure", () => {
   const base = {
     databaseUrl: "",
     replicationDatabaseUrl: "",
     natsUrls: [],
     goalKeyFile: "",
   };
-  const listenOn = (host: string, allowInsecureListen: boolean) => () =>
-    resolveConfig({ ...base, listen: { host, port: 1 }, allowInsecureListen });
-  for (const host of ["127.0.0.1", "127.8.8.8", "::1", "localhost"]) listenOn(host, false)();
+  const listenOn = (host: string, authentication: "tokens" | "none") => () =>
+    resolveConfig({ ...base, listen: { host, port: 1 }, authentication });
+  for (const host of ["127.0.0.1", "127.8.8.8", "::1", "localhost"]) listenOn(host, "tokens")();
   for (const host of ["0.0.0.0", "::", "10.0.0.1", "127.evil.example"]) {
-    assert.throws(listenOn(host, false), /refusing to listen/);
-    listenOn(host, true)();
+    assert.throws(listenOn(host, "tokens"), /refusing to listen/);
+    listenOn(host, "none")();
   }
 });
 

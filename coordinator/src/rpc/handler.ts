@@ -7,6 +7,9 @@ import {
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import type { Admission } from "../auth/admission.js";
+import type { Identity } from "../auth/identity.js";
+import type { Rule } from "../auth/rules.js";
 import type { Context } from "../context.js";
 import { DomainError } from "../errors.js";
 import type { ActiveCall, ActiveCalls } from "./calls.js";
@@ -23,6 +26,8 @@ export interface CallInfo {
   metadata: Metadata;
   /** Address of the caller. */
   peer: string;
+  /** Who calls, by its token. */
+  identity: Identity;
 }
 
 /** A response, or its bytes if they were encoded once for many streams. */
@@ -54,27 +59,49 @@ export interface ServiceEntry {
   implementation: UntypedServiceImplementation;
 }
 
-/** Turns methods into grpc-js handlers: errors, cancelling, backpressure and logging. */
+const rules = new WeakMap<object, Rule<never>>();
+
+/** Who may call what a handler serves; undefined for a function that Handlers did not make. */
+export function ruleOf(handler: object): Rule<never> | undefined {
+  return rules.get(handler);
+}
+
+function ruled<Handler extends object>(rule: Rule<never>, handler: Handler): Handler {
+  rules.set(handler, rule);
+  return handler;
+}
+
+/**
+ * Turns methods into grpc-js handlers: who may call them, errors, cancelling, backpressure, logging.
+ */
 export class Handlers {
   readonly #context: Context;
   readonly #calls: ActiveCalls;
+  readonly #admission: Admission;
 
-  constructor(context: Context, calls: ActiveCalls) {
+  constructor(context: Context, calls: ActiveCalls, admission: Admission) {
     this.#context = context;
     this.#calls = calls;
+    this.#admission = admission;
   }
 
   unary<Request, Response>(
+    rule: Rule<Request>,
     run: UnaryMethod<Context, Request, Response>,
   ): handleUnaryCall<Request, Response> {
-    return (call, callback) => {
+    return ruled<handleUnaryCall<Request, Response>>(rule, (call, callback) => {
       const active = this.#calls.begin("unary");
       call.on("cancelled", () => active.abort(cancelled()));
-      const info = { signal: active.signal, metadata: call.metadata, peer: call.getPeer() };
+      const { metadata, request } = call;
+      const peer = call.getPeer();
       const started = this.#context.clock.now();
       const answer = async (): Promise<void> => {
         try {
-          const response = await run(this.#context, call.request, info);
+          const asked = { method: call.getPath(), metadata, peer, request };
+          const admitted = this.#admission.admit(rule, asked);
+          const identity = admitted instanceof Promise ? await admitted : admitted;
+          const info = { signal: active.signal, metadata, peer, identity };
+          const response = await run(this.#context, request, info);
           this.#ended(call.getPath(), started, status.OK);
           callback(null, response);
         } catch (error) {
@@ -86,27 +113,32 @@ export class Handlers {
         }
       };
       void answer();
-    };
+    });
   }
 
   stream<Request, Response>(
+    rule: Rule<Request>,
     run: StreamMethod<Context, Request, Response>,
   ): handleServerStreamingCall<Request, Response> {
-    return (call) => {
-      void this.#pump(call, (info) => run(this.#context, call.request, info));
-    };
+    return ruled<handleServerStreamingCall<Request, Response>>(rule, (call) => {
+      void this.#pump(rule, call.request, call, (info) => run(this.#context, call.request, info));
+    });
   }
 
+  /** The rule can't speak of requests: the method checks what they name. */
   bidi<Request, Response>(
+    rule: Rule<undefined>,
     run: BidiMethod<Context, Request, Response>,
   ): handleBidiStreamingCall<Request, Response> {
-    return (call) => {
+    return ruled<handleBidiStreamingCall<Request, Response>>(rule, (call) => {
       const requests = { [Symbol.asyncIterator]: () => call.iterator({ destroyOnReturn: false }) };
-      void this.#pump(call, (info) => run(this.#context, requests, info));
-    };
+      void this.#pump(rule, undefined, call, (info) => run(this.#context, requests, info));
+    });
   }
 
-  async #pump<Request, Response>(
+  async #pump<Asked, Request, Response>(
+    rule: Rule<Asked>,
+    request: Asked,
     call: StreamingCall<Request, Response>,
     run: (info: CallInfo) => AsyncIterable<Outgoing<Response>>,
   ): Promise<void> {
@@ -114,10 +146,19 @@ export class Handlers {
     const method = call.getPath();
     this.#context.stats.streamOpened(method);
     call.on("cancelled", () => active.abort(cancelled()));
-    const info = { signal: active.signal, metadata: call.metadata, peer: call.getPeer() };
+    const { metadata } = call;
+    const peer = call.getPeer();
     const started = this.#context.clock.now();
     const responses = new Responses(call);
     try {
+      const admitted = this.#admission.admit(rule, {
+        method: call.getPath(),
+        metadata,
+        peer,
+        request,
+      });
+      const identity = admitted instanceof Promise ? await admitted : admitted;
+      const info = { signal: active.signal, metadata, peer, identity };
       for await (const response of untilAborted(run(info), active, this.#context)) {
         // Buffers pass: the services' serialisers take bytes as well (see services.ts).
         await responses.write(response as Response, active.signal);

@@ -6,8 +6,8 @@ import { builderService } from "./builder/service.js";
 import { deploymentService } from "./deployment/service.js";
 import { fleetService } from "./fleet/service.js";
 import { freezeService } from "./freeze/service.js";
-import type { Handlers, ServiceEntry } from "./handler.js";
 import { membershipService } from "./membership/service.js";
+import { ruleOf, type Handlers, type ServiceEntry } from "./handler.js";
 import { replicationService } from "./replication/service.js";
 
 /** Every service that a coordinator offers. */
@@ -23,6 +23,18 @@ export function createServices(handlers: Handlers): readonly ServiceEntry[] {
     auditService(handlers),
     membershipService(handlers),
   ];
+}
+
+/** @throws Error for a method that nothing says who may call: it would be open to everybody. */
+export function requireRules(services: readonly ServiceEntry[]): void {
+  for (const { definition, implementation } of services) {
+    for (const [name, { path }] of Object.entries(definition)) {
+      const handler = implementation[name];
+      if (handler === undefined || ruleOf(handler) === undefined) {
+        throw new Error(`${path} does not say who may call it`);
+      }
+    }
+  }
 }
 
 /** The same service, whose responses may also be bytes that were encoded before. */

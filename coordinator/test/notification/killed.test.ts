@@ -39,6 +39,7 @@ test.before(async () => {
   db = openPool(url);
   args = [
     "serve",
+    "--insecure",
     "--listen=127.0.0.1:0",
     `--database-url=${url}`,
     `--replication-database-url=${await postgres.createDatabase("replication")}`,

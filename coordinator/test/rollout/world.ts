@@ -125,7 +125,13 @@ export async function startWorld(): Promise<World> {
     });
     const logs: Record<string, unknown>[] = [];
     const log = pino({ level: "debug" }, { write: (line) => void logs.push(JSON.parse(line)) });
-    const base = { databaseUrl, replicationDatabaseUrl, natsUrls: [natsServer.url], goalKeyFile };
+    const base = {
+      databaseUrl,
+      replicationDatabaseUrl,
+      natsUrls: [natsServer.url],
+      goalKeyFile,
+      authentication: "none" as const,
+    };
     return {
       db: open(databaseUrl),
       replicationDb: open(replicationDatabaseUrl),

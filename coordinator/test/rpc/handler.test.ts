@@ -12,6 +12,8 @@ import {
 import { getErrorDetails } from "@slipway/proto";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { Admission } from "../../src/auth/admission.js";
+import { OPEN, type ApplicationLookUp } from "../../src/auth/rules.js";
 import type { Context } from "../../src/context.js";
 import { DomainError, failedPrecondition } from "../../src/errors.js";
 import { ActiveCalls } from "../../src/rpc/calls.js";
@@ -35,6 +37,8 @@ const definition = {
   talk: { path: "/t.T/Talk", requestStream: true, responseStream: true, ...utf8 },
 } satisfies ServiceDefinition;
 
+const NOTHING = {} as ApplicationLookUp;
+
 /** What the methods saw. */
 const seen = { sent: 0, cleanedUp: 0, aborted: 0 };
 const calls = new ActiveCalls();
@@ -44,10 +48,14 @@ let address: string;
 
 test.before(async () => {
   const context = { log: silent, clock: { now: () => 0 }, stats } as unknown as Context;
-  const handlers = new Handlers(context, calls);
+  const handlers = new Handlers(
+    context,
+    calls,
+    new Admission({ authenticator: undefined, find: NOTHING }),
+  );
   server = new Server();
   server.addService(acceptEncoded(definition), {
-    echo: handlers.unary(async (_, request: string, { signal }) => {
+    echo: handlers.unary(OPEN, async (_, request: string, { signal }) => {
       if (request === "refuse") throw failedPrecondition("NOT_NOW", "not now");
       if (request === "break") throw new Error("a secret");
       if (request === "hang") {
@@ -56,7 +64,7 @@ test.before(async () => {
       }
       return request;
     }),
-    count: handlers.stream(async function* (_, request: string) {
+    count: handlers.stream(OPEN, async function* (_, request: string) {
       try {
         if (request === "hang") await new Promise(() => undefined);
         if (request === "bytes") yield Buffer.from("encoded before");
@@ -69,7 +77,7 @@ test.before(async () => {
         seen.cleanedUp += 1;
       }
     }),
-    talk: handlers.bidi(async function* (_, requests: AsyncIterable<string>) {
+    talk: handlers.bidi(OPEN, async function* (_, requests: AsyncIterable<string>) {
       for await (const request of requests) {
         if (request === "stop") return;
         yield request.toUpperCase();

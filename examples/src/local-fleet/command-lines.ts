@@ -87,7 +87,7 @@ function coordinator(plan: FleetPlan, { name, port }: CoordinatorPlan): ProcessP
     "goal-key": goalKeyFile(plan.dir),
     "hook-secret-file": hookSecretFile(plan.dir),
   };
-  return { kind: "coordinator", name, args: ["serve", ...flags(options)] };
+  return { kind: "coordinator", name, args: ["serve", "--insecure", ...flags(options)] };
 }
 
 function builder(plan: FleetPlan, id: string, index: number): ProcessPlan {

@@ -1,4 +1,5 @@
 import { ApplicationServiceService, type ApplicationServiceServer } from "@slipway/proto";
+import { admin, application, free, viewer } from "../../auth/rules.js";
 import type { Handlers, ServiceEntry } from "../handler.js";
 import { applyApplication } from "./apply-application.js";
 import { getApplication } from "./get-application.js";
@@ -7,10 +8,22 @@ import { removeApplication } from "./remove-application.js";
 
 export function applicationService(handlers: Handlers): ServiceEntry {
   const implementation: ApplicationServiceServer = {
-    applyApplication: handlers.unary(applyApplication),
-    getApplication: handlers.unary(getApplication),
-    removeApplication: handlers.unary(removeApplication),
-    listApplications: handlers.unary(listApplications),
+    applyApplication: handlers.unary(
+      admin(
+        application(({ name }) => name),
+        "actor",
+      ),
+      applyApplication,
+    ),
+    getApplication: handlers.unary(viewer(application(({ name }) => name)), getApplication),
+    removeApplication: handlers.unary(
+      admin(
+        application(({ name }) => name),
+        "actor",
+      ),
+      removeApplication,
+    ),
+    listApplications: handlers.unary(viewer(free), listApplications),
   };
   return { definition: ApplicationServiceService, implementation };
 }

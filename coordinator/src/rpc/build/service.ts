@@ -1,4 +1,5 @@
 import { BuildServiceService, type BuildServiceServer } from "@slipway/proto";
+import { application, build, deployer, filter, viewer } from "../../auth/rules.js";
 import type { Handlers, ServiceEntry } from "../handler.js";
 import { cancelBuild } from "./cancel-build.js";
 import { getBuild } from "./get-build.js";
@@ -8,11 +9,23 @@ import { watchBuild } from "./watch-build.js";
 
 export function buildService(handlers: Handlers): ServiceEntry {
   const implementation: BuildServiceServer = {
-    submitBuild: handlers.unary(submitBuild),
-    getBuild: handlers.unary(getBuild),
-    listBuilds: handlers.unary(listBuilds),
-    cancelBuild: handlers.unary(cancelBuild),
-    watchBuild: handlers.stream(watchBuild),
+    submitBuild: handlers.unary(
+      deployer(
+        application(({ application: name }) => name),
+        "submitter",
+      ),
+      submitBuild,
+    ),
+    getBuild: handlers.unary(viewer(build(({ id }) => id)), getBuild),
+    listBuilds: handlers.unary(viewer(filter(({ application: name }) => name)), listBuilds),
+    cancelBuild: handlers.unary(
+      deployer(
+        build(({ id }) => id),
+        "actor",
+      ),
+      cancelBuild,
+    ),
+    watchBuild: handlers.stream(viewer(build(({ id }) => id)), watchBuild),
   };
   return { definition: BuildServiceService, implementation };
 }
