@@ -27,6 +27,15 @@ import { startServer } from "./server.js";
 import { Stats } from "./stats.js";
 
 export type { CoordinatorConfig, CoordinatorOptions } from "./config.js";
+export {
+  issueNatsUser,
+  NatsUserError,
+  type NatsMember,
+  type NatsUserJwts,
+} from "./nats-access/issue-user.js";
+export { NatsKeysError, readIssuerKeys } from "./nats-access/key-files.js";
+export type { IssuerKeys } from "./nats-access/keys.js";
+export { writeNatsConfig, type NatsConfigOptions } from "./nats-access/write-nats-config.js";
 
 /** A running coordinator. */
 export interface Coordinator {

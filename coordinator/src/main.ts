@@ -11,6 +11,7 @@ import {
 } from "./config.js";
 import { startCoordinator } from "./index.js";
 import { generateKey } from "./keygen.js";
+import { natsConfigCommand } from "./nats-config-command.js";
 
 interface ServeOptions {
   listen: string;
@@ -86,6 +87,8 @@ program
   .action(async ({ out }: { out: string }) => {
     await generateKey(out);
   });
+
+program.addCommand(natsConfigCommand());
 
 async function serve(options: ServeOptions): Promise<void> {
   const log = pino({ level: options.logLevel });

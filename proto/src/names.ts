@@ -52,6 +52,17 @@ export const regionApplicationKey = (
   application: string,
 ): string => `${region}.${agentId}.${application}`;
 
+/**
+ * Before the inboxes of each that asks something over NATS, so that nobody else may listen there: who
+ * has credentials may subscribe below its own prefix only.
+ */
+export const COORDINATOR_INBOX = "_INBOX_coordinator";
+/** The same of a region agent; `name` is its NATS user's. */
+export const regionAgentInbox = (region: string, name: string): string =>
+  `_INBOX_region.${region}.${name}`;
+/** The same of a host. */
+export const hostInbox = (hostId: string): string => `_INBOX_host.${hostId}`;
+
 /** JetStream stream of the global NATS that keeps build logs. */
 export const BUILD_LOGS_STREAM = "slipway_build_logs";
 /** Subject of one build's log, all attempts. */

@@ -15,6 +15,11 @@ export interface NatsOptions {
   dir?: string;
   /** On 127.0.0.1. Default: a free one. */
   port?: number;
+  /**
+   * A configuration as `slipway-coordinator nats-config` writes it: everything but where the server
+   * listens is as it says, also where it keeps what it keeps. Default: whoever connects may all.
+   */
+  config?: string;
 }
 
 export interface NatsServer {
@@ -46,7 +51,7 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsServer> 
     child = await startChild({
       name: "nats-server",
       command: program,
-      args: ["-a", "127.0.0.1", "-p", String(port), "-js", "-sd", path.join(dir, "data")],
+      args: ["-a", "127.0.0.1", "-p", String(port), ...settings(options.config, dir)],
       cwd: dir,
       logFile,
     });
@@ -69,4 +74,8 @@ export async function startNats(options: NatsOptions = {}): Promise<NatsServer> 
     await temporary?.remove();
     throw error;
   }
+}
+
+function settings(config: string | undefined, dir: string): string[] {
+  return config === undefined ? ["-js", "-sd", path.join(dir, "data")] : ["-c", config];
 }

@@ -1,0 +1,87 @@
+import { encodeUser, fromPublic } from "@nats-io/jwt";
+import { NAME_PATTERN } from "@slipway/proto";
+import { bytes, type IssuerKeys, type Scope } from "./keys.js";
+
+/** Who is to get in. */
+export interface NatsMember {
+  role: "host" | "region";
+  id: string;
+  region: string;
+  /** Of its NATS key: U and 55 more characters. */
+  natsPublicKey: string;
+  /** When the JWTs end: as the membership certificate does. */
+  expireTime: Date;
+}
+
+/** What a member connects with, beside its NATS key. */
+export interface NatsUserJwts {
+  /** For its region's NATS. */
+  regional: string;
+  /** For the global NATS; undefined for hosts, who are not let in there. */
+  global: string | undefined;
+}
+
+/** A NATS user cannot be made: its name or key is none, or the region has no account. */
+export class NatsUserError extends Error {
+  override readonly name = "NatsUserError";
+}
+
+/**
+ * Signs what a member shows to nats-server. What it may do there is in the account's scope of the
+ * signing key: nobody can make a user that may do more.
+ * @throws NatsUserError
+ */
+export async function issueNatsUser(keys: IssuerKeys, member: NatsMember): Promise<NatsUserJwts> {
+  const { role, id, region } = member;
+  check(member);
+  const scopes = Object.hasOwn(keys.regions, region) ? keys.regions[region] : undefined;
+  if (scopes === undefined) {
+    throw new NatsUserError(
+      `region ${region} has no NATS account: add it with nats-config --regions, ` +
+        "and give coordinators the new issuer.json",
+    );
+  }
+  if (role === "host") {
+    return { regional: await signUser(scopes.hosts, member), global: undefined };
+  }
+  if (role !== "region")
+    throw new NatsUserError(`a ${String(role)} has no business with NATS: ${id}`);
+  const tags = [`region:${region}`];
+  return {
+    regional: await signUser(scopes.agents, member),
+    global: await signUser(keys.global, member, tags),
+  };
+}
+
+/** Signs a user of a scope, whatever its name; without an expireTime it lasts. */
+export function signUser(
+  { account, signingKey }: Scope,
+  { id, natsPublicKey, expireTime }: Pick<NatsMember, "id" | "natsPublicKey" | "expireTime">,
+  tags: string[] = [],
+): Promise<string> {
+  return encodeUser(id, natsPublicKey, account, tags.length > 0 ? { tags } : {}, {
+    signer: bytes(signingKey),
+    scopedUser: true,
+    exp: Math.floor(expireTime.getTime() / 1_000),
+  });
+}
+
+function check({ id, region, natsPublicKey }: NatsMember): void {
+  // A name becomes a part of the subjects that the user may use: it must be no wildcard.
+  for (const [what, name] of Object.entries({ id, region })) {
+    if (!NAME_PATTERN.test(name))
+      throw new NatsUserError(`not a valid ${what}: ${JSON.stringify(name)}`);
+  }
+  if (!isNatsUserKey(natsPublicKey)) {
+    throw new NatsUserError(`not the public key of a NATS user: ${JSON.stringify(natsPublicKey)}`);
+  }
+}
+
+/** Whether it is the public part of a NATS user's key, with a checksum that fits. */
+function isNatsUserKey(text: string): boolean {
+  try {
+    return /^U[A-Z2-7]{55}$/.test(text) && fromPublic(text).getPublicKey() === text;
+  } catch {
+    return false;
+  }
+}
