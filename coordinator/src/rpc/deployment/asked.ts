@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
 import { Strategy, type CreateDeploymentRequest, type RollBackRequest } from "@slipway/proto";
+import { checkScript } from "../../application/checks.js";
 import type { CreateOptions } from "../../rollout/create-deployment.js";
 import type { Asked } from "../../rollout/deployer.js";
 import type { Violations } from "../../validate.js";
@@ -35,6 +36,7 @@ function checkAsked(
 ): Asked {
   found.text(`${path}creator`, creator, 255);
   found.check(reason.length <= 2_000, `${path}reason`, "must have at most 2000 characters");
+  checkScript(reason, `${path}reason`, found);
   found.text(`${path}idempotency_key`, idempotencyKey, 255);
   return { creator, reason, idempotencyKey, request };
 }
