@@ -25,6 +25,8 @@ interface Options {
 export class RevocationPublisher {
   readonly #options: Options;
   #publishing: Promise<unknown> = Promise.resolve();
+  /** It is going to be published anew after what is under way. */
+  #waits = false;
 
   constructor(options: Options) {
     this.#options = options;
@@ -32,8 +34,13 @@ export class RevocationPublisher {
 
   /** Publishes in the background. If that fails, the next time does it. */
   publishSoon(): void {
+    if (this.#waits) return;
+    this.#waits = true;
     this.#publishing = this.#publishing
-      .then(() => this.publish())
+      .then(() => {
+        this.#waits = false;
+        return this.publish();
+      })
       .catch((error: unknown) => {
         this.#options.log.warn({ err: error }, "revocations not published yet");
       });
