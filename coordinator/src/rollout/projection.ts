@@ -70,27 +70,42 @@ export class GoalProjection {
   }
 
   /**
-   * Puts back whatever the bucket lacks, of every application.
-   * @throws the first error, after which nothing more is tried.
+   * Puts back whatever the bucket lacks, of every application. One that cannot be written keeps no
+   * other from it; when many in a row cannot, nothing more is tried.
+   * @throws Error that names the first of those that could not be written.
    */
   async publishAll(signal: AbortSignal): Promise<void> {
     // Region agents wait for the bucket even before there is a goal.
     await this.#context.goals.prepare();
-    for (let after = ""; !signal.aborted;) {
+    const errors: Error[] = [];
+    let inARow = 0;
+    const put = async (goal: AnyGoalSource): Promise<void> => {
+      await delay(this.restMs(goal.application), undefined, { signal });
+      try {
+        await this.publish(goal);
+        inARow = 0;
+      } catch (error) {
+        errors.push(error as Error);
+        inARow += 1;
+      }
+    };
+    const isHopeless = (): boolean => inARow >= CONCURRENCY;
+    for (let after: string | undefined = ""; after !== undefined && !isHopeless();) {
+      signal.throwIfAborted();
       const goals = await pageOfGoals(this.#context.db, { after, limit: PAGE_SIZE });
       const queue = [...goals];
       const work = async (): Promise<void> => {
-        for (let goal = queue.pop(); goal !== undefined; goal = queue.pop()) {
-          signal.throwIfAborted();
-          await delay(this.restMs(goal.application), undefined, { signal });
-          await this.publish(goal);
+        for (let goal = queue.shift(); goal !== undefined && !isHopeless(); goal = queue.shift()) {
+          await put(goal);
         }
       };
       await Promise.all(Array.from({ length: CONCURRENCY }, work)).finally(() => queue.splice(0));
-      const last = goals.at(-1);
-      if (last === undefined || goals.length < PAGE_SIZE) return;
-      after = last.application;
+      after = goals.length < PAGE_SIZE ? undefined : goals.at(-1)?.application;
     }
+    const [first] = errors;
+    if (first === undefined) return;
+    const what = errors.length === 1 ? "1 goal" : `${errors.length} goals`;
+    throw new Error(`${what} could not be written: ${first.message}`, { cause: first });
   }
 
   /** A bucket that was lost says nothing of what hosts obeyed: they refuse anything older. */
