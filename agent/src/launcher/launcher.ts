@@ -36,8 +36,14 @@ export async function launch(options: LauncherOptions): Promise<void> {
   await files.prepare();
   let failures = 0;
   while (!signal.aborted) {
-    const next = await files.read("next");
-    const version = next ?? (await files.read("current"));
+    const current = await files.read("current");
+    let next = await files.read("next");
+    if (next !== undefined && next.release === current?.release) {
+      // It has confirmed, and the launcher was killed before it could say that it is no trial more.
+      await files.dropNext();
+      next = undefined;
+    }
+    const version = next ?? current;
     const startedAt = Date.now();
     const end = await runVersion(options, files, version, next !== undefined);
     if (end.kind === "stopped") continue;
