@@ -83,11 +83,17 @@ export class Activator {
     let adopted = false;
     const failure = await this.#start(record, async (launch) => {
       adopted = await supervisor.adopt(launch);
+      // It has them: without them nothing that it prints could be told anybody.
+      if (adopted) await launch.secrets.lookUp().catch((err: unknown) => this.#noteUnknown(err));
     });
     if (failure !== undefined) {
       log.error({ failure, release: record.folder }, "running release can no longer be resolved");
     }
     return adopted;
+  }
+
+  #noteUnknown(err: unknown): void {
+    this.#options.log.warn({ err }, "secrets of a running release cannot be looked up");
   }
 
   /** Ends what an earlier agent left running besides a release. */

@@ -9,6 +9,8 @@ const MAX_BYTES = 64 * 1024;
 const COMMAND_TIMEOUT_MS = 10_000;
 /** A shorter value is in too many texts by chance. */
 const MIN_REDACTED = 4;
+/** Values that a release was started with, as often as they change. */
+const MAX_SEEN = 1_000;
 
 /** A secret cannot be had. Says which and why, and nothing of any value. */
 export class SecretError extends StartError {}
@@ -18,6 +20,8 @@ export class ReleaseSecrets {
   readonly #references: Readonly<Record<string, SecretReference>>;
   readonly #base: Readonly<Record<string, string>>;
   #values: Readonly<Record<string, string>> | undefined;
+  /** Whatever was looked up, the last one last: what runs may have been started with any of it. */
+  readonly #seen = new Set<string>();
 
   /** @param base the environment that releases have on this host. */
   constructor(
@@ -33,8 +37,17 @@ export class ReleaseSecrets {
     const found = Object.entries(this.#references).map(
       async ([name, reference]) => [name, await this.#lookUp(name, reference)] as const,
     );
-    this.#values = Object.fromEntries(await Promise.all(found));
-    return this.#values;
+    const values = Object.fromEntries(await Promise.all(found));
+    for (const value of Object.values(values)) {
+      this.#seen.delete(value);
+      this.#seen.add(value);
+    }
+    for (const value of this.#seen) {
+      if (this.#seen.size <= MAX_SEEN) break;
+      this.#seen.delete(value);
+    }
+    this.#values = values;
+    return values;
   }
 
   /** Their values when they were last looked up, or now if they never were. @throws SecretError */
@@ -42,9 +55,12 @@ export class ReleaseSecrets {
     return this.#values ?? this.lookUp();
   }
 
-  /** A text without the values that are known. */
+  /** A text without the values that were ever looked up; nothing of it where none was. */
   redact(text: string): string {
-    return Object.values(this.#values ?? {})
+    if (this.#values === undefined && Object.keys(this.#references).length > 0) {
+      return "(not shown: it may hold secrets that this agent has not looked up yet)";
+    }
+    return [...this.#seen]
       .filter((value) => value.length >= MIN_REDACTED)
       .sort((a, b) => b.length - a.length)
       .reduce((rest, value) => rest.replaceAll(value, "***"), text);
