@@ -5,7 +5,7 @@ import { FILES } from "./artifact-files.js";
 import type { Bitfield } from "./bitfield.js";
 import type { ChunkJob } from "./chunk-job.js";
 import type { ChunkWriter } from "./chunk-writer.js";
-import { storeError } from "./errors.js";
+import { fileError, storeError } from "./errors.js";
 import { readFully, syncDirectory, writeFully } from "./files.js";
 import { type CopySource, type CopyTarget, findCopies } from "./local-copies.js";
 import type { Manifest } from "./manifest.js";
@@ -78,7 +78,10 @@ export class DirectoryArtifactWrite implements ArtifactWrite, CopyTarget {
     const opened: FileHandle[] = [];
     const file = async (name: string, flags = 0): Promise<FileHandle> => {
       const always = constants.O_RDWR | constants.O_CREAT;
-      const handle = await open(path.join(directory, name), always | flags);
+      const own = path.join(directory, name);
+      const handle = await open(own, always | flags).catch((error: unknown) => {
+        throw fileError(error, own);
+      });
       opened.push(handle);
       return handle;
     };

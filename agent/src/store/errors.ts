@@ -18,6 +18,20 @@ export class ChunkWriterError extends Error {
   override readonly name = "ChunkWriterError";
 }
 
+/** A directory is where a file is kept: somebody's hand, or a damaged file system. */
+export class NotAFileError extends Error {
+  override readonly name = "NotAFileError";
+
+  constructor(file: string, cause: unknown) {
+    super(`${file} is a directory, and should be a file: move it away`, { cause });
+  }
+}
+
+/** EISDIR of a path as NotAFileError; any other error as it is. */
+export function fileError(error: unknown, file: string): unknown {
+  return errorCode(error) === "EISDIR" ? new NotAFileError(file, error) : error;
+}
+
 const FULL_CODES = new Set(["ENOSPC", "EDQUOT", "EFBIG"]);
 
 /** Disk full, quota and file size limit as StoreFullError; any other error as it is. */

@@ -1,7 +1,7 @@
 import { subtle } from "node:crypto";
 import type { Stats } from "node:fs";
 import { type FileHandle, open, readFile, stat } from "node:fs/promises";
-import { errorCode } from "./errors.js";
+import { errorCode, fileError } from "./errors.js";
 import type { Manifest } from "./manifest.js";
 
 /** Fills the first `length` bytes of `into` from `offset` on, or throws. */
@@ -61,13 +61,13 @@ export async function syncDirectory(path: string): Promise<void> {
   }
 }
 
-/** A whole file, or undefined if it does not exist. */
+/** A whole file, or undefined if it does not exist. @throws NotAFileError for a directory. */
 export async function readIfThere(path: string): Promise<Buffer | undefined> {
   try {
     return await readFile(path);
   } catch (error) {
     if (isMissing(error)) return undefined;
-    throw error;
+    throw fileError(error, path);
   }
 }
 

@@ -3,6 +3,7 @@ import { once } from "node:events";
 import {
   appendFile,
   chmod,
+  mkdir,
   readFile,
   rm,
   stat,
@@ -19,6 +20,7 @@ import { openArtifactStore } from "../../src/store/artifact-store.js";
 import {
   ArtifactBusyError,
   ChunkWriterError,
+  NotAFileError,
   StoreFullError,
   storeError,
 } from "../../src/store/errors.js";
@@ -305,6 +307,31 @@ test("collects the oldest first, but nothing kept or in use", async ({ dir, stor
   await reader?.close();
   assert.ok((await stat((await store.path(kept)) ?? "")).isFile());
 });
+
+for (const name of ["manifest", "have", "recent", "data.partial"]) {
+  test(`a directory where ${name} should be is named, and what to do about it`, async ({
+    dir,
+    store,
+  }) => {
+    const { manifest } = makeArtifact([1_000]);
+    const write = await store.begin(manifest.bytes);
+    await write.close();
+    const file = path.join(dir, "artifacts", digestHex(manifest.digest), name);
+    await rm(file, { force: true });
+    await mkdir(file);
+    const error = await store.begin(manifest.bytes).then(
+      () => undefined,
+      (thrown: unknown) => thrown,
+    );
+    assert.instance(error, NotAFileError);
+    assert.is(
+      (error as Error).message,
+      `${file} is a directory, and should be a file: move it away`,
+    );
+    await rm(file, { recursive: true });
+    await (await store.begin(manifest.bytes)).close();
+  });
+}
 
 test("what somebody else put between the artifacts is left alone, and in nobody's way", async ({
   dir,
