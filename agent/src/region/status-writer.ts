@@ -11,6 +11,7 @@ import type { KV } from "nats";
 import type { Logger } from "../log.js";
 import type { NatsLink } from "../nats/link.js";
 import type { ApplicationCount } from "./application-count.js";
+import { forgetDeadAgents } from "./dead-agents.js";
 import type { HostTable } from "./host-table.js";
 import { generationsAhead } from "./known-host.js";
 import { Rate } from "./rate.js";
@@ -24,6 +25,9 @@ const REPEAT_MS = 10_000;
 /** Hosts report their whole state every 10 s, so after two of these the counts mean something. */
 const WARMING_MS = 20_000;
 const REQUEST_TIMEOUT_MS = 3_000;
+/** Agents that have given no sign of life for so long are forgotten, and looked for so often. */
+const DEAD_AFTER_MS = 10 * 60_000;
+const LOOK_FOR_DEAD_MS = 60_000;
 /** The global NATS may be far away: so many writes are on their way at a time. */
 const WRITES = 16;
 
@@ -59,6 +63,7 @@ export class StatusWriter {
   readonly #written = new Map<string, Written>();
   readonly #counts: RegionCounts;
   #agentAt = Number.NEGATIVE_INFINITY;
+  #lookedForDeadAt = Number.NEGATIVE_INFINITY;
   /** Of the lease at the last tick. */
   #term = 0;
   #warm = false;
@@ -135,6 +140,14 @@ export class StatusWriter {
     const writes = await Promise.allSettled(Array.from({ length: WRITES }, work));
     const failed = writes.find((result) => result.status === "rejected");
     if (failed !== undefined) throw failed.reason;
+    if (now - this.#lookedForDeadAt >= LOOK_FOR_DEAD_MS) await this.#forgetDead(kv, now);
+  }
+
+  async #forgetDead(kv: KV, now: number): Promise<void> {
+    const { region, agentId, log } = this.#options;
+    this.#lookedForDeadAt = now;
+    const agents = await forgetDeadAgents(kv, { region, agentId, afterMs: DEAD_AFTER_MS });
+    if (agents.length > 0) log.info({ region, agents }, "agents that are no more are forgotten");
   }
 
   async #writeApplication(kv: KV, goal: Goal, now: number): Promise<void> {
