@@ -160,7 +160,13 @@ export class TestBuilder {
 
   log(lease: Lease, batch: number, ...texts: string[]): void {
     const lines = texts.map((text) => ({ time: new Date(), source: 1, text }));
-    this.say({ $case: "logs", value: { lease, batch, lines } });
+    this.say({ $case: "logs", value: { lease, batch, lines, last: false, givenUp: false } });
+  }
+
+  /** The last batch, after which the log is whole. */
+  endLog(lease: Lease, batch: number, { givenUp = false, text = "" } = {}): void {
+    const lines = text === "" ? [] : [{ time: new Date(), source: 1, text }];
+    this.say({ $case: "logs", value: { lease, batch, lines, last: true, givenUp } });
   }
 
   complete(lease: Lease, fill = "a"): void {

@@ -17,6 +17,8 @@ import { BuildError, BuilderStoppingError, LeaseLostError, toFailure } from "./f
 import { Git } from "./git/git.js";
 import { TrunkHistories } from "./git/trunk-history.js";
 import { Job, leaseKey } from "./job.js";
+import { LogTails } from "./log-tails.js";
+import { FileSpool } from "./log/file-spool.js";
 import { prepareConfinement, UNCONFINED } from "./process/confinement.js";
 import { GroupRecords } from "./process/group-records.js";
 import { WorkStream } from "./work-stream.js";
@@ -106,6 +108,8 @@ class LeasingBuilder implements Builder {
   readonly #stream: WorkStream;
   /** Leases that are held: waiting for a slot, running, or with a result not accepted yet. */
   readonly #jobs = new Map<string, Job>();
+  /** Builds that have ended, whose logs are not acknowledged yet. */
+  readonly #tails: LogTails;
   /** Leased, and about to run. */
   #waiting: Job[] = [];
   /** Over the present stream. */
@@ -123,6 +127,7 @@ class LeasingBuilder implements Builder {
     this.#config = context.config;
     this.#data = data;
     this.#log = context.config.log;
+    this.#tails = new LogTails(this.#log);
     this.#stream = new WorkStream({
       address: this.#config.coordinator,
       credentials: this.#config.credentials,
@@ -136,7 +141,7 @@ class LeasingBuilder implements Builder {
     this.#ticker = setInterval(() => this.#sendReports(), TICK_MS);
     // Sooner than the leases run out.
     for (const lease of abandoned) {
-      const job = new Job(WorkLeased.fromPartial({ lease }));
+      const job = this.#newJob(WorkLeased.fromPartial({ lease }));
       this.#jobs.set(job.key, job);
       this.#giveBack(job, "the builder was killed");
     }
@@ -159,8 +164,14 @@ class LeasingBuilder implements Builder {
     for (const job of this.#jobs.values()) job.interrupt(reason);
     await Promise.all(this.#runs);
     this.#sendReports();
-    const end = Date.now() + reportTimeoutMs;
-    while (this.#jobs.size > 0 && Date.now() < end) await delay(TICK_MS);
+    const began = Date.now();
+    const isOver = (ms: number): boolean =>
+      this.#jobs.size + this.#tails.size === 0 || Date.now() >= began + ms;
+    while (!isOver(reportTimeoutMs / 2)) await delay(TICK_MS);
+    this.#tails.giveUp({ ms: 0, now: Date.now() }, "the builder stops");
+    while (!isOver(reportTimeoutMs)) await delay(TICK_MS);
+    this.#tails.endAll("the builder stops");
+    for (const { report } of this.#jobs.values()) report.drop();
     if (this.#jobs.size > 0) {
       this.#log.warn({ leases: [...this.#jobs.keys()] }, "stopped with results not accepted");
     }
@@ -180,7 +191,7 @@ class LeasingBuilder implements Builder {
     this.#unanswered = 0;
     // First which leases are still held, then what was not answered, then what can be taken.
     this.#sendHeartbeat();
-    for (const job of this.#jobs.values()) job.report.resend();
+    for (const job of [...this.#jobs.values(), ...this.#tails.jobs]) job.report.resend();
     this.#sendReports();
     this.#sendReady();
   }
@@ -206,6 +217,7 @@ class LeasingBuilder implements Builder {
       }
       case "logsAccepted":
         this.#jobs.get(leaseKey(message.value.lease))?.report.acknowledge(message.value.batch);
+        this.#tails.acknowledge(leaseKey(message.value.lease), message.value.batch);
         this.#sendReports();
         break;
       case "welcome":
@@ -216,7 +228,7 @@ class LeasingBuilder implements Builder {
   #take(leased: WorkLeased): void {
     this.#leasesReceived += 1;
     if (this.#jobs.has(leaseKey(leased.lease))) return;
-    const job = new Job(leased);
+    const job = this.#newJob(leased);
     // A later attempt of the same build here: the earlier one was rescued from us.
     for (const other of this.#jobs.values()) {
       if (other.lease.buildId === job.lease.buildId) this.#lose(other.lease, "LEASED_AGAIN");
@@ -263,10 +275,18 @@ class LeasingBuilder implements Builder {
 
   #accepted(lease: Lease): void {
     const job = this.#jobs.get(leaseKey(lease));
-    if (job?.report.finished === true) this.#jobs.delete(job.key);
+    if (job?.report.finished !== true) return;
+    this.#jobs.delete(job.key);
+    job.report.accept();
+    this.#tails.add(job, Date.now());
+  }
+
+  #newJob(leased: WorkLeased): Job {
+    return new Job(leased, new FileSpool(this.#data.work, this.#config.logSpoolBytes));
   }
 
   #lose(lease: Lease | undefined, reason: string): void {
+    this.#tails.refused(leaseKey(lease), reason);
     const job = this.#jobs.get(leaseKey(lease));
     if (job === undefined) return;
     this.#log.warn({ lease: job.lease, reason }, "lease lost");
@@ -301,11 +321,8 @@ class LeasingBuilder implements Builder {
   #sendReports(): void {
     if (!this.#stream.connected) return;
     const now = Date.now();
-    for (const job of this.#jobs.values()) {
-      if (job.report.isLogLate(now) && !job.lateSaid) {
-        job.lateSaid = true;
-        this.#log.warn({ lease: job.lease }, "the log was not acknowledged; reporting without");
-      }
+    this.#tails.giveUp({ ms: this.#config.logLateMs, now }, "it waited too long");
+    for (const job of [...this.#jobs.values(), ...this.#tails.jobs]) {
       for (const message of job.report.take(now)) this.#stream.send(message);
     }
   }

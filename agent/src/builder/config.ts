@@ -34,8 +34,12 @@ export interface BuilderConfig {
   logHeadBytes?: number;
   /** And its last bytes, at its end. Default 256 KiB. */
   logTailBytes?: number;
-  /** How long a finished build waits for its log to be acknowledged, in ms. Default 60 s. */
-  logFlushTimeoutMs?: number;
+  /** How long a finished build waits for its log to be acknowledged, in ms. Default 2 s. */
+  logGraceMs?: number;
+  /** What a build's log may take on disk until it is acknowledged. Default 64 MiB. */
+  logSpoolBytes?: number;
+  /** How long a log is kept after its build's end until it is acknowledged, in ms. Default 6 h. */
+  logLateMs?: number;
   /** Before the first try to connect again, in ms; doubles up to 5 s, with jitter. Default 200. */
   reconnectDelayMs?: number;
   /** What git and, of it, only PATH and LANG, build commands inherit. Default: the process's. */
@@ -58,7 +62,9 @@ export function resolveConfig(config: BuilderConfig): ResolvedConfig {
     killGraceMs: 5000,
     logHeadBytes: 16 * 1024 * 1024,
     logTailBytes: 256 * 1024,
-    logFlushTimeoutMs: 60_000,
+    logGraceMs: 2_000,
+    logSpoolBytes: 64 * 1024 * 1024,
+    logLateMs: 6 * 3_600_000,
     reconnectDelayMs: 200,
     environment: process.env,
     ...config,

@@ -48,8 +48,8 @@ export interface BuildContext {
 export interface BuildLog {
   /** Said by Slipway itself. */
   say: (text: string) => void;
-  /** Output of the build command; a promise holds it back. */
-  output: (source: OutputSource, chunk: Buffer) => Promise<void> | undefined;
+  /** Output of the build command. */
+  output: (source: OutputSource, chunk: Buffer) => void;
   /** The command has ended, and with it the output. */
   endOutput: () => void;
 }

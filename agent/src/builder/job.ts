@@ -3,7 +3,7 @@ import type { Logger } from "../log.js";
 import { type DataDirectory, removeTree } from "./data-directory.js";
 import { executeBuild, type BuildContext } from "./execute-build.js";
 import { BuildError, BuilderStoppingError, LeaseLostError, toFailure } from "./failure.js";
-import { LeaseReport, type LeaseResult } from "./lease-report.js";
+import { type BatchSpool, LeaseReport, type LeaseResult } from "./lease-report.js";
 import { OutputLog } from "./log/output-log.js";
 
 /** Names a lease among those of one builder. */
@@ -16,15 +16,13 @@ export class Job {
   readonly leased: WorkLeased;
   readonly lease: Lease;
   readonly report: LeaseReport;
-  /** It was said in the log that the result does not wait for the log any longer. */
-  lateSaid = false;
   readonly #abort = new AbortController();
   #interrupted = false;
 
-  constructor(leased: WorkLeased) {
+  constructor(leased: WorkLeased, spool: BatchSpool) {
     this.leased = leased;
     this.lease = { buildId: leased.lease?.buildId ?? "", attempt: leased.lease?.attempt ?? 0 };
-    this.report = new LeaseReport(this.lease);
+    this.report = new LeaseReport(this.lease, spool);
   }
 
   get key(): string {
@@ -61,9 +59,9 @@ export class Job {
         log.error({ err: error, directory }, "cannot remove a checkout"),
       );
     }
-    const { logFlushTimeoutMs, reportTimeoutMs } = context.config;
-    const flushMs = this.#interrupted ? reportTimeoutMs / 2 : logFlushTimeoutMs;
-    this.report.finish(result, Date.now(), flushMs);
+    const { logGraceMs, reportTimeoutMs } = context.config;
+    const graceMs = this.#interrupted ? Math.min(logGraceMs, reportTimeoutMs / 4) : logGraceMs;
+    this.report.finish(result, Date.now(), graceMs);
     return result;
   }
 
@@ -83,7 +81,6 @@ export class Job {
       output: (source: LogSource.STDOUT | LogSource.STDERR, chunk: Buffer) => {
         const now = new Date();
         report.add(output.push(source, chunk, now), now.getTime());
-        return report.room;
       },
       endOutput: () => report.add(output.finish(new Date()), Date.now()),
     };

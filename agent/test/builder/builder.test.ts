@@ -287,6 +287,27 @@ withBuilder("stops at once when the lease is lost, and says no more of it", asyn
   assert.equal(await readdir(path.join(root, "data", "work")), []);
 });
 
+withBuilder("a result does not wait for its log, which follows", async (context) => {
+  const { start, build, coordinator } = context;
+  await start({ logGraceMs: 100 });
+  coordinator.acknowledgeLogs = false;
+  const lines = 60_000;
+  const observed = await build(
+    `seq ${lines} | sed 's/$/ and some more text for a longer line/'; echo x > out`,
+  );
+  await result(observed);
+  assert.ok(observed.artifact);
+  assert.ok(texts(observed, LogSource.STDOUT).length < lines);
+  // It takes no slot meanwhile.
+  assert.ok((await result(await build("echo x > out"))).artifact);
+  coordinator.acknowledgeLogs = true;
+  coordinator.breakStream();
+  await until(() => observed.isLogWhole, "the end of the log");
+  const said = texts(observed, LogSource.STDOUT);
+  assert.is(said.length, lines);
+  assert.ok(said.every((text, index) => Number.parseInt(text, 10) === index + 1));
+});
+
 withBuilder("loses nothing when the stream breaks", async ({ start, build, coordinator, root }) => {
   await start();
   coordinator.acknowledgeLogs = false;

@@ -24,6 +24,8 @@ export interface Observed {
   lines: WorkLogLine[];
   /** Every batch number that came, repeated ones too. */
   batches: number[];
+  /** The last batch came. */
+  isLogWhole: boolean;
   heartbeats: number;
   artifact?: Artifact;
   failure?: BuildFailure;
@@ -91,7 +93,14 @@ export class FakeCoordinator {
     await until(() => this.#stream !== undefined && this.ready.length > 0, "a builder");
     this.#count += 1;
     const made = lease ?? { buildId: `build-${this.#count}`, attempt: 1 };
-    const observed: Observed = { lease: made, lines: [], batches: [], heartbeats: 0, results: 0 };
+    const observed: Observed = {
+      lease: made,
+      lines: [],
+      batches: [],
+      isLogWhole: false,
+      heartbeats: 0,
+      results: 0,
+    };
     this.observed.set(`${made.buildId}/${made.attempt}`, observed);
     const value = WorkLeased.fromPartial({
       lease: made,
@@ -138,11 +147,12 @@ export class FakeCoordinator {
           this.#accept(stream, WorkAccepted_Kind.HEARTBEAT, message.value.leases);
           break;
         case "logs": {
-          const { lease, batch, lines } = message.value;
+          const { lease, batch, lines, last } = message.value;
           const observed = this.#find(lease);
           if (observed === undefined) break;
           if (!observed.batches.includes(batch)) observed.lines.push(...lines);
           observed.batches.push(batch);
+          observed.isLogWhole ||= last;
           if (!this.acknowledgeLogs) break;
           stream.write({ message: { $case: "logsAccepted", value: { lease, batch } } });
           break;

@@ -30,6 +30,8 @@ export interface LogPage {
   position: number;
   /** There may be more at once. */
   more: boolean;
+  /** The last attempt whose log is whole, by what was read; 0 for none. */
+  endedAttempt: number;
 }
 
 /** A coordinator that died may have published without saying so: its builder says it again. */
@@ -75,11 +77,20 @@ export class BuildLogs implements Service {
 
   /**
    * Keeps lines; resolves when the stream has them. The same name again changes nothing.
+   * @param endedAttempt the attempt whose log is whole with them; 0 for none.
    * @throws NatsError if NATS does not take them.
    */
-  async append(buildId: string, name: string, lines: readonly LogLine[]): Promise<void> {
-    for (const [part, message] of packLines(lines).entries()) {
-      const bytes = LogLines.encode({ lines: message }).finish();
+  async append(
+    buildId: string,
+    name: string,
+    lines: readonly LogLine[],
+    endedAttempt = 0,
+  ): Promise<void> {
+    const messages = packLines(lines);
+    if (endedAttempt > 0 && messages.length === 0) messages.push([]);
+    for (const [part, message] of messages.entries()) {
+      const ended = part === messages.length - 1 ? endedAttempt : 0;
+      const bytes = LogLines.encode({ lines: message, endedAttempt: ended }).finish();
       await this.#withStream(async () => {
         const header = headers();
         header.set("Nats-Msg-Id", `${buildId}/${name}/${part}`);
@@ -93,13 +104,14 @@ export class BuildLogs implements Service {
    * @throws NatsError if NATS does not answer.
    */
   async read(buildId: string, after: number): Promise<LogPage> {
-    const page: LogPage = { lines: [], position: after, more: false };
+    const page: LogPage = { lines: [], position: after, more: false, endedAttempt: 0 };
     let from = firstMessageAfter(after);
     for (let bytes = 0; bytes < PAGE_BYTES;) {
       const query = { seq: from, next_by_subj: buildLogSubject(buildId) };
       const message = await this.#message(query);
       if (message === undefined) return page;
-      const { lines } = LogLines.decode(message.data);
+      const { lines, endedAttempt } = LogLines.decode(message.data);
+      page.endedAttempt = Math.max(page.endedAttempt, endedAttempt);
       for (const [index, line] of lines.entries()) {
         const sequence = lineSequence(message.sequence, index);
         if (sequence > after) page.lines.push({ ...line, sequence });

@@ -16,6 +16,8 @@ interface Late {
   buildId: string;
   name: string;
   lines: readonly LogLine[];
+  /** The attempt whose log ends with them. */
+  endedAttempt: number;
 }
 
 const MAX_WAITING = 1_000;
@@ -60,7 +62,8 @@ export class LateLines implements Service {
       const [late] = this.#waiting;
       try {
         if (late !== undefined) {
-          await this.#options.logs.append(late.buildId, late.name, late.lines);
+          const { buildId, name, lines, endedAttempt } = late;
+          await this.#options.logs.append(buildId, name, lines, endedAttempt);
           this.#waiting.shift();
           failures = 0;
           continue;

@@ -16,12 +16,15 @@ export interface LogTailOptions {
 /** How long logs are left alone after they could not be read: reading waits for a time-out. */
 const PAUSE_MS = 10_000;
 const LAST_TRIES = 3;
+const UNFINISHED =
+  "the end of the log has not come: its builder still has it, or is gone; see later";
 
 /** Reads a build's log as it grows. Logs that can't be read are said to be so, and cost nothing else. */
 export class LogTail {
   readonly #options: LogTailOptions;
   #position: number;
   #failing = false;
+  #endedAttempt = 0;
   #pausedUntil = 0;
 
   constructor(options: LogTailOptions) {
@@ -47,13 +50,18 @@ export class LogTail {
     }
   }
 
-  /** All lines that are left of a build that has ended. */
-  async *rest(): AsyncGenerator<LogLine[]> {
+  /**
+   * All lines that are left of a build that has ended with this attempt; 0 for none. What its builder
+   * has not said yet is not waited for: a last line says that there may be more.
+   */
+  async *rest(attempt: number): AsyncGenerator<LogLine[]> {
     for (let failures = 0; failures < LAST_TRIES;) {
       try {
         const { lines, more } = await this.#page();
         if (lines.length > 0) yield lines;
-        if (!more) return;
+        if (more) continue;
+        if (this.#endedAttempt < attempt) yield [this.#notice(UNFINISHED)];
+        return;
       } catch (error) {
         if (!isMessagingUnavailable(error)) throw error;
         failures += 1;
@@ -78,6 +86,7 @@ export class LogTail {
   async #page(): Promise<{ lines: LogLine[]; more: boolean }> {
     const page = await this.#options.logs.read(this.#options.buildId, this.#position);
     this.#position = page.position;
+    this.#endedAttempt = Math.max(this.#endedAttempt, page.endedAttempt);
     this.#failing = false;
     return page;
   }

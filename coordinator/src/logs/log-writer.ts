@@ -24,14 +24,14 @@ export interface LogBatch {
   /** Rises within an attempt. */
   batch: number;
   lines: readonly LogLine[];
+  /** The attempt's log is whole with it. */
+  last: boolean;
+  /** Nobody has the batches before it any more. */
+  givenUp: boolean;
 }
 
 interface Attempt {
-  buildId: string;
-  number: number;
   bytes: number;
-  /** Lines that were not kept since the last that were. */
-  dropped: number;
   full: boolean;
 }
 
@@ -39,12 +39,12 @@ const MAX_ATTEMPTS_KNOWN = 1_000;
 
 /**
  * Keeps one builder's log lines, one batch after the other. Logs are worth a retry, not a build: what
- * can't be kept in time, or is too much, is dropped, and the log says so when it can again.
+ * can't be kept in time is left to the builder, which says it again.
  */
 export class LogWriter {
   readonly #options: Required<LogWriterOptions>;
   readonly #attempts = new Map<string, Attempt>();
-  #last: Promise<void> = Promise.resolve();
+  #last: Promise<unknown> = Promise.resolve();
   #waiting = 0;
 
   constructor(options: LogWriterOptions) {
@@ -56,90 +56,66 @@ export class LogWriter {
     };
   }
 
-  /** Resolves when the batch is kept or dropped; never rejects but by the signal. */
-  async write(batch: LogBatch, signal: AbortSignal): Promise<void> {
-    const attempt = this.#attempt(batch);
-    if (this.#waiting >= this.#options.maxWaiting) {
-      attempt.dropped += batch.lines.length;
-      return;
-    }
+  /** Resolves with whether the batch is kept; never rejects but by the signal. */
+  async write(batch: LogBatch, signal: AbortSignal): Promise<boolean> {
+    if (this.#waiting >= this.#options.maxWaiting) return false;
     this.#waiting += 1;
     const deadline = Date.now() + this.#options.retryMs;
-    const done = this.#last.then(() => this.#keep(batch, attempt, deadline, signal));
+    const done = this.#last.then(() => this.#keep(batch, deadline, signal));
     this.#last = done.catch(() => undefined).finally(() => (this.#waiting -= 1));
-    await done;
+    return done;
   }
 
-  async #keep(
-    batch: LogBatch,
-    attempt: Attempt,
-    deadline: number,
-    signal: AbortSignal,
-  ): Promise<void> {
-    const lines = this.#bounded(batch, attempt);
-    if (lines.length === 0) return;
-    const { buildId } = batch;
+  async #keep(batch: LogBatch, deadline: number, signal: AbortSignal): Promise<boolean> {
+    const attempt = this.#attempt(batch);
+    const { lines, ...after } = this.#bounded(batch, attempt);
+    const { buildId, last, givenUp } = batch;
+    const endedAttempt = last ? batch.attempt : 0;
+    const name = `${batch.attempt}/${batch.batch}`;
     for (let failures = 1; ; failures += 1) {
       signal.throwIfAborted();
       try {
-        if (attempt.dropped > 0) {
-          const name = `${batch.attempt}/before ${batch.batch}`;
-          const text = `${attempt.dropped} log lines are missing here: they could not be kept`;
-          await this.#options.logs.append(buildId, name, [systemLine(batch.attempt, text)]);
-          attempt.dropped = 0;
-        }
-        await this.#options.logs.append(buildId, `${batch.attempt}/${batch.batch}`, lines);
-        return;
+        await this.#options.logs.append(buildId, name, lines, endedAttempt);
+        Object.assign(attempt, after);
+        return true;
       } catch (error) {
         const wait = backoffMs(failures, { firstMs: 100, maxMs: 2_000 });
-        if (Date.now() + wait > deadline) {
-          attempt.dropped += lines.length;
-          this.#options.log.warn({ err: error, buildId, lines: lines.length }, "log lines dropped");
-          return;
+        if (Date.now() + wait <= deadline) {
+          await delay(wait, undefined, { signal });
+          continue;
         }
-        await delay(wait, undefined, { signal });
+        this.#options.log.warn({ err: error, buildId, lines: lines.length }, "log not kept yet");
+        // Its builder may be gone soon, and it says what is missing.
+        if (givenUp) this.#options.lateLines.add({ buildId, name, lines, endedAttempt });
+        return givenUp;
       }
     }
   }
 
-  /** Forgets an attempt whose lease is over, or all; what they are missing is said when it can be. */
-  end(over?: { buildId: string; attempt: number }): void {
-    for (const [name, attempt] of this.#attempts) {
-      const { buildId, number, dropped } = attempt;
-      if (over !== undefined && (over.buildId !== buildId || over.attempt !== number)) continue;
-      this.#attempts.delete(name);
-      if (dropped === 0) continue;
-      const text = `${dropped} log lines are missing at the end: they could not be kept`;
-      const lines = [systemLine(number, text)];
-      this.#options.lateLines.add({ buildId, name: `${number}/missing`, lines });
-    }
-  }
-
-  /** The lines that still fit, and once a line that says there is no more. */
-  #bounded({ attempt: number, lines }: LogBatch, attempt: Attempt): readonly LogLine[] {
-    if (attempt.full) return [];
-    const bytes = lines.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0);
-    attempt.bytes += bytes;
-    if (attempt.bytes <= this.#options.maxBytesPerAttempt) return lines;
-    attempt.full = true;
-    const mebibytes = Math.round(this.#options.maxBytesPerAttempt / 1024 / 1024);
-    return [systemLine(number, `the log ends here: more than ${mebibytes} MiB is not kept`)];
+  /** The lines that still fit, and once a line that says there is no more; and what is so then. */
+  #bounded(
+    { attempt: number, lines }: LogBatch,
+    { bytes: before, full }: Attempt,
+  ): Attempt & { lines: readonly LogLine[] } {
+    const { maxBytesPerAttempt } = this.#options;
+    const bytes = before + lines.reduce((sum, { text }) => sum + Buffer.byteLength(text), 0);
+    if (full) return { lines: [], bytes: before, full };
+    if (bytes <= maxBytesPerAttempt) return { lines, bytes, full };
+    const mebibytes = Math.round(maxBytesPerAttempt / 1024 / 1024);
+    const text = `the log ends here: more than ${mebibytes} MiB is not kept`;
+    return { lines: [systemLine(number, text)], bytes, full: true };
   }
 
   #attempt({ buildId, attempt: number }: LogBatch): Attempt {
     const name = `${buildId}/${number}`;
-    const known = this.#attempts.get(name) ?? {
-      buildId,
-      number,
-      bytes: 0,
-      dropped: 0,
-      full: false,
-    };
-    if (!this.#attempts.has(name) && this.#attempts.size >= MAX_ATTEMPTS_KNOWN) {
-      const [oldest] = this.#attempts.values();
-      if (oldest !== undefined) this.end({ buildId: oldest.buildId, attempt: oldest.number });
-    }
+    const known = this.#attempts.get(name) ?? { bytes: 0, full: false };
+    // The one that was written to last goes last.
+    this.#attempts.delete(name);
     this.#attempts.set(name, known);
+    const [oldest] = this.#attempts.keys();
+    if (oldest !== undefined && this.#attempts.size > MAX_ATTEMPTS_KNOWN) {
+      this.#attempts.delete(oldest);
+    }
     return known;
   }
 }

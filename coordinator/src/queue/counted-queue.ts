@@ -48,7 +48,7 @@ export class CountedQueue implements BuildQueue {
     return this.#queue.heartbeat(lease);
   }
 
-  check(lease: LeaseKey): Promise<LeaseState> {
+  check(lease: LeaseKey): Promise<LeaseState | "ended"> {
     return this.#queue.check(lease);
   }
 

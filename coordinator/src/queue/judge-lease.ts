@@ -23,6 +23,14 @@ export function judgeLease(lease: LeaseKey, row: LeaseRow | undefined): LeaseSta
   return reason === BuildFailureReason.CANCELLED ? "cancelled" : "superseded";
 }
 
+/** The same, but a lease that was held until the build's end is told from one that was lost. */
+export function judgeEnded(lease: LeaseKey, row: LeaseRow | undefined): LeaseState | "ended" {
+  const state = judgeLease(lease, row);
+  return state === "superseded" && row !== undefined && isOf(lease, row) && row.status !== "QUEUED"
+    ? "ended"
+    : state;
+}
+
 /** The same completion may be said twice: the first answer may have been lost. */
 export function judgeCompletion(
   lease: LeaseKey,

@@ -5,7 +5,13 @@ import { runStatement, type Statement } from "../db/connection.js";
 import type { EventBus } from "../events.js";
 import { cancelBuild } from "./cancel.js";
 import { Coalescer } from "./coalescer.js";
-import { judgeCompletion, judgeFailure, judgeLease, type LeaseRow } from "./judge-lease.js";
+import {
+  judgeCompletion,
+  judgeEnded,
+  judgeFailure,
+  judgeLease,
+  type LeaseRow,
+} from "./judge-lease.js";
 import {
   BACKLOG,
   COMPLETE,
@@ -73,7 +79,7 @@ export class PostgresQueue implements BuildQueue {
   readonly #leaseDurationMs: number;
   readonly #submissions: Coalescer<Submission, Submitted>;
   readonly #heartbeats: Coalescer<LeaseKey, LeaseState>;
-  readonly #checks: Coalescer<LeaseKey, LeaseState>;
+  readonly #checks: Coalescer<LeaseKey, LeaseState | "ended">;
   readonly #completions: Coalescer<Completion, LeaseState>;
   readonly #failures: Coalescer<Failing, LeaseState>;
 
@@ -126,7 +132,7 @@ export class PostgresQueue implements BuildQueue {
     return this.#heartbeats.submit(lease);
   }
 
-  check(lease: LeaseKey): Promise<LeaseState> {
+  check(lease: LeaseKey): Promise<LeaseState | "ended"> {
     return this.#checks.submit(lease);
   }
 
@@ -176,9 +182,9 @@ export class PostgresQueue implements BuildQueue {
     return this.#judge(leases, isHeld, (lease, row) => judgeLease(lease, row));
   }
 
-  #checkAll(leases: readonly LeaseKey[]): Promise<LeaseState[]> {
+  #checkAll(leases: readonly LeaseKey[]): Promise<(LeaseState | "ended")[]> {
     const none = leases.map(() => false);
-    return this.#judge(leases, none, (lease, row) => judgeLease(lease, row));
+    return this.#judge(leases, none, (lease, row) => judgeEnded(lease, row));
   }
 
   async #completeAll(items: readonly Completion[]): Promise<LeaseState[]> {
@@ -241,11 +247,11 @@ export class PostgresQueue implements BuildQueue {
   }
 
   /** "held" for those that are, and for the others what their rows say. */
-  async #judge(
+  async #judge<State>(
     leases: readonly LeaseKey[],
     isHeld: readonly boolean[],
-    judge: (lease: LeaseKey, row: LeaseRow | undefined, index: number) => LeaseState,
-  ): Promise<LeaseState[]> {
+    judge: (lease: LeaseKey, row: LeaseRow | undefined, index: number) => State,
+  ): Promise<(State | "held")[]> {
     if (isHeld.every(Boolean)) return leases.map(() => "held");
     const ids = leases.filter((_, index) => isHeld[index] !== true).map(({ buildId }) => buildId);
     const rows = await runStatement<LeaseRow>(this.#db, LEASE_STATES, [[...new Set(ids)]]);

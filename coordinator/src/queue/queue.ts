@@ -16,8 +16,8 @@ export interface BuildQueue {
   release(leases: readonly LeaseKey[]): Promise<void>;
   /** Extends a lease by the lease period. */
   heartbeat(lease: LeaseKey): Promise<LeaseState>;
-  /** Looks whether a lease is held, and changes nothing. */
-  check(lease: LeaseKey): Promise<LeaseState>;
+  /** Looks whether a lease is held, or was until the build's end; changes nothing. */
+  check(lease: LeaseKey): Promise<LeaseState | "ended">;
   /** SUCCEEDED. Also "held" if it was said before with the same digest. */
   complete(lease: LeaseKey, artifact: Artifact): Promise<LeaseState>;
   /** FAILED, or with retry back to the front of the queue while attempts are left. */

@@ -58,11 +58,13 @@ test("sequences rise within a message and from one to the next", () => {
   assert.ok(lineSequence(1, 0) > 0);
 });
 
+const going = { last: false, givenUp: false };
 const batch = (number: number) => ({
   buildId: "x",
   attempt: 1,
   batch: number,
   lines: [line(`a${number}`), line(`b${number}`)],
+  ...going,
 });
 
 test("a batch is tried again until it is kept", async () => {
@@ -77,11 +79,11 @@ test("a batch is tried again until it is kept", async () => {
     },
   };
   const writer = new LogWriter({ logs, lateLines: none, log: silent });
-  await writer.write({ buildId: "x", attempt: 1, batch: 1, lines: [line("a")] }, signal);
+  assert.ok(await writer.write({ ...batch(1), lines: [line("a")] }, signal));
   assert.equal(kept, ["1/1"]);
 });
 
-test("what can't be kept in time is dropped, and the log says so afterwards", async () => {
+test("what can't be kept in time is left to the builder, which says it again", async () => {
   const kept: [string, string][] = [];
   let isDown = true;
   const logs = {
@@ -92,25 +94,25 @@ test("what can't be kept in time is dropped, and the log says so afterwards", as
     },
   };
   const writer = new LogWriter({ logs, lateLines: none, log: silent, retryMs: 1, maxWaiting: 2 });
-  await Promise.all([1, 2, 3].map((number) => writer.write(batch(number), signal)));
+  const written = [1, 2, 3].map((number) => writer.write(batch(number), signal));
+  assert.equal(await Promise.all(written), [false, false, false]);
   isDown = false;
-  await writer.write(batch(4), signal);
+  assert.ok(await writer.write(batch(1), signal));
   assert.equal(kept, [
-    ["1/before 4", "6 log lines are missing here: they could not be kept"],
-    ["1/4", "a4"],
-    ["1/4", "b4"],
+    ["1/1", "a1"],
+    ["1/1", "b1"],
   ]);
 });
 
-test("what is missing at the end is said once it can be", async () => {
+test("what a builder says of a log that it gave up is kept once it can be", async () => {
   const kept: string[] = [];
   let isDown = true;
   let said: (() => void) | undefined;
   const done = new Promise<void>((resolve) => (said = resolve));
   const logs = {
-    append: (_: string, name: string, lines: readonly LogLine[]) => {
+    append: (_: string, name: string, lines: readonly LogLine[], ended?: number) => {
       if (isDown) return unreachable();
-      for (const { text } of lines) kept.push(`${name} ${text}`);
+      for (const { text } of lines) kept.push(`${name} ${text} ${ended}`);
       said?.();
       return Promise.resolve();
     },
@@ -118,15 +120,13 @@ test("what is missing at the end is said once it can be", async () => {
   const lateLines = new LateLines({ logs, log: silent, retry: { firstMs: 1, maxMs: 5 } });
   lateLines.start();
   const writer = new LogWriter({ logs, lateLines, log: silent, retryMs: 1 });
-  await writer.write(batch(1), signal);
-  writer.end({ buildId: "another", attempt: 1 });
-  writer.end({ buildId: "x", attempt: 1 });
-  writer.end();
+  const given = { ...batch(4), lines: [line("9 bytes are missing")], last: true, givenUp: true };
+  assert.ok(await writer.write(given, signal));
   isDown = false;
   await done;
   await lateLines.stop();
   await lateLines.stop();
-  assert.equal(kept, ["1/missing 2 log lines are missing at the end: they could not be kept"]);
+  assert.equal(kept, ["1/4 9 bytes are missing 1"]);
 });
 
 test("what can't be said until the coordinator stops is in its log", async () => {
@@ -134,7 +134,12 @@ test("what can't be said until the coordinator stops is in its log", async () =>
   const log = pino({}, { write: (text) => void errors.push(text) });
   const lateLines = new LateLines({ logs: { append: unreachable }, log });
   lateLines.start();
-  lateLines.add({ buildId: "x", name: "1/missing", lines: [line("2 lines are missing")] });
+  lateLines.add({
+    buildId: "x",
+    name: "1/missing",
+    lines: [line("2 lines are missing")],
+    endedAttempt: 1,
+  });
   await lateLines.stop();
   assert.is(errors.length, 1);
   assert.match(errors[0] ?? "", /2 lines are missing/);
@@ -156,11 +161,11 @@ test("more than is kept of an attempt ends its log with a word", async () => {
   });
   for (let number = 1; number <= 5; number += 1) {
     const lines = [line("x".repeat(500_000))];
-    await writer.write({ buildId: "x", attempt: 1, batch: number, lines }, signal);
+    await writer.write({ ...batch(number), lines }, signal);
   }
   assert.is(kept.length, 3);
   assert.is(kept[2], "the log ends here: more than 1 MiB is not kept");
-  await writer.write({ buildId: "x", attempt: 2, batch: 1, lines: [line("again")] }, signal);
+  await writer.write({ ...batch(1), attempt: 2, lines: [line("again")] }, signal);
   assert.is(kept[3], "again");
 });
 
@@ -178,6 +183,7 @@ test("a tail says once that logs are not readable, and goes on when they are", a
         lines: after < sequence ? [{ ...line("a"), sequence }] : [],
         position: afterMessage(5),
         more: false,
+        endedAttempt: 0,
       });
     },
   };
@@ -213,9 +219,28 @@ test("the rest of a log that can't be read ends in bounded tries", async () => {
   };
   const tail = new LogTail({ logs, buildId: "x", after: 0, log: silent, now: () => 0 });
   const texts: string[] = [];
-  for await (const lines of tail.rest()) texts.push(...lines.map(({ text }) => text));
+  for await (const lines of tail.rest(1)) texts.push(...lines.map(({ text }) => text));
   assert.is(tries, 3);
   assert.equal(texts, ["the rest of the log is not available: its storage does not answer"]);
+});
+
+test("the rest of a log whose end has not come says so", async () => {
+  let ended = 0;
+  const read = (_: string, after: number) =>
+    Promise.resolve({ lines: [], position: Math.max(after, 7), more: false, endedAttempt: ended });
+  const rest = async (attempt: number): Promise<string[]> => {
+    const logs = { end: unreachable, read };
+    const tail = new LogTail({ logs, buildId: "x", after: 0, log: silent, now: () => 0 });
+    const texts: string[] = [];
+    for await (const lines of tail.rest(attempt)) texts.push(...lines.map(({ text }) => text));
+    return texts;
+  };
+  assert.match((await rest(2)).join(), /^the end of the log has not come/);
+  assert.equal(await rest(0), [], "it was cut off");
+  ended = 1;
+  assert.is((await rest(2)).length, 1, "another attempt's");
+  ended = 2;
+  assert.equal(await rest(2), []);
 });
 
 test("what is kept is read up to where it ended at first, however fast more comes in", async () => {
@@ -224,7 +249,12 @@ test("what is kept is read up to where it ended at first, however fast more come
     read: (_: string, after: number) => {
       const message = firstMessageAfter(after);
       const lines = [{ ...line(`${message}`), sequence: lineSequence(message, 0) }];
-      return Promise.resolve({ lines, position: afterMessage(message), more: true });
+      return Promise.resolve({
+        lines,
+        position: afterMessage(message),
+        more: true,
+        endedAttempt: 0,
+      });
     },
   };
   const tail = new LogTail({ logs, buildId: "x", after: 0, log: silent, now: () => 0 });

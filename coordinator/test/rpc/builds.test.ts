@@ -131,6 +131,8 @@ test("submitted, leased, logged, completed; the watch tells all of it and ends",
   // Said again after a lost answer: kept once.
   builder.log(lease, 2, "ein Gruß\u001b[0m", "x".repeat(40_000), "");
   await builder.hear("logsAccepted");
+  builder.endLog(lease, 3);
+  await builder.hear("logsAccepted");
   builder.say({ $case: "heartbeat", value: { leases: [lease] } });
   assert.is((await builder.hear("accepted")).kind, WorkAccepted_Kind.HEARTBEAT);
   builder.complete(lease);
@@ -328,6 +330,7 @@ test("a builder that does not keep to the protocol loses its stream alone", asyn
   const lease = { buildId: "00000000-0000-7000-8000-000000000000", attempt: 1 };
   const hello = { $case: "hello", value: { builderId: "b7", platform: "linux/x64" } } as const;
   const complete = { $case: "complete", value: { lease, artifact: undefined } } as const;
+  const going = { last: false, givenUp: false };
   const table: Parameters<TestBuilder["say"]>[0][][] = [
     [ready(1)],
     [hello, hello],
@@ -336,8 +339,8 @@ test("a builder that does not keep to the protocol loses its stream alone", asyn
     [hello, ready(1_000_000)],
     [hello, { $case: "heartbeat", value: { leases: [{ buildId: "x", attempt: 1 }] } }],
     [hello, { $case: "heartbeat", value: { leases: [{ ...lease, attempt: 0 }] } }],
-    [hello, { $case: "logs", value: { lease, lines: [], batch: 0 } }],
-    [hello, { $case: "logs", value: { lease: undefined, lines: [], batch: 1 } }],
+    [hello, { $case: "logs", value: { lease, lines: [], ...going, batch: 0 } }],
+    [hello, { $case: "logs", value: { lease: undefined, lines: [], ...going, batch: 1 } }],
     [hello, complete],
     [hello, { $case: "fail", value: { lease, failure: undefined, retry: false } }],
   ];
@@ -387,7 +390,7 @@ test("a batch of many lines is kept whole and in order", async () => {
     source,
     text: `line ${number}`,
   }));
-  builder.say({ $case: "logs", value: { lease, batch: 1, lines } });
+  builder.say({ $case: "logs", value: { lease, batch: 1, lines, last: true, givenUp: false } });
   await builder.hear("logsAccepted");
   builder.complete(lease);
   const { lines: kept } = await watch;

@@ -182,7 +182,7 @@ test("Postgres restarts: UNAVAILABLE meanwhile, then on by itself, and no lease 
   await coordinator.stop();
 });
 
-test("NATS is away: builds go on, and a watch says that logs are missing", async () => {
+test("NATS is away: builds end, a watch says that logs are missing, and they follow", async () => {
   const coordinator = await fleet.start();
   const clients = connectTo(coordinator);
   const { id } = await submit(clients);
@@ -214,14 +214,21 @@ test("NATS is away: builds go on, and a watch says that logs are missing", async
   assert.is(await codeOf(kept[Symbol.asyncIterator]().next()), status.UNAVAILABLE);
   const reason = BuildFailureReason.COMMAND_FAILED;
   const failure = { reason, message: "make: exit 1", exitCode: 1 };
+  builder.log(lease, 2, "meanwhile");
   builder.say({ $case: "fail", value: { lease, failure, retry: false } });
   await builder.hear("accepted");
   await watching;
   assert.is(state, BuildStatus.FAILED);
   assert.match(notices.at(-1) ?? "", /the rest of the log is not available/);
 
-  // It comes back, and so do the logs.
+  // It comes back, and so do the logs, although the build is over.
   await fleet.startNats();
+  builder.log(lease, 2, "meanwhile");
+  while ((await builder.hear("logsAccepted", 20_000)).batch !== 2);
+  builder.endLog(lease, 3);
+  while ((await builder.hear("logsAccepted", 20_000)).batch !== 3);
+  builder.log({ ...lease, attempt: 9 }, 1, "of another");
+  assert.is((await builder.hear("lost")).lease?.attempt, 9);
   const lines = await eventually(async () => {
     const texts: string[] = [];
     for await (const { event } of watch(clients, id, true) as AsyncIterable<WatchBuildResponse>) {
@@ -229,7 +236,7 @@ test("NATS is away: builds go on, and a watch says that logs are missing", async
     }
     return texts.includes("before") ? texts : undefined;
   }, 20_000);
-  assert.equal(lines, ["before"]);
+  assert.equal(lines, ["before", "meanwhile"]);
   builder.cut();
   clients.close();
   await coordinator.stop();

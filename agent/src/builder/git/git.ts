@@ -98,7 +98,6 @@ export class Git {
       onOutput: (source, chunk) => {
         if (source === "stdout") stdout = (stdout + chunk.toString("utf8")).slice(0, STDOUT_MAX);
         else stderr = (stderr + chunk.toString("utf8")).slice(-STDERR_TAIL);
-        return undefined;
       },
     }).catch((error: unknown) => {
       if (!(error instanceof StartError)) throw error;

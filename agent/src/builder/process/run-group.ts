@@ -31,8 +31,8 @@ export interface GroupOptions {
    * they end with it. Undefined if nobody would.
    */
   variable: string | undefined;
-  /** Takes output. A promise holds the group's output back until it resolves. */
-  onOutput: (source: "stdout" | "stderr", chunk: Buffer) => Promise<void> | undefined;
+  /** Takes output. */
+  onOutput: (source: "stdout" | "stderr", chunk: Buffer) => void;
 }
 
 export interface GroupExit {
@@ -82,7 +82,7 @@ export async function runGroup(options: GroupOptions): Promise<GroupExit> {
   });
   const group = await started;
   const said = firstWords(child.stderr);
-  const resume = passOutput(child, options);
+  passOutput(child, options);
   const timers: NodeJS.Timeout[] = [];
   let giveUp: (() => void) | undefined;
   const unkillable = new Promise<undefined>((resolve) => {
@@ -114,8 +114,7 @@ export async function runGroup(options: GroupOptions): Promise<GroupExit> {
     const leftGroup = signalGroup(group, "SIGKILL");
     const strays = options.variable === undefined ? 0 : await killStrays(options.variable);
     const leftBehind = leftGroup || strays > 0;
-    // Nobody can be held back any more, and what is still in the pipes is little.
-    resume();
+    // What is still in the pipes is little.
     const drained = new Promise<void>((resolve) => timers.push(setTimeout(resolve, DRAIN_MS)));
     await Promise.race([closed, drained]);
     options.signal.throwIfAborted();
@@ -167,31 +166,10 @@ function firstWords(stream: Readable): () => string {
   return () => words;
 }
 
-/** Hands output on, holding both pipes back when asked to. Returns what ends all holding back. */
-function passOutput(child: Child, { onOutput }: GroupOptions): () => void {
-  let waiting = 0;
-  let free = false;
+function passOutput(child: Child, { onOutput }: GroupOptions): void {
   for (const source of ["stdout", "stderr"] as const) {
-    child[source].on("data", (chunk: Buffer) => {
-      const wait = onOutput(source, chunk);
-      if (wait === undefined || free) return;
-      waiting += 1;
-      child.stdout.pause();
-      child.stderr.pause();
-      void wait.then(() => {
-        waiting -= 1;
-        if (waiting === 0) resume();
-      });
-    });
+    child[source].on("data", (chunk: Buffer) => onOutput(source, chunk));
     // The pipe's end is seen as the group's end.
     child[source].on("error", () => undefined);
   }
-  const resume = (): void => {
-    child.stdout.resume();
-    child.stderr.resume();
-  };
-  return () => {
-    free = true;
-    resume();
-  };
 }

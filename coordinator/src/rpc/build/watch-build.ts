@@ -1,5 +1,6 @@
 import {
   Build,
+  BuildFailureReason,
   BuildStatus,
   type LogLine,
   type WatchBuildRequest,
@@ -61,7 +62,7 @@ export async function* watchBuild(
       const isFinal = build.status === BuildStatus.SUCCEEDED || build.status === BuildStatus.FAILED;
       if (isFinal && tail !== undefined && !isTailRead) {
         isTailRead = true;
-        for await (const lines of tail.rest()) yield logEvent(lines);
+        for await (const lines of tail.rest(attemptWithLog(build))) yield logEvent(lines);
       }
       const bytes = Buffer.from(Build.encode(build).finish());
       if (!bytes.equals(sent)) {
@@ -88,8 +89,13 @@ async function readBuild(context: Context, id: string): Promise<Build> {
   return build;
 }
 
+/** Whose log has an end; 0 if it was cut off. */
+function attemptWithLog({ attempt, failure }: Build): number {
+  return failure?.reason === BuildFailureReason.CANCELLED ? 0 : attempt;
+}
+
 /** As bytes, which take a tenth of the memory while the reader does not read. */
 function logEvent(lines: LogLine[]): Buffer {
-  const event = { $case: "logs" as const, value: { lines } };
+  const event = { $case: "logs" as const, value: { lines, endedAttempt: 0 } };
   return Buffer.from(WatchBuildResponse.encode({ event }).finish());
 }

@@ -93,7 +93,6 @@ export class BuilderSession {
     this.#seat?.leave();
     this.#leave?.();
     for (const { unsubscribe } of this.#held.values()) unsubscribe();
-    this.#writer.end();
     const unsent = this.#outbox.close().flatMap(({ message }) => {
       const lease = message?.$case === "leased" ? message.value.lease : undefined;
       return lease === undefined ? [] : { ...lease, builderId: this.#builderId ?? "" };
@@ -158,9 +157,13 @@ export class BuilderSession {
     const key = checkLease("logs.lease", logs.lease, builderId);
     const lines = checkLogs(logs, new Date(this.#context.clock.now()));
     const state = await this.#context.queue.check(key);
-    if (state !== "held") return this.#lose(key, state);
+    // The result does not wait for its log.
+    if (state !== "held" && state !== "ended") return this.#lose(key, state);
     const { buildId, attempt } = key;
-    await this.#writer.write({ buildId, attempt, batch: logs.batch, lines }, this.#signal);
+    const { batch, last, givenUp } = logs;
+    const written = { buildId, attempt, batch, lines, last, givenUp };
+    // What is not kept is not acknowledged: the builder has it, and says it again.
+    if (!(await this.#writer.write(written, this.#signal))) return;
     const lease = { buildId, attempt };
     this.#send({ $case: "logsAccepted", value: { lease, batch: logs.batch } });
   }
@@ -213,7 +216,8 @@ export class BuilderSession {
     if (held === undefined || held.isEnding || this.#isClosed) return;
     try {
       const state = await this.#context.queue.check(lease);
-      if (state !== "held" && !held.isEnding) this.#lose(lease, state);
+      if (state === "held" || held.isEnding) return;
+      this.#lose(lease, state === "ended" ? "superseded" : state);
     } catch (error) {
       // The next heartbeat tells as well.
       this.#context.log.warn({ err: error, ...lease }, "a lease could not be checked");
@@ -230,7 +234,6 @@ export class BuilderSession {
   }
 
   #forget({ buildId, attempt }: LeaseKey): void {
-    this.#writer.end({ buildId, attempt });
     const held = this.#held.get(buildId);
     if (held === undefined || held.lease.attempt !== attempt) return;
     held.unsubscribe();

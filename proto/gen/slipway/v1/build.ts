@@ -350,6 +350,8 @@ export interface WatchBuildResponse {
 
 export interface LogLines {
   lines: LogLine[];
+  /** With these lines, which may be none, the log of this attempt is whole. 0 for nothing of the kind. */
+  endedAttempt: number;
 }
 
 export interface LogLine {
@@ -2007,13 +2009,16 @@ export const WatchBuildResponse: MessageFns<WatchBuildResponse> = {
 };
 
 function createBaseLogLines(): LogLines {
-  return { lines: [] };
+  return { lines: [], endedAttempt: 0 };
 }
 
 export const LogLines: MessageFns<LogLines> = {
   encode(message: LogLines, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.lines) {
       LogLine.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.endedAttempt !== 0) {
+      writer.uint32(16).uint32(message.endedAttempt);
     }
     return writer;
   },
@@ -2039,6 +2044,14 @@ export const LogLines: MessageFns<LogLines> = {
             message.lines.push(LogLine.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.endedAttempt = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2052,13 +2065,23 @@ export const LogLines: MessageFns<LogLines> = {
   },
 
   fromJSON(object: any): LogLines {
-    return { lines: globalThis.Array.isArray(object?.lines) ? object.lines.map((e: any) => LogLine.fromJSON(e)) : [] };
+    return {
+      lines: globalThis.Array.isArray(object?.lines) ? object.lines.map((e: any) => LogLine.fromJSON(e)) : [],
+      endedAttempt: isSet(object.endedAttempt)
+        ? globalThis.Number(object.endedAttempt)
+        : isSet(object.ended_attempt)
+        ? globalThis.Number(object.ended_attempt)
+        : 0,
+    };
   },
 
   toJSON(message: LogLines): unknown {
     const obj: any = {};
     if (message.lines?.length) {
       obj.lines = message.lines.map((e) => LogLine.toJSON(e));
+    }
+    if (message.endedAttempt !== 0) {
+      obj.endedAttempt = Math.round(message.endedAttempt);
     }
     return obj;
   },
@@ -2069,6 +2092,7 @@ export const LogLines: MessageFns<LogLines> = {
   fromPartial(object: DeepPartial<LogLines>): LogLines {
     const message = createBaseLogLines();
     message.lines = object.lines?.map((e) => LogLine.fromPartial(e)) || [];
+    message.endedAttempt = object.endedAttempt ?? 0;
     return message;
   },
 };

@@ -49,7 +49,10 @@ export interface WorkReady {
   leasesReceived: number;
 }
 
-/** Which lease a message speaks of. Refused unless the build is RUNNING with this builder and attempt. */
+/**
+ * Which lease a message speaks of. Refused unless the build is RUNNING with this builder and attempt;
+ * log lines are taken after the build's end as well, if this builder and attempt ended it.
+ */
 export interface Lease {
   buildId: string;
   attempt: number;
@@ -65,9 +68,17 @@ export interface WorkLogs {
   lines: WorkLogLine[];
   /**
    * Chosen by the builder, rising within an attempt from 1: acknowledged, and sent again after a
-   * broken stream if it was not. The coordinator drops one that it has already.
+   * broken stream, and after a while, if it was not: it is not while NATS is away. The coordinator
+   * drops one that it has already.
    */
   batch: number;
+  /** No batch comes after this one: with it the log of the attempt is whole. */
+  last: boolean;
+  /**
+   * Batches before this one that were not acknowledged do not come any more; its lines say how many
+   * bytes are missing. Comes with last.
+   */
+  givenUp: boolean;
 }
 
 export interface WorkLogLine {
@@ -76,7 +87,10 @@ export interface WorkLogLine {
   text: string;
 }
 
-/** Sent after every log batch is acknowledged and the artifact is in the main blob store. */
+/**
+ * Sent once the artifact is in the main blob store. It waits for the log for a moment only: what was
+ * not acknowledged by then follows.
+ */
 export interface WorkComplete {
   lease: Lease | undefined;
   artifact: Artifact | undefined;
@@ -750,7 +764,7 @@ export const WorkHeartbeat: MessageFns<WorkHeartbeat> = {
 };
 
 function createBaseWorkLogs(): WorkLogs {
-  return { lease: undefined, lines: [], batch: 0 };
+  return { lease: undefined, lines: [], batch: 0, last: false, givenUp: false };
 }
 
 export const WorkLogs: MessageFns<WorkLogs> = {
@@ -763,6 +777,12 @@ export const WorkLogs: MessageFns<WorkLogs> = {
     }
     if (message.batch !== 0) {
       writer.uint32(24).uint64(message.batch);
+    }
+    if (message.last !== false) {
+      writer.uint32(32).bool(message.last);
+    }
+    if (message.givenUp !== false) {
+      writer.uint32(40).bool(message.givenUp);
     }
     return writer;
   },
@@ -804,6 +824,22 @@ export const WorkLogs: MessageFns<WorkLogs> = {
             message.batch = longToNumber(reader.uint64());
             continue;
           }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.last = reader.bool();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.givenUp = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -821,6 +857,12 @@ export const WorkLogs: MessageFns<WorkLogs> = {
       lease: isSet(object.lease) ? Lease.fromJSON(object.lease) : undefined,
       lines: globalThis.Array.isArray(object?.lines) ? object.lines.map((e: any) => WorkLogLine.fromJSON(e)) : [],
       batch: isSet(object.batch) ? globalThis.Number(object.batch) : 0,
+      last: isSet(object.last) ? globalThis.Boolean(object.last) : false,
+      givenUp: isSet(object.givenUp)
+        ? globalThis.Boolean(object.givenUp)
+        : isSet(object.given_up)
+        ? globalThis.Boolean(object.given_up)
+        : false,
     };
   },
 
@@ -835,6 +877,12 @@ export const WorkLogs: MessageFns<WorkLogs> = {
     if (message.batch !== 0) {
       obj.batch = Math.round(message.batch);
     }
+    if (message.last !== false) {
+      obj.last = message.last;
+    }
+    if (message.givenUp !== false) {
+      obj.givenUp = message.givenUp;
+    }
     return obj;
   },
 
@@ -846,6 +894,8 @@ export const WorkLogs: MessageFns<WorkLogs> = {
     message.lease = (object.lease !== undefined && object.lease !== null) ? Lease.fromPartial(object.lease) : undefined;
     message.lines = object.lines?.map((e) => WorkLogLine.fromPartial(e)) || [];
     message.batch = object.batch ?? 0;
+    message.last = object.last ?? false;
+    message.givenUp = object.givenUp ?? false;
     return message;
   },
 };
