@@ -21,6 +21,7 @@ import { metricsServices } from "./metrics/parts.js";
 import { connectNats } from "./nats.js";
 import { readHookSecret } from "./notification/hook-secret.js";
 import { operationServices } from "./operations.js";
+import { foldOutages } from "./outage-log.js";
 import { retryUntil } from "./retry.js";
 import { createDeploymentParts, deploymentServices, readGoalKey } from "./rollout/parts.js";
 import { startServer } from "./server.js";
@@ -54,13 +55,15 @@ export interface Coordinator {
 export async function startCoordinator(
   options: CoordinatorOptions,
   {
-    log,
+    log: given,
     signal = new AbortController().signal,
     metrics,
   }: { log: Logger; signal?: AbortSignal; metrics?: Registry | undefined },
 ): Promise<Coordinator> {
   const config = resolveConfig(options);
+  const { log, stop: stopFolding } = foldOutages(given);
   const lifetimes = new Lifetimes(log);
+  lifetimes.add("the log of outages", async () => stopFolding());
   try {
     const context = await createContext(config, lifetimes, { log, signal, metrics });
     const server = await startServer(context);

@@ -52,13 +52,11 @@ export function openDatabase(options: DatabaseOptions): Knex {
   });
 }
 
-/** Knex would write plain lines to the console. */
+/** Knex would write plain lines to the console. Whoever asked says of an error what matters. */
 function knexLogger(log: Logger | undefined): Knex.Logger {
-  const say =
-    (level: "debug" | "warn") =>
-    (message: unknown): void =>
-      log?.[level]({ database: String(message).split("\n")[0] }, "knex");
-  return { debug: say("debug"), warn: say("warn"), error: say("warn"), deprecate: say("debug") };
+  const say = (message: unknown): void =>
+    log?.debug({ database: String(message).split("\n")[0] }, "knex");
+  return { debug: say, warn: say, error: say, deprecate: say };
 }
 
 /** A statement with a name is parsed and planned once a connection, which doubles short ones. */

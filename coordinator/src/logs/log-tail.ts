@@ -1,6 +1,6 @@
 import type { LogLine } from "@slipway/proto";
 import type { Logger } from "pino";
-import { isMessagingUnavailable } from "../rpc/status.js";
+import { isMessagingUnavailable } from "../unavailable.js";
 import type { BuildLogs } from "./build-logs.js";
 import { systemLine } from "./log-writer.js";
 
