@@ -1,3 +1,5 @@
+import { rm } from "node:fs/promises";
+import path from "node:path";
 import {
   ApplicationGoal,
   GLOBAL_GOALS_BUCKET,
@@ -15,22 +17,26 @@ import * as assert from "uvu/assert";
 import { NatsLink } from "../../src/nats/link.js";
 import type { GoalKeys } from "../../src/host/verify-goal.js";
 import { GoalCopier } from "../../src/region/goal-copier.js";
-import { eventually, GoalSigner, log, makeGoal } from "../host/fixtures.js";
+import { eventually, GoalSigner, log, makeGoal, temporaryFolder } from "../host/fixtures.js";
 
 const artifact = { digest: `sha256:${"0".repeat(64)}`, size: 1 };
 const signer = new GoalSigner();
 const test = suite("copying goals into a region");
 let nats: NatsServer;
 let connection: NatsConnection;
+/** The region's, which is the same server but where a test says otherwise. */
+let regional: NatsConnection;
 let global: KV;
 const stops: (() => Promise<void>)[] = [];
 
 test.before(async () => {
   nats = await startNats();
   connection = await connect({ servers: nats.url });
+  regional = connection;
 });
 test.after.each(async () => {
   for (const stop of stops.splice(0)) await stop();
+  regional = connection;
 });
 test.after(async () => {
   await connection.close();
@@ -39,11 +45,14 @@ test.after(async () => {
 
 function copier(
   region: string,
-  { leading = () => true, keys }: { leading?: () => boolean; keys?: GoalKeys } = {},
+  {
+    leading = () => true,
+    keys,
+    regionUrl = nats.url,
+  }: { leading?: () => boolean; keys?: GoalKeys; regionUrl?: string } = {},
 ): GoalCopier {
-  const [globalLink, regionLink] = ["g", "r"].map(
-    (name) => new NatsLink({ servers: [nats.url], name, log }),
-  ) as [NatsLink, NatsLink];
+  const globalLink = new NatsLink({ servers: [nats.url], name: "g", log });
+  const regionLink = new NatsLink({ servers: [regionUrl], name: "r", log });
   const made = new GoalCopier({ region, globalLink, regionLink, leading, keys, log, pollMs: 100 });
   made.start();
   globalLink.start();
@@ -74,7 +83,7 @@ async function put(
 }
 
 const openBucket = (region: string) =>
-  connection
+  regional
     .jetstream({ timeout: 500 })
     .views.kv(regionGoalsBucket(region), { bindOnly: true, allow_direct: true });
 
@@ -103,6 +112,13 @@ async function digestOf(region: string): Promise<string> {
     return "nonsense";
   }
 }
+
+/** Whether the digest is this; not while the region's server or bucket is away. */
+const seen = (region: string, digest: string): Promise<boolean> =>
+  digestOf(region).then(
+    (present) => present === digest,
+    () => false,
+  );
 
 test("from before there is a global bucket, to whoever listens to the region", async () => {
   const region = "eu";
@@ -135,18 +151,32 @@ test("from before there is a global bucket, to whoever listens to the region", a
 
 test("a lost regional bucket is made again, and a wrong digest is put right", async () => {
   const region = "us";
-  copier(region);
+  const { folder: dir, remove } = await temporaryFolder();
+  let server = await startNats({ dir });
+  const { url: regionUrl, port } = server;
+  regional = await connect({ servers: regionUrl, maxReconnectAttempts: -1, reconnectTimeWait: 50 });
+  const { stats } = copier(region, { regionUrl });
+  const own = regional;
+  stops.push(
+    () => own.close(),
+    () => server.stop(),
+    remove,
+  );
   await put(4, region);
-  await eventually("the goal", async () => (await digestOf(region)) === "web:4");
-  const manager = await connection.jetstreamManager();
-  await manager.streams.delete(`KV_${regionGoalsBucket(region)}`);
-  await eventually("the goal again", async () => (await digestOf(region)) === "web:4");
+  await eventually("the goal", () => seen(region, "web:4"));
+  const copied = stats.copied;
+  await server.stop();
+  await rm(path.join(dir, "data"), { recursive: true });
+  server = await startNats({ dir, port });
+  await eventually("the goal again", () => seen(region, "web:4"));
+  assert.is(stats.copied, copied + 1);
   assert.is(await generationIn(region), 4);
   const kv = await openBucket(region);
   await kv.put(GOAL_DIGEST_KEY, Buffer.from("nonsense"));
   await eventually("the digest", async () => (await digestOf(region)) === "web:4");
   await kv.put("web", Buffer.from([0xff]));
   await eventually("the goal", async () => (await generationIn(region)) === 4);
+  const manager = await regional.jetstreamManager();
   const { config } = await manager.streams.info(`KV_${regionGoalsBucket(region)}`);
   assert.is(config.republish?.dest, goalSubject(region, ">"));
 });
