@@ -19,15 +19,21 @@ export class SecretError extends StartError {}
 export class ReleaseSecrets {
   readonly #references: Readonly<Record<string, SecretReference>>;
   readonly #base: Readonly<Record<string, string>>;
+  readonly #commandTimeoutMs: number;
   #values: Readonly<Record<string, string>> | undefined;
   /** Whatever was looked up, the last one last: what runs may have been started with any of it. */
   readonly #seen = new Set<string>();
 
-  /** @param base the environment that releases have on this host. */
+  /**
+   * @param base the environment that releases have on this host.
+   * @param commandTimeoutMs of one command. Default 10 s.
+   */
   constructor(
     references: Readonly<Record<string, SecretReference>>,
     base: Readonly<Record<string, string>>,
+    { commandTimeoutMs = COMMAND_TIMEOUT_MS }: { commandTimeoutMs?: number } = {},
   ) {
+    this.#commandTimeoutMs = commandTimeoutMs;
     this.#references = references;
     this.#base = base;
   }
@@ -90,7 +96,7 @@ export class ReleaseSecrets {
     const { PATH = "", HOME = "", LANG = "" } = this.#base;
     const chunks: Buffer[] = [];
     let bytes = 0;
-    const timeout = AbortSignal.timeout(COMMAND_TIMEOUT_MS);
+    const timeout = AbortSignal.timeout(this.#commandTimeoutMs);
     const tooMuch = new AbortController();
     const wrong = await runCommand(command, {
       folder: "/",
@@ -103,7 +109,7 @@ export class ReleaseSecrets {
       },
     });
     if (tooMuch.signal.aborted) throw secretError(name, `it is larger than ${MAX_BYTES} bytes`);
-    if (timeout.aborted) throw secretError(name, `no answer in ${COMMAND_TIMEOUT_MS} ms`);
+    if (timeout.aborted) throw secretError(name, `no answer in ${this.#commandTimeoutMs} ms`);
     if (wrong !== undefined) throw secretError(name, wrong);
     return Buffer.concat(chunks);
   }
