@@ -152,6 +152,7 @@ export async function startWorld(): Promise<World> {
         const started = await CoordinatorProcess.start([
           "serve",
           "--listen=127.0.0.1:0",
+          "--insecure",
           `--database-url=${databaseUrl}`,
           `--replication-database-url=${replicationDatabaseUrl}`,
           `--nats=${natsServer.url}`,
