@@ -132,7 +132,7 @@ test.before(async () => {
 });
 
 test.after(async () => {
-  for (const end of ends.reverse()) await end();
+  for (const end of ends.toReversed()) await end();
 });
 
 /** Puts a version of the agent into the region, and has the host's agent be that. */
