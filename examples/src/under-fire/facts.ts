@@ -6,6 +6,8 @@ export interface Facts {
   builds: readonly BuildFact[];
   /** Every state that Postgres took for a build, in order. */
   buildChanges: readonly BuildChange[];
+  /** Attempts that builders say they were given, in the order of each one's log. */
+  leases: readonly LeaseFact[];
   deployments: readonly DeploymentFact[];
   /** Every state that Postgres took for a deployment, in order. */
   deploymentChanges: readonly DeploymentChange[];
@@ -41,6 +43,13 @@ export interface BuildFact {
 }
 
 export type BuildChange = BuildFact;
+
+/** A builder was given a build. */
+export interface LeaseFact {
+  builder: string;
+  id: string;
+  attempt: number;
+}
 
 export interface DeploymentFact {
   id: string;

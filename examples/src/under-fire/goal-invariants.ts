@@ -1,4 +1,4 @@
-import type { Facts, GoalFact } from "./facts.js";
+import type { DeploymentFact, Facts, GoalFact } from "./facts.js";
 import { forgotten, newest } from "./newest.js";
 
 const BUCKETS = ["global", "regional"] as const;
@@ -15,10 +15,17 @@ function outdatedGoals(facts: Facts): string[] {
       goal.deploymentId === id && goal.generation === generation
         ? ""
         : `is of generation ${goal.generation} (${goal.deploymentId}), not ${generation} (${id})`,
-      goal.limit === limits[region] ? "" : `has limit ${goal.limit}, not ${limits[region]}`,
+      goal.limit === limits[region] || (isKeptBack(deployment) && goal.limit < limits[region]!)
+        ? ""
+        : `has limit ${goal.limit}, not ${limits[region]}`,
       goal.runDigest === runDigest ? "" : "runs another artifact",
     ]);
   });
+}
+
+/** Limits that rose while NATS took no writes do not go out once it has ended so. */
+function isKeptBack({ state, isRollback }: DeploymentFact): boolean {
+  return state === "ABORTED" || (state === "FAILED" && !isRollback);
 }
 
 function missingRemovals(facts: Facts): string[] {

@@ -1,5 +1,5 @@
 import { auditGaps } from "./audit-invariants.js";
-import type { Facts } from "./facts.js";
+import type { BuildChange, Facts } from "./facts.js";
 import { frozenBeginnings } from "./freeze-invariants.js";
 import { disagreements } from "./goal-invariants.js";
 import { untoldEnds } from "./hook-invariants.js";
@@ -20,6 +20,7 @@ export function checkInvariants(facts: Facts): Verdict[] {
   return [
     verdict("every build ends", facts.submittedBuilds.length, unendedBuilds(facts)),
     verdict("no build has two results", facts.buildChanges.length, twoResults(facts)),
+    verdict("no attempt is given twice", facts.leases.length, repeatedLeases(facts)),
     verdict("every deployment ends", facts.deployments.length, unendedDeployments(facts)),
     verdict("final is final, and limits stand or rise", ...setBacks(facts)),
     verdict("nothing begins while it is frozen", ...frozenBeginnings(facts)),
@@ -60,9 +61,23 @@ function twoResults({ builds, buildChanges }: Facts): string[] {
     if (first !== undefined && first.artifactDigest !== build.artifactDigest) {
       return [`build ${build.id} has another artifact than it ended with`];
     }
-    const falls = own.some(({ attempt }, index) => attempt < (own[index - 1]?.attempt ?? 0));
+    const falls = own.some((change, index) => isFall(change, own[index - 1]));
     return falls ? [`an attempt of build ${build.id} came back`] : [];
   });
+}
+
+/** A lease that no builder was told of is as if it had never been: then its attempt comes again. */
+function isFall(now: BuildChange, before: BuildChange | undefined): boolean {
+  if (before === undefined || now.attempt >= before.attempt) return false;
+  const isUntold = before.status === "RUNNING" && now.status === "QUEUED";
+  return !isUntold || now.attempt !== before.attempt - 1;
+}
+
+function repeatedLeases({ leases }: Facts): string[] {
+  const given = grouped(leases, ({ id, attempt }) => `attempt ${attempt} of build ${id}`);
+  return [...given]
+    .filter(([, same]) => same.length > 1)
+    .map(([what, same]) => `${what} was given to ${same.map(({ builder }) => builder).join(", ")}`);
 }
 
 function unendedDeployments({ createdDeployments, deployments }: Facts): string[] {

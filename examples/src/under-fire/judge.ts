@@ -8,6 +8,7 @@ import { readHosts } from "./host-facts.js";
 import type { HostWatch } from "./host-watch.js";
 import type { HookReceiver } from "./hook-receiver.js";
 import { checkInvariants } from "./invariants.js";
+import { readLeases } from "./lease-facts.js";
 import { readLedger } from "./ledger.js";
 import { newest } from "./newest.js";
 import { untilQuiet } from "./quiet.js";
@@ -59,6 +60,7 @@ async function collect(scene: Scene, unrest: string | undefined): Promise<Facts>
   const counts = await readCounts(fleet.client, newest(ledger), signal);
   return {
     ...ledger,
+    leases: await readLeases(fleet),
     goals,
     hosts,
     counts,

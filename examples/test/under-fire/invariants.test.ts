@@ -97,6 +97,10 @@ const well: Facts = {
     { ...build, status: "RUNNING", artifactDigest: undefined },
     build,
   ],
+  leases: [
+    { builder: "builder-1", id: "b1", attempt: 1 },
+    { builder: "builder-2", id: "b1", attempt: 2 },
+  ],
   deployments: [
     { ...deployment, id: "d1", generation: 1, state: "SUPERSEDED", limits: { eu: 5_000 } },
     deployment,
@@ -177,6 +181,11 @@ const broken: [what: string, change: Partial<Facts>, said: Record<string, RegExp
     "an attempt that came back",
     { buildChanges: [{ ...other, status: "RUNNING", attempt: 3 }, build] },
     { "no build has two results": /came back/ },
+  ],
+  [
+    "an attempt that was given to two",
+    { leases: [...well.leases, { builder: "builder-3", id: "b1", attempt: 2 }] },
+    { "no attempt is given twice": /attempt 2 of build b1 was given to builder-2, builder-3/ },
   ],
   [
     "a deployment that is lost",
@@ -408,6 +417,40 @@ test("hosts may run either release after a deployment that did not succeed", () 
     about.flatMap(({ violations }) => violations),
     [],
   );
+});
+
+function violationsOf(what: string, change: Partial<Facts>): number | undefined {
+  const verdicts = checkInvariants({ ...well, ...change });
+  return verdicts.find(({ invariant }) => invariant === what)?.violations.length;
+}
+
+test("an attempt may come again that no builder was told of", () => {
+  const change = (status: string, attempt: number) => ({
+    ...build,
+    status,
+    attempt,
+    artifactDigest: undefined,
+  });
+  const untold = [change("RUNNING", 1), change("QUEUED", 0), change("RUNNING", 1)];
+  const twoResults = "no build has two results";
+  assert.is(violationsOf(twoResults, { buildChanges: [...untold, build] }), 0);
+  for (const two of [
+    [change("RUNNING", 2), change("QUEUED", 0)],
+    [change("QUEUED", 2), change("QUEUED", 1)],
+  ]) {
+    assert.is(violationsOf(twoResults, { buildChanges: [...two, build] }), 1);
+  }
+});
+
+test("a limit may be kept back from the buckets once its deployment was aborted", () => {
+  const aborted = { ...deployment, state: "ABORTED" };
+  const found = [5_000, 10_000, 10_001].map((limit) =>
+    violationsOf("the goals agree with Postgres", {
+      deployments: [...well.deployments.slice(0, 1), aborted],
+      goals: well.goals.map((each) => (each.application === "shop" ? { ...each, limit } : each)),
+    }),
+  );
+  assert.equal(found, [0, 0, 2]);
 });
 
 const at = (generation: number, issueTimeMs: number) => ({ generation, issueTimeMs });
