@@ -6,7 +6,7 @@ export interface Credentials {
 }
 
 /** A file of credentials cannot be used. */
-export class CredentialsError extends Error {
+class CredentialsError extends Error {
   override readonly name = "CredentialsError";
 }
 

@@ -6,7 +6,7 @@ import type { Logger } from "../../log.js";
 import { findBuildUser, type BuildUser } from "./build-user.js";
 
 /** What one process of a build may take. Undefined: as much as the builder itself. */
-export interface BuildLimits {
+interface BuildLimits {
   /** Processor time, in seconds; all its threads together. */
   cpuSeconds?: number | undefined;
   /** Private writable memory, in bytes. */
