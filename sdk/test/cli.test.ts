@@ -14,6 +14,9 @@ import * as assert from "uvu/assert";
 import { Refusal, ScriptedServer, type OpenCall } from "./support/scripted-server.js";
 import { runCli, startCli, type Ended, type RunOptions } from "./support/run-cli.js";
 
+const ENDLESS = "01920000-0000-7000-8000-00000000000e";
+const FAILS = "01920000-0000-7000-8000-00000000000f";
+const OTHER = "01920000-0000-7000-8000-000000000001";
 const SHA = "0123456789abcdef0123456789abcdef01234567";
 const build = { id: "b1", application: "web", commitSha: SHA, status: BuildStatus.SUCCEEDED };
 const deployment = {
@@ -131,8 +134,8 @@ const script = {
       const state = (value: DeploymentState, revision: number, running: number) =>
         send({ deployment: { ...deployment, state: value, revision }, regions: [region(running)] });
       state(DeploymentState.RUNNING, 1, 0);
-      if (request["id"] === "endless") return;
-      const failed = request["id"] === "fails";
+      if (request["id"] === ENDLESS) return;
+      const failed = request["id"] === FAILS;
       state(failed ? DeploymentState.FAILED : DeploymentState.SUCCEEDED, 2, 2);
     },
   },
@@ -178,7 +181,7 @@ test("exit codes", async ({ server }) => {
     { args: ["build", "get", "b1"], code: 0, says: /status {7}SUCCEEDED/ },
     { args: ["build", "watch", "b1"], code: 0, says: /SUCCEEDED, deployable/ },
     { args: ["build", "watch", "fails"], code: 1, says: /command failed: make exited with 2/ },
-    { args: ["watch", "fails"], code: 1, says: /slipway rollback web/ },
+    { args: ["watch", FAILS], code: 1, says: /slipway rollback web/ },
     { args: ["build", "get", "broken"], code: 1, says: /error: internal error/ },
     { args: ["bild"], code: 2, says: /Did you mean build/ },
     { args: ["build", "list", "--status", "odd"], code: 2, says: /Allowed choices/ },
@@ -238,7 +241,7 @@ test("--json prints one event a line", async ({ server }) => {
       args: ["build", "submit", "web", SHA, "--wait-deployable"],
       types: ["submitted", "build", "log", "log", "build"],
     },
-    { args: ["watch", "d1"], types: ["deployment", "deployment"] },
+    { args: ["watch", OTHER], types: ["deployment", "deployment"] },
     { args: ["deploy", "b1"], types: ["deployment", "deployment"] },
     { args: ["rollback", "web"], types: ["deployment", "deployment"] },
   ].map(({ args, types }) => ({ args: [...args, "--json"], types }));
@@ -328,12 +331,12 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   test(`${signal} ends a watch with 130, and says that the deployment goes on`, async ({
     server,
   }) => {
-    const running = startCli(["watch", "endless", "--coordinator", server.address]);
+    const running = startCli(["watch", ENDLESS, "--coordinator", server.address]);
     await running.until("eu: 0/2 running");
     running.child.kill(signal);
     const { code, stderr } = await running.ended;
     assert.is(code, 130);
-    assert.match(stderr, "The deployment goes on. See it again with: slipway watch endless");
+    assert.match(stderr, `The deployment goes on. See it again with: slipway watch ${ENDLESS}`);
   });
 }
 
@@ -351,13 +354,13 @@ test("a watch goes on when the coordinator is restarted", async () => {
     streams: {
       watchDeployment: (open) => {
         streams++;
-        if (streams === 1) script.streams.watchDeployment({ ...open, request: { id: "endless" } });
+        if (streams === 1) script.streams.watchDeployment({ ...open, request: { id: ENDLESS } });
         else script.streams.watchDeployment(open);
       },
     },
   }).start();
   try {
-    const running = startCli(["watch", "d1", "--coordinator", server.address]);
+    const running = startCli(["watch", OTHER, "--coordinator", server.address]);
     await running.until("eu: 0/2 running");
     server.kill();
     await running.until("trying again");

@@ -17,6 +17,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { exitCodeOf, UsageError } from "../src/cli/exit-code.js";
 import { messageJson } from "../src/cli/json.js";
+import { isChosen, type HostChoice } from "../src/cli/host-choice.js";
 import { buildFacts, buildLine, buildTable, logLine } from "../src/cli/render/build.js";
 import { deploymentEnd, deploymentFacts, deploymentTable } from "../src/cli/render/deployment.js";
 import { errorJson, errorText } from "../src/cli/render/error.js";
@@ -273,14 +274,21 @@ test("hosts", () => {
       silent: true,
     }),
   ];
-  assert.equal(hostTable(hosts, undefined, look).split("\n"), [
+  assert.equal(hostTable(hosts, {}, look).split("\n"), [
     "HOST  REGION  CELL  APPLICATION  PHASE    RUNS          HEARD    DETAIL",
     "h1    eu      c1    web          running  abcdef012345  3 s ago  -",
     "h1    eu      c1    api          staging  -             3 s ago  1.0 KiB of 4.0 KiB",
     "h2    eu      -     -            silent   -             -        a=b",
     "",
   ]);
-  assert.not.match(hostTable(hosts, "web", look), "api");
+  assert.not.match(hostTable(hosts, { app: "web" }, look), "api");
+  const chosen = (choice: HostChoice): string[] =>
+    hosts.filter((host) => isChosen(host, choice)).map(({ enrolment }) => enrolment?.hostId ?? "");
+  assert.equal(chosen({ app: "web" }), ["h1", "h2"], "the coordinator chooses by application");
+  assert.equal(chosen({ phase: "staging" }), ["h1"]);
+  assert.equal(chosen({ phase: "staging", app: "web" }), []);
+  assert.equal(chosen({ phase: "silent", app: "web" }), ["h2"]);
+  assert.not.match(hostTable(hosts, { phase: "staging" }, look), "web");
 });
 
 for (const [more, expected] of [
@@ -288,8 +296,12 @@ for (const [more, expected] of [
   [{ silent: true }, "silent: no agent answers"],
   [{ agents: [{ agentId: "a", warming: true }] }, "warming: an agent just started"],
   [
-    { agents: [{ agentId: "a", ahead: [{ application: "web", generation: 9 }] }] },
-    "ahead of the database: web at 9",
+    {
+      agents: ["a", "b"].map((agentId) => {
+        return { agentId, ahead: [{ application: "web", generation: 9 }] };
+      }),
+    },
+    "hosts are ahead of the goals: web at 9",
   ],
 ] as [object, string][]) {
   test(`region: ${expected}`, () => {

@@ -58,6 +58,7 @@ const script = {
         application === "web" ? [deployment, ended] : application === "idle" ? [ended] : [],
     }),
     getApplication: ({ name }: { name: string }) => {
+      if (name === "web") return { application: { name, removeTime: new Date() } };
       if (name === "idle") return { application: { name } };
       throw new Refusal(
         status.NOT_FOUND,
@@ -229,8 +230,10 @@ test("each says what it did, with its exit code", async ({ server }) => {
       args: ["deploy", "frozen", "--override-freeze", "--reason", "x", "--detach"],
       says: /has started/,
     },
+    { args: ["status", "web"], says: /^web was removed 0 s ago: no host runs it\n\ndeployment / },
+    { args: ["watch", "idle"], code: 4, says: /no deployment of idle is under way/ },
     {
-      args: ["watch", ID],
+      args: ["watch", "web"],
       code: 1,
       says: new RegExp(`was aborted\nWhat ran before is put back; .*slipway watch ${BACK}`),
     },
@@ -308,6 +311,16 @@ test("deploys by a strategy file, and says by its lines what is refused", async 
   const wrong = await slipway(server, ["deploy", "b1", "--strategy", "-"], "wave: 1\n");
   assert.is(wrong.code, 2);
   assert.match(wrong.stderr, "standard input:1: wave is not known; known here: waves");
+  const empty = "waves:\n  - { regions: [eu], percents: [] }\nmaxSwitchingPercent: 0\n";
+  const defaulted = await slipway(server, ["deploy", "b1", "--strategy", "-"], empty);
+  assert.is(defaulted.code, 2);
+  assert.match(defaulted.stderr, "standard input:2: waves[0].percents must not be empty");
+  assert.match(
+    defaulted.stderr,
+    "standard input:3: maxSwitchingPercent must be a whole number from 1",
+  );
+  const none = await slipway(server, ["deploy", "b1", "--strategy", "-"], "waves: []\n");
+  assert.match(none.stderr, "standard input:1: waves must not be empty");
   assert.is(server.calls.length, calls, "nothing was sent");
 });
 

@@ -35,11 +35,14 @@ export interface FileNode {
   problem(message: string): void;
   string(): string;
   boolean(): boolean;
-  wholeNumber(): number;
+  /** From 0, or from `least`, where 0 would be sent like nothing. */
+  wholeNumber(least?: number): number;
   durationMs(): number;
   strings(): string[];
   /** The places in a list; `wanted` says in a complaint what it should be. */
   items(wanted: string): FileNode[];
+  /** The same, where an empty list would be sent like none. */
+  someItems(wanted: string): FileNode[];
   /** The keys and places in a map, whatever its keys are. */
   entries(wanted: string): [key: string, node: FileNode][];
   /** Values are taken as they are written, so that 1.10 stays "1.10". */
@@ -112,11 +115,11 @@ export function readDocument(text: string): FileDocument {
         wrong("true or false");
         return false;
       },
-      wholeNumber: () => {
-        if (typeof value === "number" && Number.isInteger(value) && value >= 0) {
+      wholeNumber: (least = 0) => {
+        if (typeof value === "number" && Number.isInteger(value) && value >= least) {
           if (value < 2 ** 32) return value;
         }
-        wrong("a whole number");
+        wrong(least === 0 ? "a whole number" : `a whole number from ${least}`);
         return 0;
       },
       durationMs: () => {
@@ -127,6 +130,11 @@ export function readDocument(text: string): FileDocument {
       strings: () =>
         items('a list of strings, such as ["make", "all"]').map((item) => item.string()),
       items,
+      someItems: (wanted) => {
+        const places = items(wanted);
+        if (isSeq(node) && places.length === 0) problem("must not be empty");
+        return places;
+      },
       entries: (wanted) =>
         found(wanted).map(({ key, node: child, line: at }) => [key, nodeAt(child, below(key), at)]),
       stringMap: () => {
@@ -194,6 +202,7 @@ const SILENT: FileNode = {
   durationMs: () => 0,
   strings: () => [],
   items: () => [],
+  someItems: () => [],
   entries: () => [],
   stringMap: () => ({}),
   oneOf: () => undefined,

@@ -1,13 +1,14 @@
 import { Host } from "@slipway/proto";
+import { Option } from "commander";
+import { CHOOSABLE_PHASES, isChosen, type HostChoice } from "./host-choice.js";
 import { messageJson } from "./json.js";
 import { hostTable } from "./render/fleet.js";
 import { parseLimit, type AddCommand } from "./run.js";
 import { lookOf, note, print, type Session } from "./session.js";
 import { plain } from "./text.js";
 
-interface Options {
+interface Options extends HostChoice {
   region?: string;
-  app?: string;
   limit: number;
 }
 
@@ -21,15 +22,23 @@ export const addHostsList: AddCommand = (group, run) => {
     .summary("list hosts and what runs on each (the default)")
     .option("--region <region>", "only of this region")
     .option("--app <app>", "only those that run this application, or should")
+    .addOption(
+      new Option("--phase <phase>", "only those in this phase, or not heard of for 30 s").choices(
+        CHOOSABLE_PHASES,
+      ),
+    )
     .option("--limit <n>", 'at most so many, or "all"', parseLimit, 100)
-    .addHelpText("after", "\nExample:\n  slipway hosts --region eu --app web --limit all")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  slipway hosts --region eu --app web --limit all\n  slipway hosts --app web --phase failed",
+    )
     .action(
       run(async (session, options: Options) => {
         const { items, unreachableRegions } = await readHosts(session, options);
         await print(
           session,
           () => ({ hosts: items.map((host) => messageJson(Host, host)), unreachableRegions }),
-          () => hostTable(items, options.app, lookOf(session)),
+          () => hostTable(items, options, lookOf(session)),
         );
         if (unreachableRegions.length > 0) {
           const names = unreachableRegions.map(plain).join(", ");
@@ -41,9 +50,11 @@ export const addHostsList: AddCommand = (group, run) => {
 
 async function readHosts(
   session: Session,
-  { region, app, limit }: Options,
+  options: Options,
 ): Promise<{ items: Host[]; unreachableRegions: string[] }> {
+  const { region, app, phase, limit } = options;
   const items: Host[] = [];
+  let more = false;
   const unreachable = new Set<string>();
   let pageToken = "";
   do {
@@ -51,16 +62,18 @@ async function readHosts(
       {
         ...(region === undefined ? {} : { region }),
         ...(app === undefined ? {} : { application: app }),
-        pageSize: Math.min(PAGE_SIZE, limit - items.length),
+        pageSize: phase === undefined ? Math.min(PAGE_SIZE, limit - items.length) : PAGE_SIZE,
         pageToken,
       },
       { signal: session.signal },
     );
-    items.push(...page.items);
+    const chosen = page.items.filter((host) => isChosen(host, options));
+    more = chosen.length > limit - items.length;
+    items.push(...chosen.slice(0, limit - items.length));
     for (const name of page.unreachableRegions) unreachable.add(name);
     pageToken = page.nextPageToken;
   } while (pageToken !== "" && items.length < limit);
-  if (pageToken !== "") {
+  if (more || pageToken !== "") {
     await note(session, `There are more than these ${items.length}: see them with --limit all`);
   }
   return { items, unreachableRegions: [...unreachable] };

@@ -2,11 +2,14 @@ import { Application, Region, type Deployment } from "@slipway/proto";
 import type { DeploymentProgress } from "../deployment-watch.js";
 import { progressJson } from "./follow-deployment.js";
 import { messageJson } from "./json.js";
+import { agoText } from "./quantities.js";
 import { deploymentFacts, deploymentTable } from "./render/deployment.js";
 import { regionTable } from "./render/fleet.js";
+import { paint, type Look } from "./render/style.js";
 import { statusTable, type ApplicationStatus } from "./render/status.js";
 import type { AddCommand } from "./run.js";
 import { lookOf, print, type Session } from "./session.js";
+import { plain } from "./text.js";
 
 /** Applications asked about at once. */
 const AT_ONCE = 10;
@@ -75,9 +78,16 @@ async function showApplication(session: Session, name: string): Promise<void> {
       if (newest === undefined) return statusTable([{ application, newest }], look);
       const earlier = before.map(({ deployment }) => deployment);
       const history = earlier.length === 0 ? "" : `\n${deploymentTable(earlier, look)}`;
-      return `${deploymentFacts(newest, look)}${history}`;
+      return `${removedText(application, look)}${deploymentFacts(newest, look)}${history}`;
     },
   );
+}
+
+/** What the newest deployment does not say: that its hosts have stopped it since. */
+function removedText({ name, removeTime }: Application, look: Look): string {
+  if (removeTime === undefined) return "";
+  const text = `${plain(name)} was removed ${agoText(removeTime, look.now)}: no host runs it`;
+  return `${paint(look, "yellow", text)}\n\n`;
 }
 
 /** The newest deployments of an application, the first with its progress. */

@@ -22,10 +22,10 @@ export function readStrategy(node: FileNode): Input<Strategy> {
   ]);
   return {
     ...fields.optional("waves", (list) => ({
-      waves: list.items("a list of waves").map(readWave),
+      waves: list.someItems("a list of waves").map(readWave),
     })),
     ...fields.optional("maxSwitchingPercent", (percent) => ({
-      maxSwitchingPercent: percent.wholeNumber(),
+      maxSwitchingPercent: percent.wholeNumber(1),
     })),
     ...fields.optional("failureBudget", (budget) => ({ failureBudget: readBudget(budget) })),
     ...fields.optional("stageTimeout", (time) => ({
@@ -67,9 +67,9 @@ function readWave(node: FileNode): Input<Wave> {
   return {
     regions: fields.required("regions").strings(),
     ...fields.optional("percents", (list) => ({
-      percents: list.items("a list of percentages, such as [10, 100]").map((one) => {
-        return one.wholeNumber();
-      }),
+      percents: list
+        .someItems("a list of percentages, such as [10, 100]")
+        .map((one) => one.wholeNumber()),
     })),
     ...fields.optional("bakeTime", (time) => ({ bakeTime: durationFromMs(time.durationMs()) })),
     ...fields.optional("requiresApproval", (truth) => ({ requiresApproval: truth.boolean() })),

@@ -10,13 +10,17 @@ export const TARGET_HELP = "a deployment's id, or an application for its deploym
 /** Deployments of an application that are looked at: the one under way is among the newest. */
 const NEWEST = 10;
 
+export function isDeploymentId(target: string): boolean {
+  return /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(target);
+}
+
 /**
  * The deployment of this id, or the one under way of the application of this name.
  * @throws SlipwayError NOT_FOUND for an unknown one, FAILED_PRECONDITION if none is under way.
  */
 export async function findDeployment(session: Session, target: string): Promise<Deployment> {
   const { client, signal } = session;
-  if (/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i.test(target)) {
+  if (isDeploymentId(target)) {
     return (await client.deployments.get(target, { signal })).deployment;
   }
   const filter = { application: target, pageSize: NEWEST };

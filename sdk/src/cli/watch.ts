@@ -1,5 +1,6 @@
 import { followDeployment } from "./follow-deployment.js";
 import type { AddCommand } from "./run.js";
+import { findDeployment, isDeploymentId, TARGET, TARGET_HELP } from "./target.js";
 
 export const addWatch: AddCommand = (group, run) => {
   group
@@ -10,6 +11,12 @@ export const addWatch: AddCommand = (group, run) => {
         "for each change. Exits with 0 if it succeeded and with 1 if it failed, was aborted or was " +
         "superseded. Survives restarts of coordinators.",
     )
-    .argument("<deployment>", "the deployment's id, as deploy and status APP say it")
-    .action(run(async (session, id: string) => followDeployment(session, id)));
+    .argument(TARGET, TARGET_HELP)
+    .action(
+      run(async (session, target: string) => {
+        // A watch waits longer for a coordinator than looking for the deployment would.
+        const id = isDeploymentId(target) ? target : (await findDeployment(session, target)).id;
+        return followDeployment(session, id);
+      }),
+    );
 };

@@ -1,4 +1,5 @@
 import type { Host, HostApplicationStatus, Region } from "@slipway/proto";
+import { chosenApplications, type HostChoice } from "../host-choice.js";
 import { agoText, bytesText } from "../quantities.js";
 import { hostFailureText, phaseCell } from "./names.js";
 import type { Look } from "./style.js";
@@ -16,28 +17,22 @@ export function regionTable(regions: readonly Region[], look: Look): string {
   return table(["REGION", "HOSTS", "SILENT", "AGENTS", "STATE"], rows, look);
 }
 
-/** Hosts, one line for each application on each; all of them or one application's. */
-export function hostTable(
-  hosts: readonly Host[],
-  application: string | undefined,
-  look: Look,
-): string {
+/** Hosts, one line for each chosen application on each. */
+export function hostTable(hosts: readonly Host[], choice: HostChoice, look: Look): string {
   const headings = ["HOST", "REGION", "CELL", "APPLICATION", "PHASE", "RUNS", "HEARD", "DETAIL"];
   return table(
     headings,
-    hosts.flatMap((host) => hostRows(host, application, look)),
+    hosts.flatMap((host) => hostRows(host, choice, look)),
     look,
   );
 }
 
-function hostRows(host: Host, application: string | undefined, look: Look): Cell[][] {
+function hostRows(host: Host, choice: HostChoice, look: Look): Cell[][] {
   const { enrolment, status } = host;
   const name = [enrolment?.hostId ?? "", enrolment?.region ?? "", enrolment?.cell ?? ""];
   const heard = agoText(status?.time, look.now);
   const silent: Cell = { text: host.silent ? "silent" : "", colour: "red" };
-  const running = (status?.applications ?? []).filter(
-    (one) => application === undefined || one.application === application,
-  );
+  const running = chosenApplications(host, choice);
   if (status === undefined || running.length === 0) {
     return [[...name, "", silent, "", heard, labels(enrolment?.labels ?? {})]];
   }
@@ -73,8 +68,11 @@ function regionState(region: Region): Cell {
   if (region.silent) return { text: "silent: no agent answers", colour: "red" };
   const ahead = region.agents.flatMap((agent) => agent.ahead);
   if (ahead.length > 0) {
-    const names = ahead.map(({ application, generation }) => `${application} at ${generation}`);
-    return { text: `ahead of the database: ${names.join(", ")}`, colour: "red" };
+    // Each of its agents may say the same.
+    const names = new Set(
+      ahead.map(({ application, generation }) => `${application} at ${generation}`),
+    );
+    return { text: `hosts are ahead of the goals: ${[...names].join(", ")}`, colour: "red" };
   }
   if (region.agents.some(({ warming }) => warming)) {
     return { text: "warming: an agent just started", colour: "yellow" };

@@ -1,10 +1,10 @@
-import { HostPhase, type Application } from "@slipway/proto";
+import { HostPhase, type Application, type Deployment } from "@slipway/proto";
 import type { DeploymentProgress } from "../../deployment-watch.js";
 import { agoText } from "../quantities.js";
 import { stateCell } from "./names.js";
 import { countOf } from "./region-progress.js";
 import type { Look } from "./style.js";
-import { table } from "./table.js";
+import { table, type Cell } from "./table.js";
 
 /** An application and its newest deployment, if it had one. */
 export interface ApplicationStatus {
@@ -27,13 +27,19 @@ export function statusTable(statuses: readonly ApplicationStatus[], look: Look):
       name,
       String(deployment.applicationRevision),
       deployment.commitSha.slice(0, 12),
-      stateCell(deployment.state),
+      stateOf(deployment),
       agoText(deployment.finishTime ?? deployment.createTime, look.now),
       `${running}/${hosts}`,
       runsText(newest),
     ];
   });
   return table(headings, rows, look);
+}
+
+/** A roll-back that succeeded is no success of what was deployed. */
+function stateOf({ state, isRollback }: Deployment): Cell {
+  const { text, colour } = stateCell(state);
+  return isRollback ? { text: `${text} (roll-back)`, colour } : { text, colour };
 }
 
 /** "12 × build a, 3 × build b", over all regions. */

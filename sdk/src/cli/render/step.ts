@@ -71,6 +71,9 @@ export function notices(deployment: Deployment, columns = Number.POSITIVE_INFINI
       advise("Go on with", "resume");
     } else {
       say(`paused, because ${known}${message}`);
+      if (reason === PauseReason.HOSTS_SILENT) {
+        say(`See which with: slipway hosts --app ${application} --phase silent`, "bold");
+      }
       advise("Goes on by itself once they are heard; or end it with", "abort");
     }
   }
