@@ -41,7 +41,7 @@ export async function move(
     const back = outcome.rollBack ? await prepareRollBack(trx, context, read, known) : undefined;
     const stored = await storeOutcome(trx, read, outcome, back?.goal.deploymentId);
     if (stored === undefined) return undefined;
-    const reason = `automatic: ${outcome.note?.message ?? ""}`;
+    const reason = reasonOf(outcome.note);
     const rollBack =
       back && (await insertPrepared(trx, back, { reason, idempotencyKey: null, request: "" }));
     return { stored, rollBack, changed: true };
@@ -51,6 +51,12 @@ export async function move(
   if (moved.rollBack !== undefined) context.stats.rollout.add("created");
   tell(context, moved, outcome);
   return moved;
+}
+
+/** Why what ran before is put back. */
+function reasonOf(note: Changed["note"]): string {
+  if (note?.action !== "abort") return `automatic: ${note?.message ?? ""}`;
+  return `aborted by ${note.actor || "somebody"}${note.reason === "" ? "" : `: ${note.reason}`}`;
 }
 
 /** Writes what a transition says; undefined if the deployment was changed since it was read. */

@@ -291,6 +291,7 @@ test("an abort puts back what ran before, unless told not to, and once only", as
   await hosts(bad, [[ACTIVATING, HOSTS]]);
   await reached(bad.id, DeploymentState.RUNNING);
   const { deployment, rollBack } = await abort(bad);
+  assert.is(rollBack?.reason, "aborted by bob: no good");
   assert.equal(
     [deployment?.state, deployment?.rolledBackBy, rollBack?.buildId, rollBack?.isRollback],
     [ABORTED, rollBack?.id, good.buildId, true],
