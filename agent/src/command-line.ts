@@ -50,6 +50,7 @@ interface CommonOptions {
 }
 
 const DAY_SECONDS = 86_400;
+const IDENTITY = "from the identity command, or made with --join-token-file";
 
 /** The agent's command line. Bad options make it throw CommanderError. */
 export function createProgram(
@@ -73,6 +74,8 @@ export function createProgram(
         1,
       ),
     )
+    .addOption(may("--identity <file>", "of the fleet's; made with --join-token-file", parseText))
+    .addOption(joinTokenFile())
     .addOption(metricsListen())
     .addOption(logLevel())
     .addOption(
@@ -85,9 +88,9 @@ export function createProgram(
     .addOption(may("--build-memory <bytes>", "memory of one process of a build", parseBytes))
     .addOption(may("--build-file-bytes <bytes>", "largest file that a build can write", parseBytes))
     .addOption(may("--build-processes <number>", "processes of the builds' user", parseCount))
-    .action((options: CommonOptions & BuilderOptions) => {
+    .action((options: BuilderOptions) => {
       const { buildUser, buildAsRoot, buildCpuSeconds, buildMemory, ...rest } = options;
-      const { buildFileBytes, buildProcesses, ...same } = rest;
+      const { buildFileBytes, buildProcesses, identity, ...same } = rest;
       const limits = {
         cpuSeconds: buildCpuSeconds,
         memoryBytes: buildMemory,
@@ -95,7 +98,7 @@ export function createProgram(
         processes: buildProcesses,
       };
       const confinement = { user: buildUser, asRoot: buildAsRoot === true, limits };
-      return commands.builder({ ...same, confinement });
+      return commands.builder({ ...same, identityFile: identity, confinement });
     });
 
   program
@@ -112,7 +115,8 @@ export function createProgram(
       option("--blob-store-shared", "other agents use it too: the one that leads copies into it"),
     )
     .addOption(need("--data-dir <directory>", "what the agent owns"))
-    .addOption(need("--identity <file>", "from the identity command"))
+    .addOption(need("--identity <file>", IDENTITY))
+    .addOption(joinTokenFile())
     .addOption(need("--membership-public-key <file>", "SPKI PEM"))
     .addOption(
       may(
@@ -165,8 +169,12 @@ export function createProgram(
     .addOption(may("--neighbour-cells <names>", "cells to keep links into", parseCells).default([]))
     .addOption(may("--label <name=value>", "a label; may be given again", parseLabels).default({}))
     .addOption(need("--region-nats <urls>", "the region's NATS, with commas between", parseList))
+    .addOption(
+      may("--coordinator <host:port>", "where it joins the fleet and renews", parseHostPort),
+    )
     .addOption(need("--data-dir <directory>", "what the agent owns"))
-    .addOption(need("--identity <file>", "from the identity command"))
+    .addOption(need("--identity <file>", IDENTITY))
+    .addOption(joinTokenFile())
     .addOption(need("--membership-public-key <file>", "SPKI PEM"))
     .addOption(need("--goal-public-key <files>", "SPKI PEM, with commas between", parseList))
     .addOption(need("--listen <host:port>", "swarm: udp and tcp", parseAddress))
@@ -225,10 +233,10 @@ export function createProgram(
     .command("identity")
     .description("Make a key pair and the fleet's certificate for it.")
     .addOption(need("--id <name>", "of the agent", parseName))
-    .addOption(need("--region <name>", "the agent's region", parseName))
+    .addOption(may("--region <name>", "the agent's region; none for a builder", parseName))
     .addOption(
       option("--role <role>", "what the agent is")
-        .choices(["host", "region"])
+        .choices(["host", "region", "builder"])
         .makeOptionMandatory(),
     )
     .addOption(need("--membership-key <file>", "private key, PKCS#8 PEM"))
@@ -238,16 +246,19 @@ export function createProgram(
         365,
       ),
     )
-    .action((options: Omit<IdentityConfig, "membershipKeyFile"> & { membershipKey: string }) => {
-      const { membershipKey, ...same } = options;
-      return commands.identity({ ...same, membershipKeyFile: membershipKey });
+    .action(({ membershipKey, region = "", ...same }: IdentityOptions, command: Command) => {
+      if (same.role === "builder" && region !== "") command.error("A builder is of no region.");
+      if (same.role !== "builder" && region === "") command.error("Say of which --region it is.");
+      return commands.identity({ ...same, region, membershipKeyFile: membershipKey });
     });
 
   return program;
 }
 
-interface BuilderOptions {
+interface BuilderOptions extends Omit<CommonOptions, "identity"> {
   slots: number;
+  identity?: string;
+  joinTokenFile?: string;
   buildUser?: string;
   buildAsRoot?: true | undefined;
   buildCpuSeconds?: number;
@@ -261,7 +272,13 @@ interface SwarmCaps {
   maxDownloadBytesPerSecond?: number;
 }
 
+type IdentityOptions = Omit<IdentityConfig, "membershipKeyFile" | "region"> & {
+  region?: string;
+  membershipKey: string;
+};
+
 interface RegionOptions extends SwarmCaps {
+  joinTokenFile?: string;
   nats: string[];
   mainBlobStore: string;
   blobStoreShared?: true | undefined;
@@ -271,6 +288,7 @@ interface RegionOptions extends SwarmCaps {
 }
 
 interface HostOptions extends SwarmCaps {
+  joinTokenFile?: string;
   cell: string;
   neighbourCells: string[];
   label: Record<string, string>;
@@ -307,6 +325,11 @@ function need(
   parse: (text: string) => unknown = parseText,
 ): Option {
   return may(flags, description, parse).makeOptionMandatory();
+}
+
+function joinTokenFile(): Option {
+  const what = "a join token: lets the agent join the fleet while it has no identity";
+  return may("--join-token-file <file>", what, parseText);
 }
 
 function metricsListen(): Option {

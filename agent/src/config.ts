@@ -1,7 +1,7 @@
 import { NAME_PATTERN } from "@slipway/proto";
 import type { ConfinementOptions } from "./builder/index.js";
 import { LOG_LEVELS, type LogLevel } from "./log.js";
-import type { Address } from "./swarm/index.js";
+import type { Address, MemberRole } from "./swarm/index.js";
 
 /** What every role has. */
 interface CommonConfig {
@@ -21,6 +21,9 @@ export interface BuilderCommandConfig extends CommonConfig {
   slots: number;
   /** How build commands are kept in bounds. */
   confinement: ConfinementOptions;
+  /** Of a builder that is a member of the fleet. */
+  identityFile?: string | undefined;
+  joinTokenFile?: string | undefined;
 }
 
 /** How much of the network the swarm may take; no limit unless given. */
@@ -38,7 +41,11 @@ export interface HostConfig extends CommonConfig, SwarmCaps {
   neighbourCells: string[];
   labels: Record<string, string>;
   regionNats: string[];
+  /** Where the host joins the fleet and renews its certificate; none: its identity is as it is. */
+  coordinator?: string | undefined;
   identityFile: string;
+  /** Holds a join token, for the first start. */
+  joinTokenFile?: string | undefined;
   membershipPublicKeyFile: string;
   goalPublicKeyFiles: string[];
   /** Of the swarm: DHT on UDP and chunks on TCP. */
@@ -75,6 +82,8 @@ export interface RegionConfig extends CommonConfig, SwarmCaps {
   mainBlobStore: string;
   blobStore: string;
   identityFile: string;
+  /** Holds a join token, for the first start. */
+  joinTokenFile?: string | undefined;
   membershipPublicKeyFile: string;
   /** Goals that none of these keys signed are not copied; none: that is left to the hosts. */
   goalPublicKeyFiles: string[];
@@ -91,8 +100,9 @@ export interface RegionConfig extends CommonConfig, SwarmCaps {
 /** `slipway-agent identity`. */
 export interface IdentityConfig {
   id: string;
+  /** Empty for a builder. */
   region: string;
-  role: "host" | "region";
+  role: MemberRole;
   membershipKeyFile: string;
   out: string;
   days: number;

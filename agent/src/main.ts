@@ -2,12 +2,12 @@ import process from "node:process";
 import { MetricsServer } from "@slipway/proto/metrics-server";
 import { CommanderError } from "commander";
 import { Registry } from "prom-client";
-import { startBuilder } from "./builder/index.js";
+import { startBuilderAgent } from "./builder/agent.js";
 import { createProgram } from "./command-line.js";
 import { startHost } from "./host/host.js";
 import { launch } from "./launcher/launcher.js";
 import { createLogger, type Logger, type LogLevel } from "./log.js";
-import { registerAgent, registerBuilder } from "./metrics/agent-metrics.js";
+import { registerAgent } from "./metrics/agent-metrics.js";
 import { startRegion } from "./region/region.js";
 import { closeInheritedDescriptors } from "./process/inherited-descriptors.js";
 import type { RunningAgent } from "./running-agent.js";
@@ -30,15 +30,17 @@ interface Common {
 async function run(
   role: string,
   { id, region = "", cell = "", logLevel, metricsListen }: Common,
-  start: (log: Logger, metrics: Registry | undefined) => Promise<RunningAgent>,
+  start: (log: Logger, metrics: Registry | undefined, signal: AbortSignal) => Promise<RunningAgent>,
 ): Promise<void> {
   const log = createLogger(logLevel);
+  const starting = new AbortController();
   const stopping = new Promise<void>((resolve) => {
     let signals = 0;
     const onSignal = (signal: NodeJS.Signals): void => {
       signals += 1;
       if (signals > 1) process.exit(1);
       log.info({ signal }, "stopping");
+      starting.abort(new Error(`stopped by ${signal} while starting`));
       resolve();
     };
     process.on("SIGTERM", onSignal);
@@ -50,7 +52,7 @@ async function run(
       metricsListen &&
       (await MetricsServer.start({ listen: metricsListen, source: registry, log }));
     if (metrics !== undefined) registerAgent(registry, { role, id, region, cell });
-    const agent = await start(log, metrics && registry);
+    const agent = await start(log, metrics && registry, starting.signal);
     metrics?.ready();
     await stopping;
     await agent.stop();
@@ -70,13 +72,13 @@ async function run(
 const program = createProgram(
   {
     builder: (config) =>
-      run("builder", config, async (log, metrics) => {
-        const builder = await startBuilder({ ...config, log, environment: process.env });
-        if (metrics !== undefined) registerBuilder(metrics, config.slots, () => builder.stats);
-        return builder;
-      }),
-    region: (config) => run("region", config, (log, metrics) => startRegion(config, log, metrics)),
-    host: (config) => run("host", config, (log, metrics) => startHost(config, log, metrics)),
+      run("builder", config, (log, metrics, signal) =>
+        startBuilderAgent(config, { log, metrics, signal, environment: process.env }),
+      ),
+    region: (config) =>
+      run("region", config, (log, metrics, signal) => startRegion(config, log, metrics, signal)),
+    host: (config) =>
+      run("host", config, (log, metrics, signal) => startHost(config, log, metrics, signal)),
     launch: async ({ dataDir, logLevel, args }) => {
       const controller = new AbortController();
       process.on("SIGTERM", () => controller.abort());

@@ -6,12 +6,13 @@ import type { HostConfig } from "../config.js";
 import type { Logger } from "../log.js";
 import { registerCertificate, registerStore } from "../metrics/agent-metrics.js";
 import { registerSwarm } from "../metrics/swarm-metrics.js";
+import { openMember } from "../membership/open-member.js";
 import { NatsLink } from "../nats/link.js";
 import { lockDataDirectory } from "../process/data-directory-lock.js";
 import { KeptRevocations } from "../revocation/kept-revocations.js";
 import { RevocationReader } from "../revocation/revocation-reader.js";
 import { openArtifactStore } from "../store/artifact-store.js";
-import { join, readIdentity, readPublicKey, type Swarm } from "../swarm/index.js";
+import { join, readPublicKey, type Swarm } from "../swarm/index.js";
 import { RevokedError } from "../swarm/revoked.js";
 import { AGENT_VERSION } from "../version.js";
 import { type RunningAgent, stopOnce } from "../running-agent.js";
@@ -27,28 +28,36 @@ import { readGoalKeys } from "./verify-goal.js";
  * Starts the agent of one machine: follows the region's goals, gets artifacts from the swarm, and
  * runs releases, which go on running when the agent stops unless the config says otherwise.
  * @param metrics - What it counts is registered here.
- * @throws DataDirectoryInUseError, and errors of files, keys and addresses that cannot be used.
+ * @param signal - Gives up joining the fleet.
+ * @throws JoinError, DataDirectoryInUseError, and errors of files, keys and addresses that cannot be used.
  */
 export async function startHost(
   config: HostConfig,
   log: Logger,
   metrics?: Registry,
+  signal?: AbortSignal,
 ): Promise<RunningAgent> {
   const startTime = new Date();
-  const [identity, membershipPublicKey, pems] = await Promise.all([
-    readIdentity(config.identityFile),
+  const [membershipPublicKey, pems] = await Promise.all([
     readPublicKey(config.membershipPublicKeyFile),
     Promise.all(config.goalPublicKeyFiles.map((file) => readFile(file))),
   ]);
   const { cell } = config;
   const neighbourCells = config.neighbourCells.filter((other) => other !== cell);
   const keys = readGoalKeys(pems);
-  checkIdentity(identity, config);
   await mkdir(config.dataDir, { recursive: true, mode: 0o755 });
   const cleanUp: (() => Promise<void> | void)[] = [await lockDataDirectory(config.dataDir)];
   const stop = stopOnce(cleanUp, log);
   let joining: Promise<Swarm> | undefined;
   try {
+    const membership = await openMember({
+      ...config,
+      role: "host",
+      membershipPublicKey,
+      log,
+      signal,
+    });
+    cleanUp.push(() => membership.stop());
     const reader = new RevocationReader(keys, log);
     const revocations = new KeptRevocations({
       dataDir: config.dataDir,
@@ -72,7 +81,7 @@ export async function startHost(
           new RevokedError("this host is revoked: it is no member of the swarm"),
         )
       : join({
-          identity,
+          identity: membership.identity,
           membershipPublicKey,
           cell,
           neighbourCells,
@@ -86,12 +95,15 @@ export async function startHost(
     joining = joined.then(async (member) => {
       swarm = member;
       // What has come meanwhile.
+      member.setCertificate(membership.identity.certificate);
       if (isRevoked()) await member.close();
       else member.setRevoked(revocations.hostIds);
       return member;
     });
+    membership.onRenewed(({ certificate }) => swarm?.setCertificate(certificate));
+    membership.start();
     if (metrics !== undefined) {
-      registerCertificate(metrics, identity);
+      registerCertificate(metrics, membership);
       registerSwarm(metrics, () => swarm?.stats);
       registerStore(metrics, () => store.list());
     }
@@ -214,16 +226,4 @@ function agentApplication(config: HostConfig, files: VersionFiles) {
   if (application === undefined) return undefined;
   const launched = launchToken === undefined ? undefined : launchedRelease;
   return { application, update: new SelfUpdate({ files, launchedRelease: launched }) };
-}
-
-function checkIdentity(
-  identity: { id: string; region: string; role: string },
-  config: HostConfig,
-): void {
-  if (identity.id !== config.id || identity.region !== config.region || identity.role !== "host") {
-    throw new Error(
-      `the identity is for ${identity.role} ${identity.id} of region ${identity.region}, ` +
-        `not for host ${config.id} of region ${config.region}`,
-    );
-  }
 }

@@ -1,5 +1,5 @@
 import { Counter, Gauge, type Registry, collectDefaultMetrics } from "prom-client";
-import { type Identity, certificateExpiry } from "../swarm/identity.js";
+import { certificateExpiry } from "../swarm/identity.js";
 import { AGENT_VERSION } from "../version.js";
 
 /** Which agent this is, and what its process takes. */
@@ -19,14 +19,36 @@ export function registerAgent(
 }
 
 /** Until when the swarm lets this agent in. */
-export function registerCertificate(registry: Registry, identity: Identity): void {
-  const expiry = new Gauge({
-    name: "slipway_certificate_expiry_timestamp_seconds",
-    help: "When the agent's membership certificate expires: without it the swarm is closed to it.",
-    registers: [],
-  });
-  registry.registerMetric(expiry);
-  expiry.set(certificateExpiry(identity).getTime() / 1_000);
+export function registerCertificate(
+  registry: Registry,
+  member: {
+    readonly identity: { certificate: Buffer };
+    readonly stats: Readonly<{ renewed: number; failed: number }>;
+  },
+): void {
+  registry.registerMetric(
+    new Gauge({
+      name: "slipway_certificate_expiry_timestamp_seconds",
+      help: "When the agent's membership certificate expires: without it the swarm is closed to it.",
+      registers: [],
+      collect() {
+        this.set(certificateExpiry(member.identity).getTime() / 1_000);
+      },
+    }),
+  );
+  registry.registerMetric(
+    new Counter({
+      name: "slipway_certificate_renewals_total",
+      help: "Times that the agent renewed its certificate, and that it tried in vain.",
+      labelNames: ["result"],
+      registers: [],
+      collect() {
+        this.reset();
+        this.inc({ result: "renewed" }, member.stats.renewed);
+        this.inc({ result: "failed" }, member.stats.failed);
+      },
+    }),
+  );
 }
 
 /** What a host's artifact store takes on disk. */

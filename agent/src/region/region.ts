@@ -14,12 +14,13 @@ import type { Logger } from "../log.js";
 import { registerCertificate } from "../metrics/agent-metrics.js";
 import { registerGoals, registerHosts, registerLeader } from "../metrics/region-metrics.js";
 import { registerSwarm } from "../metrics/swarm-metrics.js";
+import { openMember } from "../membership/open-member.js";
 import { NatsLink } from "../nats/link.js";
 import { KeptRevocations } from "../revocation/kept-revocations.js";
 import { RevocationReader } from "../revocation/revocation-reader.js";
 import { lockDataDirectory } from "../process/data-directory-lock.js";
 import { type RunningAgent, stopOnce } from "../running-agent.js";
-import { join, readIdentity, readPublicKey } from "../swarm/index.js";
+import { join, readPublicKey } from "../swarm/index.js";
 import { AGENT_VERSION } from "../version.js";
 import { blobSource } from "./blob-source.js";
 import { CellWatch } from "./cell-watch.js";
@@ -40,30 +41,28 @@ const REVOKED =
  * Starts one of a region's agents: copies goals and artifacts into the region, seeds its swarm, and
  * counts its hosts. Of two or more a region one leads, and another takes over when it is gone.
  * @param metrics - What it counts is registered here.
- * @throws DataDirectoryInUseError, and errors of files, keys and addresses that cannot be used.
+ * @param signal - Gives up joining the fleet.
+ * @throws JoinError, DataDirectoryInUseError, and errors of files, keys and addresses that cannot be used.
  */
 export async function startRegion(
   config: RegionConfig,
   log: Logger,
   metrics?: Registry,
+  signal?: AbortSignal,
 ): Promise<RunningAgent> {
   const { region } = config;
-  const [identity, membershipPublicKey, pems] = await Promise.all([
-    readIdentity(config.identityFile),
+  const [membershipPublicKey, pems] = await Promise.all([
     readPublicKey(config.membershipPublicKeyFile),
     Promise.all(config.goalPublicKeyFiles.map((file) => readFile(file))),
   ]);
   const keys = pems.length > 0 ? readGoalKeys(pems) : undefined;
-  if (identity.id !== config.id || identity.region !== region || identity.role !== "region") {
-    throw new Error(
-      `the identity is for ${identity.role} ${identity.id} of region ${identity.region}, ` +
-        `not for region agent ${config.id} of region ${region}`,
-    );
-  }
   await mkdir(config.dataDir, { recursive: true });
   const cleanUp: (() => Promise<void> | void)[] = [await lockDataDirectory(config.dataDir)];
   const stop = stopOnce(cleanUp, log);
   try {
+    const role = "region" as const;
+    const member = await openMember({ ...config, role, membershipPublicKey, log, signal });
+    cleanUp.push(() => member.stop());
     const [main, regional] = await Promise.all([
       openDirectoryBlobStore(config.mainBlobStore),
       openDirectoryBlobStore(config.blobStore),
@@ -92,7 +91,7 @@ export async function startRegion(
     }
     let replicator: Replicator | undefined;
     const swarm = await join({
-      identity,
+      identity: member.identity,
       membershipPublicKey,
       cell: DEFAULT_CELL,
       listen: config.listen,
@@ -107,6 +106,8 @@ export async function startRegion(
     });
     cleanUp.push(() => swarm.close());
     for (const cell of config.cells) swarm.joinCell(cell);
+    member.onRenewed(({ certificate }) => swarm.setCertificate(certificate));
+    member.start();
 
     const channel = {
       "grpc.max_receive_message_length": GRPC_MAX_MESSAGE_BYTES,
@@ -136,7 +137,7 @@ export async function startRegion(
     const held = new HeldArtifacts(path.join(config.dataDir, "held-artifacts"));
     await held.load();
     if (metrics !== undefined) {
-      registerCertificate(metrics, identity);
+      registerCertificate(metrics, member);
       registerSwarm(metrics, () => swarm.stats);
     }
     const lease = new LeaderLease({ link: regionLink, region, agentId: config.id, log });

@@ -6,7 +6,7 @@ import {
   SWARM_PROTOCOL_VERSION,
 } from "@slipway/proto";
 import { type Control, ProtocolError } from "./frames.js";
-import { verifyMembership } from "./membership.js";
+import { MembershipError, verifyMembership } from "./membership.js";
 import { RevokedError } from "./revoked.js";
 import type { SwarmOptions } from "./types.js";
 
@@ -24,7 +24,7 @@ export type HelloOptions = Pick<SwarmOptions, "identity" | "membershipPublicKey"
 /** The first words on a connection: this peer's, and what to make of the other's. */
 export class Hello {
   readonly #options: HelloOptions;
-  readonly #certificate: MembershipCertificate;
+  #certificate: MembershipCertificate;
   readonly #nonce = randomBytes(16);
   /** Ids of members that are none any more. */
   revoked: ReadonlySet<string> = new Set();
@@ -32,6 +32,16 @@ export class Hello {
   constructor(options: HelloOptions) {
     this.#options = options;
     this.#certificate = MembershipCertificate.decode(options.identity.certificate);
+  }
+
+  /** From now on this peer's own; serialised. */
+  renew(certificate: Buffer): void {
+    this.#certificate = MembershipCertificate.decode(certificate);
+  }
+
+  /** Of this peer's certificate, to those who have heard an earlier one. */
+  sayRenewal(): Control {
+    return { $case: "renewal", value: this.#certificate };
   }
 
   say(neighbours: number): Control {
@@ -52,19 +62,37 @@ export class Hello {
   hear(message: Control, remotePublicKey: Uint8Array, now: number): Greeting {
     if (message.$case !== "hello") throw new ProtocolError("no hello");
     const { certificate, protocolVersion, processNonce, cell, neighbours } = message.value;
-    const { identity, membershipPublicKey } = this.#options;
-    const membership = verifyMembership(certificate, {
-      membershipPublicKey,
-      remotePublicKey,
-      region: identity.region,
-      now,
-    });
-    if (this.revoked.has(membership.id)) throw new RevokedError(`${membership.id} is revoked`);
+    const membership = this.#verify(certificate, remotePublicKey, now);
     if (protocolVersion !== SWARM_PROTOCOL_VERSION) {
       throw new ProtocolError(`protocol version ${protocolVersion}`);
     }
     if (processNonce.equals(this.#nonce)) throw new ProtocolError("a connection with itself");
     if (!NAME_PATTERN.test(cell)) throw new ProtocolError("a cell without a name");
     return { membership, cell, neighbours };
+  }
+
+  /**
+   * A member's next certificate, in place of the one that it said hello with. Throws MembershipError
+   * and RevokedError as for a hello, also if it is another member's.
+   */
+  hearRenewal(certificate: MembershipCertificate, before: Membership, now: number): Membership {
+    const membership = this.#verify(certificate, before.publicKey, now);
+    if (membership.id !== before.id || membership.role !== before.role) {
+      throw new MembershipError("renewed as another member");
+    }
+    return membership;
+  }
+
+  #verify(
+    certificate: MembershipCertificate | undefined,
+    remotePublicKey: Uint8Array,
+    now: number,
+  ): Membership {
+    const { identity, membershipPublicKey } = this.#options;
+    const { region } = identity;
+    const expected = { membershipPublicKey, remotePublicKey, region, now };
+    const membership = verifyMembership(certificate, expected);
+    if (this.revoked.has(membership.id)) throw new RevokedError(`${membership.id} is revoked`);
+    return membership;
   }
 }

@@ -5,7 +5,7 @@ import {
   generateKeyPairSync,
   sign,
 } from "node:crypto";
-import { open, readFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import {
   MEMBERSHIP_SIGNATURE_CONTEXT,
   Membership,
@@ -14,50 +14,72 @@ import {
   Role,
 } from "@slipway/proto";
 
+/** Who is in a swarm. */
 export type AgentRole = "host" | "region";
+/** Who is in the fleet. */
+export type MemberRole = AgentRole | "builder";
 
-/** Who a member of a swarm is: its Noise key pair, and the fleet's word for it. */
-export interface Identity {
+/** Who a member of the fleet is: its Noise key pair, and the fleet's word for it. */
+export interface Identity<R extends MemberRole = AgentRole> {
   readonly id: string;
+  /** Empty for a builder. */
   readonly region: string;
-  readonly role: AgentRole;
+  readonly role: R;
   /** Noise (Ed25519), 32 bytes. */
   readonly publicKey: Buffer;
   /** 64 bytes: the seed, then the public key. */
   readonly secretKey: Buffer;
   /** A serialised MembershipCertificate. */
   readonly certificate: Buffer;
+  /** When a coordinator issued the certificate; absent for one that was made by hand. */
+  readonly issueTime?: Date | undefined;
+  /** The seed of its NATS user's key, if it has one: "SU" and more characters. */
+  readonly natsSeed?: string | undefined;
+  /** That user's JWT, if a coordinator issued one. */
+  readonly natsJwt?: string | undefined;
 }
 
 export class IdentityError extends Error {
   override readonly name = "IdentityError";
 }
 
-export interface CreateIdentityOptions {
+export interface CreateIdentityOptions<R extends MemberRole = AgentRole> {
   id: string;
+  /** Empty for a builder. */
   region: string;
-  role: AgentRole;
+  role: R;
   /** The fleet's Ed25519 private key for memberships. */
   membershipKey: KeyObject;
   expireTime: Date;
 }
 
+const ROLES: Readonly<Record<MemberRole, Role>> = {
+  host: Role.HOST,
+  region: Role.REGION,
+  builder: Role.BUILDER,
+};
+
+/** The same for the wire. */
+export const roleOf = (role: MemberRole): Role => ROLES[role];
+
 /** A fresh key pair with a certificate. Throws IdentityError if id or region are no names. */
-export function createIdentity(options: CreateIdentityOptions): Identity {
+export function createIdentity<R extends MemberRole = AgentRole>(
+  options: CreateIdentityOptions<R>,
+): Identity<R> {
   const { id, region, role, membershipKey, expireTime } = options;
-  for (const [what, name] of Object.entries({ id, region })) {
+  const names = role === "builder" ? { id } : { id, region };
+  for (const [what, name] of Object.entries(names)) {
     if (!NAME_PATTERN.test(name)) throw new IdentityError(`not a valid ${what}: ${name}`);
   }
+  if (role === "builder" && region !== "") throw new IdentityError("a builder is of no region");
   const { publicKey, secretKey } = noiseKeyPair();
-  const payload = Membership.encode(
-    Membership.fromPartial({
-      publicKey,
-      id,
-      region,
-      role: role === "region" ? Role.REGION : Role.HOST,
-      expireTime,
-    }),
-  ).finish();
+  const payload = Membership.encode({
+    publicKey,
+    id,
+    region,
+    role: ROLES[role],
+    expireTime,
+  }).finish();
   const signature = sign(
     null,
     Buffer.concat([Buffer.from(MEMBERSHIP_SIGNATURE_CONTEXT), payload]),
@@ -69,54 +91,8 @@ export function createIdentity(options: CreateIdentityOptions): Identity {
   return { id, region, role, publicKey, secretKey, certificate: Buffer.from(certificate) };
 }
 
-/** Writes an identity that only its owner may read. Throws EEXIST rather than replace one. */
-export async function writeIdentity(path: string, identity: Identity): Promise<void> {
-  const json = {
-    id: identity.id,
-    region: identity.region,
-    role: identity.role,
-    publicKey: identity.publicKey.toString("hex"),
-    secretKey: identity.secretKey.toString("hex"),
-    certificate: identity.certificate.toString("base64"),
-  };
-  const file = await open(path, "wx", 0o600);
-  try {
-    await file.writeFile(`${JSON.stringify(json, null, 2)}\n`);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-}
-
-/** Reads what writeIdentity wrote. Throws IdentityError if it is something else. */
-export async function readIdentity(path: string): Promise<Identity> {
-  const json = parse(path, await readFile(path, "utf8"));
-  const text = (field: string): string => {
-    const value = json[field];
-    if (typeof value !== "string" || value === "") {
-      throw new IdentityError(`${path} has no ${field}`);
-    }
-    return value;
-  };
-  const role = text("role");
-  if (role !== "host" && role !== "region") throw new IdentityError(`${path} has no valid role`);
-  const publicKey = Buffer.from(text("publicKey"), "hex");
-  const secretKey = Buffer.from(text("secretKey"), "hex");
-  if (publicKey.length !== 32 || secretKey.length !== 64) {
-    throw new IdentityError(`${path} has keys of the wrong length`);
-  }
-  return {
-    id: text("id"),
-    region: text("region"),
-    role,
-    publicKey,
-    secretKey,
-    certificate: Buffer.from(text("certificate"), "base64"),
-  };
-}
-
 /** When the identity's certificate expires. Throws IdentityError if it is none. */
-export function certificateExpiry({ certificate }: Pick<Identity, "certificate">): Date {
+export function certificateExpiry({ certificate }: { certificate: Buffer }): Date {
   try {
     const { payload } = MembershipCertificate.decode(certificate);
     const { expireTime } = Membership.decode(payload);
@@ -146,21 +122,24 @@ export function rawPublicKey(key: KeyObject): Buffer {
   return Buffer.from(x, "base64url");
 }
 
-function noiseKeyPair(): { publicKey: Buffer; secretKey: Buffer } {
+/** Signs with an identity's secret key: 64 bytes of Ed25519. */
+export function signWith(secretKey: Buffer, message: Uint8Array): Buffer {
+  const [d, x] = [secretKey.subarray(0, 32), secretKey.subarray(32)];
+  const key = {
+    kty: "OKP",
+    crv: "Ed25519",
+    d: d.toString("base64url"),
+    x: x.toString("base64url"),
+  };
+  return sign(null, message, createPrivateKey({ key, format: "jwk" }));
+}
+
+/** A fresh Noise key pair, as an identity has it. */
+export function noiseKeyPair(): { publicKey: Buffer; secretKey: Buffer } {
   const { d, x } = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" });
   if (d === undefined || x === undefined) throw new IdentityError("no Ed25519 key pair");
   const publicKey = Buffer.from(x, "base64url");
   return { publicKey, secretKey: Buffer.concat([Buffer.from(d, "base64url"), publicKey]) };
-}
-
-function parse(path: string, text: string): Record<string, unknown> {
-  try {
-    const json: unknown = JSON.parse(text);
-    if (typeof json === "object" && json !== null) return json as Record<string, unknown>;
-  } catch (error) {
-    throw new IdentityError(`${path} is no JSON`, { cause: error });
-  }
-  throw new IdentityError(`${path} is no identity`);
 }
 
 function ed25519(path: string, read: () => KeyObject): KeyObject {

@@ -22,12 +22,12 @@ export {
   type CreateIdentityOptions,
   type Identity,
   IdentityError,
+  type MemberRole,
   createIdentity,
-  readIdentity,
   readPrivateKey,
   readPublicKey,
-  writeIdentity,
 } from "./identity.js";
+export { readIdentity, writeIdentity } from "./identity-file.js";
 export { openArtifactStore } from "../store/artifact-store.js";
 export { chunkFile } from "../store/chunker.js";
 export { StoreFullError } from "../store/errors.js";

@@ -142,6 +142,10 @@ class JoinedSwarm implements Swarm {
     this.#neighbourhood.setRevoked(ids);
   }
 
+  setCertificate(certificate: Buffer): void {
+    this.#neighbourhood.setCertificate(certificate);
+  }
+
   announce(digest: string): void {
     this.#exchange.announce(digest);
   }

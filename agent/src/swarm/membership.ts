@@ -26,11 +26,7 @@ export function verifyMembership(
   options: VerifyMembershipOptions,
 ): Membership {
   if (certificate === undefined) throw new MembershipError("no certificate");
-  const signed = Buffer.concat([Buffer.from(MEMBERSHIP_SIGNATURE_CONTEXT), certificate.payload]);
-  if (
-    certificate.signature.byteLength !== 64 ||
-    !verify(null, signed, options.membershipPublicKey, certificate.signature)
-  ) {
+  if (!verifySignature(certificate, options.membershipPublicKey)) {
     throw new MembershipError("not signed by the fleet's membership key");
   }
   const membership = decode(certificate.payload);
@@ -47,6 +43,15 @@ export function verifyMembership(
     throw new MembershipError("certificate expired");
   }
   return membership;
+}
+
+/** Whether the fleet signed it; what it says is another question. */
+export function verifySignature(
+  { payload, signature }: MembershipCertificate,
+  membershipPublicKey: KeyObject,
+): boolean {
+  const signed = Buffer.concat([Buffer.from(MEMBERSHIP_SIGNATURE_CONTEXT), payload]);
+  return signature.byteLength === 64 && verify(null, signed, membershipPublicKey, signature);
 }
 
 function decode(payload: Uint8Array): Membership {

@@ -173,6 +173,9 @@ function weightOf(message: Control): number {
     case "badChunk":
       // A chunk to read and hash.
       return 32;
+    case "renewal":
+      // A signature to check.
+      return 64;
     case "peerList":
       // Peers to dial; an honest one has as much to say every other second.
       return 512;

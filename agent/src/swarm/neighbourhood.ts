@@ -130,6 +130,12 @@ export class Neighbourhood {
     }
   }
 
+  /** This peer's own certificate was renewed: those who know the old one hear of it. */
+  setCertificate(certificate: Buffer): void {
+    this.#hello.renew(certificate);
+    for (const { neighbour } of this.#peers.values()) neighbour.send(this.#hello.sayRenewal());
+  }
+
   /** It sent wrong bytes. */
   ban(peer: Peer, why: string): void {
     const ms = this.#offences.banMs(peer, Date.now());
@@ -206,7 +212,9 @@ export class Neighbourhood {
   #onMessage(neighbour: Neighbour, message: Control): void {
     const peer = this.#peers.get(neighbour.id);
     if (peer?.neighbour !== neighbour) return;
-    if (message.$case === "peerList") this.#onPeerList(peer, message.value);
+    if (message.$case === "renewal") {
+      peer.membership = this.#hello.hearRenewal(message.value, peer.membership, Date.now());
+    } else if (message.$case === "peerList") this.#onPeerList(peer, message.value);
     else this.#options.onMessage(peer, message);
   }
 

@@ -46,7 +46,8 @@ export interface PeerOptions {
 /** A neighbour that is a member: where chunks are asked of it, and over which way they come. */
 export class Peer {
   readonly neighbour: Neighbour;
-  readonly membership: Membership;
+  /** By its newest certificate. */
+  membership: Membership;
   /** Its home cell. */
   readonly cell: string;
   readonly #options: PeerOptions;

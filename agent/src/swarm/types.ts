@@ -177,6 +177,11 @@ export interface Swarm {
    * RangeError for more than 100,000.
    */
   setRevoked(ids: ReadonlySet<string>): void;
+  /**
+   * This member's certificate was renewed: neighbours go by the new one from now on, and so do
+   * connections that are made later. The same key, id, region and role as before.
+   */
+  setCertificate(certificate: Buffer): void;
   /** The source has this artifact now: tells the neighbours that asked for it. */
   announce(digest: string): void;
   /**

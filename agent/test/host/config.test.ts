@@ -17,6 +17,7 @@ import {
 
 const parsing = suite("options");
 
+const KEY_AND_OUT = ["--membership-key", "k", "--out", "o"];
 const BAD = Symbol("bad");
 
 function result(parse: () => unknown): unknown {
@@ -227,14 +228,18 @@ lines("start a region agent, a builder and an identity", async () => {
     nats: string[];
   };
   assert.equal({ recheckMs, cells, nats }, { recheckMs: 60_000, cells: [], nats: ["n"] });
-  const [, builder] = await parse("builder", "--id", "b1", ...common);
-  assert.equal(builder, {
+  const member = ["--identity", "/i", "--join-token-file", "/t"];
+  const [, builder] = await parse("builder", "--id", "b1", ...common, ...member);
+  const { confinement: _, ...rest } = builder as Record<string, unknown>;
+  assert.equal(rest, {
     id: "b1",
     coordinator: "c:7700",
     blobStore: "/blobs",
     dataDir: "/d",
     slots: 1,
     logLevel: "info",
+    identityFile: "/i",
+    joinTokenFile: "/t",
   });
   const [, identity] = await parse(
     "identity",
@@ -257,6 +262,8 @@ lines("start a region agent, a builder and an identity", async () => {
     out: "o",
     days: 365,
   });
+  const [, of] = await parse("identity", "--id", "b1", "--role", "builder", ...KEY_AND_OUT);
+  assert.is((of as { region: string }).region, "");
 });
 
 lines("refuse what is missing or bad", async () => {
@@ -278,6 +285,8 @@ lines("refuse what is missing or bad", async () => {
       "--out",
       "o",
     ],
+    ["identity", "--id", "h1", "--role", "host", ...KEY_AND_OUT],
+    ["identity", "--id", "b", "--role", "builder", "--region", "eu", ...KEY_AND_OUT],
     ["builder", "--id", "b1", "--coordinator", "nowhere", "--blob-store", "/b", "--data-dir", "/d"],
     ["bogus"],
   ]) {

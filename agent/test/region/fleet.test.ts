@@ -28,7 +28,8 @@ import { startRegion } from "../../src/region/region.js";
 import type { RunningAgent } from "../../src/running-agent.js";
 import { chunkFile } from "../../src/store/chunker.js";
 import { decodeManifest } from "../../src/store/manifest.js";
-import { createIdentity, writeIdentity } from "../../src/swarm/identity.js";
+import { createIdentity } from "../../src/swarm/identity.js";
+import { writeIdentity } from "../../src/swarm/identity-file.js";
 import {
   ask,
   eventually,

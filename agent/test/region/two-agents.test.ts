@@ -29,7 +29,8 @@ import * as assert from "uvu/assert";
 import { openDirectoryBlobStore, putFile } from "../../src/blob/index.js";
 import { chunkFile } from "../../src/store/chunker.js";
 import { decodeManifest } from "../../src/store/manifest.js";
-import { createIdentity, writeIdentity } from "../../src/swarm/identity.js";
+import { createIdentity } from "../../src/swarm/identity.js";
+import { writeIdentity } from "../../src/swarm/identity-file.js";
 import { eventually, GoalSigner, makeGoal, temporaryFolder } from "../host/fixtures.js";
 import { FakeCoordinator } from "./fake-coordinator.js";
 

@@ -7,7 +7,8 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { freePort } from "@slipway/examples/servers";
 import type { FetchProgress } from "../../src/swarm/index.js";
-import { type Identity, writeIdentity } from "../../src/swarm/identity.js";
+import type { Identity } from "../../src/swarm/identity.js";
+import { writeIdentity } from "../../src/swarm/identity-file.js";
 import type { FetcherConfig } from "./fetcher.js";
 import type { Region } from "./fixtures.js";
 

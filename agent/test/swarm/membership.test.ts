@@ -13,11 +13,10 @@ import {
   IdentityError,
   certificateExpiry,
   createIdentity,
-  readIdentity,
   readPrivateKey,
   readPublicKey,
-  writeIdentity,
 } from "../../src/swarm/identity.js";
+import { readIdentity, writeIdentity } from "../../src/swarm/identity-file.js";
 import { MembershipError, verifyMembership } from "../../src/swarm/membership.js";
 import { OFFER_MS, OfferBook } from "../../src/swarm/offers.js";
 import { temporaryDirectory } from "../store/fixtures.js";

@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { freePort } from "@slipway/examples/servers";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { writeIdentity } from "../../src/swarm/identity.js";
+import { writeIdentity } from "../../src/swarm/identity-file.js";
 import { temporaryDirectory } from "../store/fixtures.js";
 import type { FetcherConfig } from "./fetcher.js";
 import { type Member, Region, fetchAll, seed, until } from "./fixtures.js";

@@ -142,6 +142,9 @@ export interface ControlMessage {
     | { $case: "chunkPart"; value: ChunkPart }
     | { $case: "chunkRefusal"; value: ChunkRefusal }
     | { $case: "chunkCancel"; value: ChunkCancel }
+    | //
+    /** The sender's next certificate, for the key, id, region and role of the one in its hello. */
+    { $case: "renewal"; value: MembershipCertificate }
     | undefined;
 }
 
@@ -755,6 +758,9 @@ export const ControlMessage: MessageFns<ControlMessage> = {
       case "chunkCancel":
         ChunkCancel.encode(message.message.value, writer.uint32(114).fork()).join();
         break;
+      case "renewal":
+        MembershipCertificate.encode(message.message.value, writer.uint32(122).fork()).join();
+        break;
     }
     return writer;
   },
@@ -884,6 +890,14 @@ export const ControlMessage: MessageFns<ControlMessage> = {
             message.message = { $case: "chunkCancel", value: ChunkCancel.decode(reader, reader.uint32()) };
             continue;
           }
+          case 15: {
+            if (tag !== 122) {
+              break;
+            }
+
+            message.message = { $case: "renewal", value: MembershipCertificate.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -946,6 +960,8 @@ export const ControlMessage: MessageFns<ControlMessage> = {
         ? { $case: "chunkCancel", value: ChunkCancel.fromJSON(object.chunkCancel) }
         : isSet(object.chunk_cancel)
         ? { $case: "chunkCancel", value: ChunkCancel.fromJSON(object.chunk_cancel) }
+        : isSet(object.renewal)
+        ? { $case: "renewal", value: MembershipCertificate.fromJSON(object.renewal) }
         : undefined,
     };
   },
@@ -980,6 +996,8 @@ export const ControlMessage: MessageFns<ControlMessage> = {
       obj.chunkRefusal = ChunkRefusal.toJSON(message.message.value);
     } else if (message.message?.$case === "chunkCancel") {
       obj.chunkCancel = ChunkCancel.toJSON(message.message.value);
+    } else if (message.message?.$case === "renewal") {
+      obj.renewal = MembershipCertificate.toJSON(message.message.value);
     }
     return obj;
   },
@@ -1071,6 +1089,12 @@ export const ControlMessage: MessageFns<ControlMessage> = {
       case "chunkCancel": {
         if (object.message?.value !== undefined && object.message?.value !== null) {
           message.message = { $case: "chunkCancel", value: ChunkCancel.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "renewal": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "renewal", value: MembershipCertificate.fromPartial(object.message.value) };
         }
         break;
       }

@@ -1,0 +1,42 @@
+import type { Registry } from "prom-client";
+import type { BuilderCommandConfig } from "../config.js";
+import type { Logger } from "../log.js";
+import { openMember } from "../membership/open-member.js";
+import { registerBuilder, registerCertificate } from "../metrics/agent-metrics.js";
+import { type RunningAgent, stopOnce } from "../running-agent.js";
+import { startBuilder } from "./builder.js";
+
+interface Surroundings {
+  log: Logger;
+  /** What it counts is registered here. */
+  metrics: Registry | undefined;
+  /** Gives up joining the fleet. */
+  signal: AbortSignal;
+  environment: Readonly<Record<string, string | undefined>>;
+}
+
+/** Starts a builder, as a member of the fleet if it has an identity or a token for one. */
+export async function startBuilderAgent(
+  config: BuilderCommandConfig,
+  { log, metrics, signal, environment }: Surroundings,
+): Promise<RunningAgent> {
+  const cleanUp: (() => Promise<void>)[] = [];
+  const stop = stopOnce(cleanUp, log);
+  const { identityFile } = config;
+  try {
+    if (identityFile !== undefined) {
+      const me = { region: "", role: "builder" as const, membershipPublicKey: undefined };
+      const member = await openMember({ ...config, ...me, identityFile, log, signal });
+      cleanUp.push(() => member.stop());
+      if (metrics !== undefined) registerCertificate(metrics, member);
+      member.start();
+    }
+    const builder = await startBuilder({ ...config, log, environment });
+    cleanUp.push(() => builder.stop());
+    if (metrics !== undefined) registerBuilder(metrics, config.slots, () => builder.stats);
+    return { stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}

@@ -1,0 +1,121 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { KeyObject } from "node:crypto";
+import type { ServiceError } from "@grpc/grpc-js";
+import { getErrorDetails, type MembershipServiceClient, unary } from "@slipway/proto";
+import { backOffMs } from "../back-off.js";
+import type { Logger } from "../log.js";
+import { certificateExpiry, type Identity, type MemberRole } from "../swarm/identity.js";
+import { replaceIdentity } from "../swarm/identity-file.js";
+import { renewRequest } from "./proofs.js";
+import { takeGrant } from "./take-grant.js";
+import { renewalTime } from "./when-to-renew.js";
+
+const RETRY = { baseMs: 5_000, maxMs: 5 * 60_000 };
+const CALL_TIMEOUT_MS = 10_000;
+/** The machine may sleep meanwhile, or its clock be put right. */
+const LOOK_MS = 60_000;
+
+/** How renewing went since the start. */
+export interface RenewalStats {
+  renewed: number;
+  failed: number;
+}
+
+export interface RenewerOptions<R extends MemberRole> {
+  client: MembershipServiceClient;
+  identity: Identity<R>;
+  identityFile: string;
+  membershipPublicKey: KeyObject | undefined;
+  log: Logger;
+  /** The identity has another certificate; it is written down already. */
+  onRenewed: (identity: Identity<R>) => void;
+  /** Between looks whether it is time, in ms. Default: a minute. */
+  lookMs?: number | undefined;
+  retry?: { baseMs: number; maxMs: number } | undefined;
+}
+
+/**
+ * Renews a member's certificate for as long as the agent runs. A coordinator that is away is waited
+ * for, also after the certificate's end: what runs goes on.
+ */
+export class Renewer<R extends MemberRole> {
+  readonly stats: RenewalStats = { renewed: 0, failed: 0 };
+  readonly #options: RenewerOptions<R>;
+  readonly #controller = new AbortController();
+  #identity: Identity<R>;
+  #loop: Promise<void> | undefined;
+
+  constructor(options: RenewerOptions<R>) {
+    this.#options = options;
+    this.#identity = options.identity;
+  }
+
+  start(): void {
+    if (!this.#controller.signal.aborted) this.#loop ??= this.#run();
+  }
+
+  async stop(): Promise<void> {
+    this.#controller.abort(new Error("the agent stops"));
+    await this.#loop;
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#controller;
+    const { log, lookMs = LOOK_MS, retry = RETRY } = this.#options;
+    let dueTime = this.#dueTime();
+    let attempt = 0;
+    while (!signal.aborted) {
+      let waitMs = Math.min(lookMs, Math.max(0, dueTime - Date.now()));
+      if (Date.now() >= dueTime) {
+        try {
+          await this.renew();
+          attempt = 0;
+          dueTime = this.#dueTime();
+          continue;
+        } catch (error) {
+          if (signal.aborted) return;
+          this.stats.failed += 1;
+          waitMs = backOffMs(attempt, retry);
+          attempt += 1;
+          const about = { err: error, expireTime: certificateExpiry(this.#identity) };
+          if (isFinal(error)) {
+            log.error(about, "this member was revoked: its certificate is not renewed any more");
+            return;
+          }
+          log.warn({ ...about, retryInMs: waitMs }, "the certificate cannot be renewed yet");
+        }
+      }
+      await delay(waitMs, undefined, { signal, ref: false }).catch(() => {
+        // Stopped: the loop's condition ends it.
+      });
+    }
+  }
+
+  /** Once, now. @throws ServiceError, GrantError, and errors of the file. */
+  async renew(): Promise<void> {
+    const { client, identityFile, membershipPublicKey, log, onRenewed } = this.#options;
+    const options = { timeoutMs: CALL_TIMEOUT_MS, signal: this.#controller.signal };
+    // This machine's clock may be wrong: that must not cost it its place.
+    const { time } = await unary(client, "getTime", {}, options);
+    if (time === undefined) throw new Error("the coordinator does not say what time it is");
+    const request = renewRequest(this.#identity, time);
+    const { grant } = await unary(client, "renew", request, options);
+    const renewed = takeGrant<R>(this.#identity, grant, membershipPublicKey);
+    await replaceIdentity(identityFile, renewed);
+    this.#identity = renewed;
+    this.stats.renewed += 1;
+    log.info({ expireTime: grant?.expireTime }, "certificate renewed");
+    onRenewed(renewed);
+  }
+
+  #dueTime(): number {
+    const { issueTime = new Date(0) } = this.#identity;
+    const expireTime = certificateExpiry(this.#identity);
+    return renewalTime({ issueTime, expireTime }, Math.random());
+  }
+}
+
+function isFinal(error: unknown): boolean {
+  const { metadata } = error as Partial<ServiceError>;
+  return metadata !== undefined && getErrorDetails(metadata)?.reason === "MEMBER_REVOKED";
+}
