@@ -241,6 +241,18 @@ lines("start a region agent, a builder and an identity", async () => {
     identityFile: "/i",
     joinTokenFile: "/t",
   });
+  const bounds = ["--build-user", "ci", "--build-cpu-seconds", "60", "--build-memory", "4GiB"];
+  const [, confined] = await parse("builder", "--id", "b1", ...common, ...bounds);
+  assert.equal((confined as { confinement: unknown }).confinement, {
+    user: "ci",
+    asRoot: false,
+    limits: {
+      cpuSeconds: 60,
+      memoryBytes: 4 * 1024 ** 3,
+      fileBytes: undefined,
+      processes: undefined,
+    },
+  });
   const [, identity] = await parse(
     "identity",
     "--id",

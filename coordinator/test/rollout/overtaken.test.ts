@@ -6,6 +6,7 @@ import { deploy } from "../../src/rollout/deployer.js";
 import { findDeployment } from "../../src/rollout/deployment-store.js";
 import { planRelease } from "../../src/rollout/release.js";
 import type { RolloutContext } from "../../src/rollout/rollout-context.js";
+import { Stats } from "../../src/stats.js";
 import { call } from "../call.js";
 import {
   applyApplication,
@@ -61,6 +62,7 @@ test("it has either succeeded, and is gone back to, or is superseded", async () 
     log: pino({ level: "silent" }),
     goals: { generation: async () => 0 },
     status: { highestGeneration: () => 0 },
+    stats: new Stats(),
   } as unknown as RolloutContext;
   const asked = { creator: "ann", reason: "", idempotencyKey: "", request: "" };
   const { creating } = await world.db.transaction(async (holder) => {
