@@ -7,6 +7,8 @@ export interface DomainErrorOptions {
   reason: string;
   /** The fields at fault, by path from the request. */
   violations?: readonly FieldViolation[];
+  /** Milliseconds after which the same call has a chance. */
+  retryDelayMs?: number;
   cause?: unknown;
 }
 
@@ -16,12 +18,14 @@ export class DomainError extends Error {
   readonly code: status;
   readonly reason: string;
   readonly violations: readonly FieldViolation[];
+  readonly retryDelayMs: number | undefined;
 
   constructor(code: status, message: string, options: DomainErrorOptions) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.reason = options.reason;
     this.violations = options.violations ?? [];
+    this.retryDelayMs = options.retryDelayMs;
   }
 }
 
@@ -63,6 +67,16 @@ export function unavailable(reason: string, message: string, cause?: unknown): D
 /** The caller is who it says, and may not do this. */
 export function permissionDenied(reason: string, message: string): DomainError {
   return new DomainError(status.PERMISSION_DENIED, message, { reason });
+}
+
+/** An address has to wait: too many calls from it did not prove who they are. */
+export function tooManyFailures(retryDelayMs: number): DomainError {
+  const seconds = Math.ceil(retryDelayMs / 1_000);
+  return new DomainError(
+    status.RESOURCE_EXHAUSTED,
+    `too many calls from this address came without a valid token; try again in ${seconds} s`,
+    { reason: "TOO_MANY_AUTH_FAILURES", retryDelayMs },
+  );
 }
 
 /** The caller did not prove who it is. */

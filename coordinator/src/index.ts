@@ -1,6 +1,6 @@
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
-import type { Authenticator } from "./auth/admission.js";
+import { TokenAuthenticator } from "./auth/token-authenticator.js";
 import { buildServices, createBuildParts } from "./build/parts.js";
 import { resolveConfig, type CoordinatorConfig, type CoordinatorOptions } from "./config.js";
 import { systemClock, type Context } from "./context.js";
@@ -9,7 +9,6 @@ import { migrate } from "./db/migrate.js";
 import { migrations } from "./db/migrations/index.js";
 import { Notifications } from "./db/notifications.js";
 import { replicationMigrations } from "./db/replication-migrations/index.js";
-import { unauthenticated } from "./errors.js";
 import { EventBus } from "./events.js";
 import { GoalBucket } from "./goal/goal-bucket.js";
 import { RevocationPublisher } from "./goal/revocation-publisher.js";
@@ -75,13 +74,6 @@ export async function startCoordinator(
   }
 }
 
-/** Nobody has a token yet. */
-const UNKNOWN_TOKENS: Authenticator = {
-  authenticate() {
-    throw unauthenticated("TOKEN_UNKNOWN", "this coordinator knows no token");
-  },
-};
-
 async function createContext(
   config: CoordinatorConfig,
   lifetimes: Lifetimes,
@@ -142,19 +134,22 @@ async function createContext(
     log,
     stats,
   });
+  const authenticator =
+    config.authentication === "none" ? undefined : new TokenAuthenticator(connected);
   const context: Context = {
     ...base,
     ...createDeploymentParts(base, signer),
     hookSecret,
     revocations,
     memberIssuer,
-    authenticator: config.authentication === "none" ? undefined : UNKNOWN_TOKENS,
+    authenticator,
   };
   const services = [
     ...buildServices(context),
     ...deploymentServices(context),
     ...operationServices(context),
   ];
+  if (authenticator !== undefined) services.push(["looking tokens up", authenticator]);
   if (metrics !== undefined) {
     const connected = () => ({ postgres: notifications.listening, nats: isConnected() });
     services.push(...metricsServices(context, metrics, connected));

@@ -11,6 +11,7 @@ import {
 } from "./config.js";
 import { startCoordinator } from "./index.js";
 import { generateKey } from "./keygen.js";
+import { tokenCommand } from "./token-command.js";
 import { natsConfigCommand } from "./nats-config-command.js";
 
 interface ServeOptions {
@@ -89,6 +90,7 @@ program
   });
 
 program.addCommand(natsConfigCommand());
+program.addCommand(tokenCommand());
 
 async function serve(options: ServeOptions): Promise<void> {
   const log = pino({ level: options.logLevel });

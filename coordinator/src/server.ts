@@ -1,15 +1,13 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Server, ServerCredentials } from "@grpc/grpc-js";
-import { loadSync } from "@grpc/proto-loader";
-import { ReflectionService } from "@grpc/reflection";
-import { GRPC_MAX_MESSAGE_BYTES, PROTO_DIRECTORY, SERVICE_FILES } from "@slipway/proto";
-import { HealthImplementation, protoPath as healthProtoPath } from "grpc-health-check";
+import { GRPC_MAX_MESSAGE_BYTES } from "@slipway/proto";
 import { Admission } from "./auth/admission.js";
 import { createApplicationLookUp } from "./auth/application-look-up.js";
 import type { Context } from "./context.js";
 import { ActiveCalls } from "./rpc/calls.js";
 import { Handlers } from "./rpc/handler.js";
 import { acceptEncoded, createServices, requireRules } from "./rpc/services.js";
+import { addStandardServices } from "./rpc/standard-services.js";
 
 /** A listening gRPC server. */
 export interface GrpcServer {
@@ -41,14 +39,14 @@ export async function startServer(context: Context): Promise<GrpcServer> {
   for (const { definition, implementation } of services) {
     server.addService(acceptEncoded(definition), implementation);
   }
-  const health = addStandardServices(server);
+  const health = addStandardServices(server, admission, log);
   const port = await listen(server, config.listen);
   const address = `${config.listen.host.includes(":") ? `[${config.listen.host}]` : config.listen.host}:${port}`;
   log.info({ address }, "listening");
 
   let stopped: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
-    for (const name of ["", ...serviceNames()]) health.setStatus(name, "NOT_SERVING");
+    health.notServing();
     calls.endStreams();
     const drained = new Promise<void>((resolve) => {
       server.tryShutdown((error) => {
@@ -66,21 +64,6 @@ export async function startServer(context: Context): Promise<GrpcServer> {
     timer.abort();
   };
   return { address, stop: () => (stopped ??= stop()) };
-}
-
-function addStandardServices(server: Server): HealthImplementation {
-  const includeDirs = [PROTO_DIRECTORY];
-  const definitions = loadSync([...SERVICE_FILES, healthProtoPath], { includeDirs });
-  new ReflectionService(definitions).addToServer(server);
-  const serving = ["", ...serviceNames()].map((name) => [name, "SERVING"] as const);
-  const health = new HealthImplementation(Object.fromEntries(serving));
-  health.addToServer(server);
-  return health;
-}
-
-function serviceNames(): string[] {
-  const definitions = loadSync([...SERVICE_FILES], { includeDirs: [PROTO_DIRECTORY] });
-  return Object.keys(definitions).filter((name) => name.endsWith("Service"));
 }
 
 function listen(server: Server, { host, port }: { host: string; port: number }): Promise<number> {

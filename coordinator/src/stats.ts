@@ -60,6 +60,18 @@ export class Stats {
   readonly nonsense = new Tally(["goal", "revocations"]);
   /** Hosts that were decommissioned, and were not enrolled again. */
   readonly enrolments = new Tally(["skipped"]);
+  /** Calls that were not let in, by why. */
+  readonly authFailures = new Tally([
+    "missing",
+    "malformed",
+    "unknown",
+    "revoked",
+    "expired",
+    "unproved",
+    "limited",
+    "role",
+    "scope",
+  ]);
   /** Calls that ended, by method and then gRPC status. */
   readonly calls = new Map<string, Map<string, number>>();
   /** Streams that are open now, by method. */

@@ -18,6 +18,7 @@ import { silent } from "./postgres.js";
 
 /** Real servers, and coordinators on them. */
 export interface TestFleet {
+  databaseUrl: string;
   stopPostgres(): Promise<void>;
   /** Again, on the same port and data. */
   startPostgres(): Promise<void>;
@@ -42,6 +43,7 @@ export async function startFleet(): Promise<TestFleet> {
   const replicationDatabaseUrl = await postgres.createDatabase("replication");
   const running: Coordinator[] = [];
   return {
+    databaseUrl,
     stopPostgres: () => postgres.stop(),
     async startPostgres() {
       postgres = await startPostgres({ dir: path.join(dir, "postgres"), port: postgres.port });

@@ -14,4 +14,5 @@ export const SERVICE_FILES: readonly string[] = [
   "slipway/v1/freeze.proto",
   "slipway/v1/membership.proto",
   "slipway/v1/replication.proto",
+  "slipway/v1/token.proto",
 ];

@@ -16,5 +16,6 @@ export * from "../gen/slipway/v1/replication.js";
 export * from "../gen/slipway/v1/status.js";
 export * from "../gen/slipway/v1/strategy.js";
 export * from "../gen/slipway/v1/swarm.js";
+export * from "../gen/slipway/v1/token.js";
 export { getErrorDetails, setErrorDetails, type ErrorDetails } from "./errors.js";
 export type { FieldViolation } from "../gen/slipway/v1/error.js";

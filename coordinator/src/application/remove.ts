@@ -93,14 +93,15 @@ async function removeIn(
 async function abort(
   trx: Knex.Transaction,
   name: string,
-  { actor, reason }: Author,
+  { actor, reason, tokenId }: Author,
 ): Promise<string | undefined> {
   const active = await deployments.activeDeployment(trx, name, { lock: true });
   if (active === undefined) return undefined;
   const message = `the application is removed${reason === "" ? "" : `: ${reason}`}`;
   const event = { type: "aborted", actor, message, keepSwitched: true } as const;
   const outcome = transition(active.snapshot, event, active.now);
-  const stored = outcome.kind === "changed" && (await storeOutcome(trx, active, outcome));
+  const stored =
+    outcome.kind === "changed" && (await storeOutcome(trx, active, outcome, { tokenId }));
   const { id } = active.deployment;
   if (!stored) throw new Error(`deployment ${id} changed under its lock`);
   return id;

@@ -131,7 +131,14 @@ export async function listApplications(
     after,
     limit,
     includeRemoved,
-  }: { after: string | undefined; limit: number; includeRemoved: boolean },
+    among,
+  }: {
+    after: string | undefined;
+    limit: number;
+    includeRemoved: boolean;
+    /** Only these; empty: all. */
+    among: readonly string[];
+  },
 ): Promise<Application[]> {
   const query = db<Row>("application_revisions as r")
     .join("applications as a", (join) =>
@@ -141,6 +148,7 @@ export async function listApplications(
     .limit(limit);
   if (after !== undefined) void query.where("a.name", ">", after);
   if (!includeRemoved) void query.whereNull("a.remove_time");
+  if (among.length > 0) void query.whereIn("a.name", [...among]);
   const rows = (await query.select("r.*", "a.remove_time")) as RemovableRow[];
   return rows.map(fromRow);
 }

@@ -7,11 +7,14 @@ export interface Author {
   /** "slipway" for what the coordinator does by itself; empty if nobody said. */
   actor: string;
   reason: string;
+  /** Of the token that it is done with; empty without one. */
+  tokenId?: string | undefined;
 }
 
 /** Who did what to what, and why. */
 export interface AuditRecord {
   actor: string;
+  tokenId?: string | undefined;
   /** Such as "deployment.pause": what it was done to, a dot, what was done. */
   action: string;
   /** Why, as it was given. */
@@ -31,9 +34,10 @@ const INSERT: Statement = {
   name: "slipway_insert_audit_entries",
   text: `
     insert into audit_entries
-      (id, actor, action, reason, application, deployment_id, build_id, region, host_id, message)
+      (id, actor, action, reason, application, deployment_id, build_id, region, host_id, message,
+        token_id)
     select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::uuid[],
-      $7::uuid[], $8::text[], $9::text[], $10::text[])`,
+      $7::uuid[], $8::text[], $9::text[], $10::text[], $11::text[])`,
 };
 
 /** Writes an entry, in the transaction of what it tells of. */
@@ -48,6 +52,7 @@ export async function writeAudit(trx: Knex.Transaction, record: AuditRecord): Pr
     build_id: record.buildId,
     region: record.region,
     host_id: record.hostId,
+    token_id: record.tokenId === "" ? undefined : record.tokenId,
     message: record.message.slice(0, MAX_MESSAGE_CHARACTERS),
   });
 }
@@ -69,5 +74,6 @@ export async function writeAudits(
     records.map(({ region }) => region ?? null),
     records.map(({ hostId }) => hostId ?? null),
     records.map(({ message }) => message.slice(0, MAX_MESSAGE_CHARACTERS)),
+    records.map(({ tokenId }) => (tokenId === undefined || tokenId === "" ? null : tokenId)),
   ]);
 }

@@ -31,6 +31,7 @@ interface AuditRow {
   region: string | null;
   host_id: string | null;
   message: string;
+  token_id: string | null;
 }
 
 /** Newest first. */
@@ -68,5 +69,6 @@ export async function listAudit(
     region: row.region ?? "",
     hostId: row.host_id ?? "",
     message: row.message,
+    tokenId: row.token_id ?? "",
   }));
 }

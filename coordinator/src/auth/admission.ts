@@ -1,6 +1,7 @@
-import type { Metadata } from "@grpc/grpc-js";
+import { status, type Metadata } from "@grpc/grpc-js";
+import { DomainError } from "../errors.js";
 import { authorise } from "./authorise.js";
-import { ANYONE, isAuthenticated, NOBODY, type Identity } from "./identity.js";
+import { ANYONE, isAuthenticated, type Identity } from "./identity.js";
 import type { ApplicationLookUp, Rule } from "./rules.js";
 
 /** What is known of a call before its method runs. */
@@ -17,6 +18,14 @@ export interface Asked<Request> {
 export interface Authenticator {
   /** Answers at once for those it knows. @throws DomainError UNAUTHENTICATED, RESOURCE_EXHAUSTED. */
   authenticate(asked: Asked<unknown>): Identity | Promise<Identity>;
+  /** Who calls what is open. @throws DomainError RESOURCE_EXHAUSTED. */
+  admitStranger(asked: Asked<unknown>): Identity;
+  /** A caller of what is open did not prove who it is. */
+  failed(asked: Asked<unknown>): void;
+  /** A token was used for what it does not allow. */
+  refused(asked: Asked<unknown>, identity: Identity, error: DomainError): void;
+  /** Calls `end` when the token that a call came with ends. Answers how to stop that. */
+  follow(identity: Identity, end: (error: Error) => void): () => void;
 }
 
 interface AdmissionOptions {
@@ -40,21 +49,47 @@ export class Admission {
   admit<Request>(rule: Rule<Request>, asked: Asked<Request>): Identity | Promise<Identity> {
     const { authenticator } = this.#options;
     if (authenticator === undefined) return ANYONE;
-    if (rule.access === "open") return NOBODY;
+    if (rule.access === "open") return authenticator.admitStranger(asked);
     const identity = authenticator.authenticate(asked);
     return identity instanceof Promise
       ? identity.then((found) => this.#authorise(rule, asked, found))
       : this.#authorise(rule, asked, identity);
   }
 
+  /** Calls `end` when the caller's token ends before the call. Answers how to stop that. */
+  follow(identity: Identity, end: (error: Error) => void): () => void {
+    return this.#options.authenticator?.follow(identity, end) ?? (() => undefined);
+  }
+
+  /** To be told of an error of a method that authenticates its caller by itself. */
+  failed(rule: Rule<never>, asked: Asked<unknown>, error: unknown): void {
+    if (rule.access !== "open" || !(error instanceof DomainError)) return;
+    if (error.code === status.UNAUTHENTICATED) this.#options.authenticator?.failed(asked);
+  }
+
   #authorise<Request>(
     rule: Rule<Request>,
-    { request }: Asked<Request>,
+    asked: Asked<Request>,
     identity: Identity,
   ): Identity | Promise<Identity> {
-    const checking = authorise(rule, identity, request, this.#options.find);
-    if (checking === undefined) return sign(rule, request, identity);
-    return checking.then(() => sign(rule, request, identity));
+    const { request } = asked;
+    try {
+      const checking = authorise(rule, identity, request, this.#options.find);
+      if (checking === undefined) return sign(rule, request, identity);
+      return checking.then(
+        () => sign(rule, request, identity),
+        (error: unknown) => this.#refuse(asked, identity, error),
+      );
+    } catch (error) {
+      return this.#refuse(asked, identity, error);
+    }
+  }
+
+  #refuse(asked: Asked<unknown>, identity: Identity, error: unknown): never {
+    if (error instanceof DomainError) {
+      this.#options.authenticator?.refused(asked, identity, error);
+    }
+    throw error;
   }
 }
 

@@ -1,3 +1,5 @@
+import type { RoleName } from "../membership/roles.js";
+
 /** Roles of people and their tools; each may do what the ones before it may. */
 export const HUMAN_ROLES = ["viewer", "deployer", "admin"] as const;
 export type HumanRole = (typeof HUMAN_ROLES)[number];
@@ -21,6 +23,8 @@ export interface Identity {
   readonly region: string;
   /** The only id that it may claim, of a builder or of who enrols; empty: any. */
   readonly subject: string;
+  /** Of an enrolment token: what may join with it, and whether in another one's place. */
+  readonly enrolment?: { readonly memberRole: RoleName; readonly allowRejoin: boolean };
 }
 
 const WITHOUT_TOKEN = { tokenId: "", name: "", applications: [], region: "", subject: "" } as const;

@@ -12,7 +12,13 @@ const CHANNEL = "slipway_changes";
 /** Postgres takes up to 8,000 bytes a notification. */
 const MAX_PAYLOAD_BYTES = 7_500;
 const PING_INTERVAL_MS = 10_000;
-const KINDS: ReadonlySet<string> = new Set<EventKind>(["queue", "build", "deployment", "artifact"]);
+const KINDS: ReadonlySet<string> = new Set<EventKind>([
+  "queue",
+  "build",
+  "deployment",
+  "artifact",
+  "token",
+]);
 
 /**
  * Carries change signals between coordinators by LISTEN and NOTIFY, on a connection of its own that

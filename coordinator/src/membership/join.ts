@@ -66,6 +66,7 @@ export function joinMember(
     await memberRows(trx).insert(joined).onConflict("id").merge();
     await writeAudit(trx, {
       actor: terms.actor,
+      tokenId: terms.tokenId,
       action: row === undefined ? "member.join" : "member.rejoin",
       region: region === "" ? undefined : region,
       hostId: id,

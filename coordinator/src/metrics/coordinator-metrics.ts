@@ -94,7 +94,13 @@ function registerDeployments(registry: Registry, { stats, deployments }: Reading
   }
 }
 
-function registerCalls(registry: Registry, { calls, streams }: Stats): void {
+function registerCalls(registry: Registry, { calls, streams, authFailures }: Stats): void {
+  registerCounts(registry, {
+    name: "slipway_auth_failures_total",
+    help: "Calls that were not let in, by why.",
+    labels: ["reason"],
+    read: () => Object.entries(authFailures.counts).map(([reason, count]) => [[reason], count]),
+  });
   registerCounts(registry, {
     name: "slipway_rpcs_total",
     help: "Calls that ended, by method and gRPC status; streams count when they end.",

@@ -34,6 +34,8 @@ export interface Submission {
   /** Empty for none. */
   idempotencyKey: string;
   submitter: string;
+  /** Of the token that it came with; empty without one. */
+  tokenId?: string | undefined;
 }
 
 export interface Submitted {

@@ -73,6 +73,7 @@ interface SubmissionRow {
   buildId: string;
   key: string | null;
   submitter: string;
+  tokenId: string | undefined;
   application: string;
   commitSha: string;
   merged: boolean;
@@ -113,7 +114,7 @@ export function submitBatch(
 
     const rows: SubmissionRow[] = [];
     const results = submissions.map((submission): Submitted | Error => {
-      const { application, commitSha, idempotencyKey: key, submitter } = submission;
+      const { application, commitSha, idempotencyKey: key, submitter, tokenId } = submission;
       const before = key === "" ? undefined : known.get(key);
       if (before !== undefined) return answerBefore(submission, before);
       const group = groups.get(groupName(application, commitSha));
@@ -128,7 +129,7 @@ export function submitBatch(
       const id = uuidv7();
       const merged = !group.created;
       const { buildId } = group;
-      const row = { id, buildId, submitter, application, commitSha, merged };
+      const row = { id, buildId, submitter, tokenId, application, commitSha, merged };
       rows.push({ ...row, key: key === "" ? null : key });
       if (key !== "") {
         known.set(key, {
@@ -213,10 +214,10 @@ async function findOrCreate(session: Session, groups: readonly Group[]): Promise
 }
 
 function auditOf(row: SubmissionRow): AuditRecord {
-  const { submitter: actor, application, buildId, commitSha } = row;
+  const { submitter: actor, tokenId, application, buildId, commitSha } = row;
   const what = row.merged ? "joined a build of" : "submitted";
   const message = `${what} commit ${commitSha}`;
-  return { actor, action: "build.submit", application, buildId, message };
+  return { actor, tokenId, action: "build.submit", application, buildId, message };
 }
 
 function answerBefore(submission: Submission, before: KeyRow): Submitted | Error {

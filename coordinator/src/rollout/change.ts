@@ -15,11 +15,12 @@ export async function change(
   context: RolloutContext,
   id: string,
   event: DeploymentEvent,
+  tokenId: string,
 ): Promise<Moved> {
   for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
     const read = await readDeployment(context.db, id);
     if (read === undefined) throw notFound("deployment", id);
-    const moved = await move(context, read, event);
+    const moved = await move(context, read, event, tokenId);
     if (moved !== undefined) return moved;
   }
   throw aborted("DEPLOYMENT_BUSY", `deployment ${id} changed at every attempt; try again`);

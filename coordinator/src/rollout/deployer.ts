@@ -14,6 +14,8 @@ const UNIQUE_VIOLATION = "23505";
 /** Who asks, why, and under which key. */
 export interface Asked {
   creator: string;
+  /** Of the token that it came with; empty without one. */
+  tokenId?: string | undefined;
   reason: string;
   /** Empty for none. */
   idempotencyKey: string;
@@ -88,7 +90,7 @@ async function deployIn(
   const active = await store.activeDeployment(trx, application, { lock: true });
   const choice = await choose(trx);
   const id = uuidv7();
-  const { creator, reason, request, idempotencyKey } = asked;
+  const { creator, tokenId, reason, request, idempotencyKey } = asked;
   const preparation = { id, application, creator, choice, known, locked };
   const prepared = await prepare(trx, context, preparation);
   await checkPrepared(trx, prepared);
@@ -96,6 +98,7 @@ async function deployIn(
   const created = await insertPrepared(trx, prepared, {
     reason,
     request,
+    tokenId,
     idempotencyKey: idempotencyKey === "" ? null : idempotencyKey,
   });
   return { created, superseded: active?.deployment.id, repeated: false };

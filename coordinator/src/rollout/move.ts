@@ -31,6 +31,7 @@ export async function move(
   context: RolloutContext,
   read: store.ReadDeployment,
   event: DeploymentEvent,
+  tokenId?: string,
 ): Promise<Moved | undefined> {
   const outcome = transition(read.snapshot, event, read.now);
   if (outcome.kind === "refused") throw failedPrecondition(outcome.reason, outcome.message);
@@ -39,7 +40,10 @@ export async function move(
   const known = outcome.rollBack ? await generationElsewhere(context, application) : 0;
   const moved = await context.db.transaction(async (trx) => {
     const back = outcome.rollBack ? await prepareRollBack(trx, context, read, known) : undefined;
-    const stored = await storeOutcome(trx, read, outcome, back?.goal.deploymentId);
+    const stored = await storeOutcome(trx, read, outcome, {
+      rolledBackBy: back?.goal.deploymentId,
+      tokenId,
+    });
     if (stored === undefined) return undefined;
     const reason = reasonOf(outcome.note);
     const rollBack =
@@ -64,7 +68,10 @@ export async function storeOutcome(
   trx: Knex.Transaction,
   read: StoredDeployment,
   { next, note, notify }: Changed,
-  rolledBackBy?: string,
+  {
+    rolledBackBy,
+    tokenId,
+  }: { rolledBackBy?: string | undefined; tokenId?: string | undefined } = {},
 ): Promise<StoredDeployment | undefined> {
   const stored = await store.storeTransition(trx, read, next, rolledBackBy);
   if (stored === undefined) return undefined;
@@ -72,7 +79,14 @@ export async function storeOutcome(
   if (note !== undefined) {
     const { actor, action, reason, message } = note;
     const subject = { application, deploymentId: id, buildId };
-    await writeAudit(trx, { ...subject, actor, action: `deployment.${action}`, reason, message });
+    await writeAudit(trx, {
+      ...subject,
+      actor,
+      tokenId,
+      action: `deployment.${action}`,
+      reason,
+      message,
+    });
   }
   if (notify) await enqueueNotification(trx, stored.deployment);
   return stored;
@@ -82,7 +96,15 @@ export async function storeOutcome(
 export async function insertPrepared(
   trx: Knex.Transaction,
   prepared: Prepared,
-  asked: { reason: string; idempotencyKey: string | null; request: string },
+  {
+    tokenId,
+    ...asked
+  }: {
+    reason: string;
+    idempotencyKey: string | null;
+    request: string;
+    tokenId?: string | undefined;
+  },
 ): Promise<StoredDeployment> {
   const stored = await store.insertDeployment(trx, { ...prepared, ...asked });
   const { id, application, buildId, commitSha, generation, creator } = stored.deployment;
@@ -90,6 +112,7 @@ export async function insertPrepared(
   const dropped = prepared.droppedRegions;
   await writeAudit(trx, {
     actor: creator,
+    tokenId,
     action: isRollback ? "deployment.roll_back" : "deployment.create",
     reason: asked.reason,
     application,

@@ -6,7 +6,7 @@ const MAX_REASON_CHARACTERS = 2_000;
 
 /** Checks who says that something is to be done, and why; a reason may be required. */
 export function checkAuthor(
-  { actor, reason }: Author,
+  { actor, reason, tokenId }: Author,
   found: Violations,
   { needsReason = false }: { needsReason?: boolean } = {},
 ): Author {
@@ -15,5 +15,5 @@ export function checkAuthor(
   found.check(reason.length <= MAX_REASON_CHARACTERS, "reason", description);
   if (needsReason) found.check(reason.trim() !== "", "reason", "is missing: it is kept for others");
   checkScript(reason, "reason", found);
-  return { actor, reason };
+  return { actor, reason, tokenId };
 }

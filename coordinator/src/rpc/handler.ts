@@ -95,9 +95,9 @@ export class Handlers {
       const { metadata, request } = call;
       const peer = call.getPeer();
       const started = this.#context.clock.now();
+      const asked = { method: call.getPath(), metadata, peer, request };
       const answer = async (): Promise<void> => {
         try {
-          const asked = { method: call.getPath(), metadata, peer, request };
           const admitted = this.#admission.admit(rule, asked);
           const identity = admitted instanceof Promise ? await admitted : admitted;
           const info = { signal: active.signal, metadata, peer, identity };
@@ -105,6 +105,7 @@ export class Handlers {
           this.#ended(call.getPath(), started, status.OK);
           callback(null, response);
         } catch (error) {
+          this.#admission.failed(rule, asked, error);
           const callError = toCallError(error, this.#context.log);
           this.#ended(call.getPath(), started, callError.code, callError.details);
           callback(callError);
@@ -150,14 +151,11 @@ export class Handlers {
     const peer = call.getPeer();
     const started = this.#context.clock.now();
     const responses = new Responses(call);
+    let unfollow: (() => void) | undefined;
     try {
-      const admitted = this.#admission.admit(rule, {
-        method: call.getPath(),
-        metadata,
-        peer,
-        request,
-      });
+      const admitted = this.#admission.admit(rule, { method, metadata, peer, request });
       const identity = admitted instanceof Promise ? await admitted : admitted;
+      unfollow = this.#admission.follow(identity, (error) => active.abort(error));
       const info = { signal: active.signal, metadata, peer, identity };
       for await (const response of untilAborted(run(info), active, this.#context)) {
         // Buffers pass: the services' serialisers take bytes as well (see services.ts).
@@ -172,6 +170,7 @@ export class Handlers {
       await responses.flushed(FLUSH_TIMEOUT_MS);
       if (!call.destroyed) call.emit("error", callError);
     } finally {
+      unfollow?.();
       this.#context.stats.streamEnded(method);
       active.end();
     }

@@ -8,6 +8,7 @@ import { fleetService } from "./fleet/service.js";
 import { freezeService } from "./freeze/service.js";
 import { membershipService } from "./membership/service.js";
 import { ruleOf, type Handlers, type ServiceEntry } from "./handler.js";
+import { tokenService } from "./token/service.js";
 import { replicationService } from "./replication/service.js";
 
 /** Every service that a coordinator offers. */
@@ -21,6 +22,7 @@ export function createServices(handlers: Handlers): readonly ServiceEntry[] {
     fleetService(handlers),
     freezeService(handlers),
     auditService(handlers),
+    tokenService(handlers),
     membershipService(handlers),
   ];
 }

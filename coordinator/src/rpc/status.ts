@@ -26,7 +26,7 @@ export function toCallError(error: unknown, log: Logger): CallError {
 function callError(
   code: status,
   details: string,
-  info: Pick<DomainError, "reason" | "violations">,
+  info: Pick<DomainError, "reason" | "violations"> & { retryDelayMs?: number | undefined },
 ): CallError {
   const metadata = new Metadata();
   setErrorDetails(metadata, code, details, info);

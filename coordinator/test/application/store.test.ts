@@ -67,6 +67,7 @@ test("listed by name, page by page", async () => {
     after: "crowd",
     limit: 2,
     includeRemoved: false,
+    among: [],
   });
   assert.equal(
     page.map(({ name }) => name),
@@ -76,6 +77,7 @@ test("listed by name, page by page", async () => {
     after: "list-b",
     limit: 1,
     includeRemoved: false,
+    among: [],
   });
   assert.equal(
     next.map(({ name }) => name),

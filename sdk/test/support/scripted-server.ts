@@ -16,7 +16,6 @@ import {
   DeploymentServiceService,
   FleetServiceService,
   FreezeServiceService,
-  MembershipServiceService,
   ReplicationServiceService,
   setErrorDetails,
   type FieldViolation,
@@ -84,7 +83,6 @@ export class ScriptedServer {
       DeploymentServiceService,
       FleetServiceService,
       FreezeServiceService,
-      MembershipServiceService,
       ReplicationServiceService,
     ]) {
       const names = Object.entries(service).map(([name, { responseStream }]) => {

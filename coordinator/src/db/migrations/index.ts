@@ -4,6 +4,7 @@ import { deploymentsAndHosts } from "./0002-deployments-and-hosts.js";
 import { stagedDeployments } from "./0003-staged-deployments.js";
 import { operations } from "./0004-operations.js";
 import { droppedRegions } from "./0005-dropped-regions.js";
+import { tokens } from "./0007-tokens.js";
 import { members } from "./0008-members.js";
 
 /** The main database's schema, in order. */
@@ -13,5 +14,6 @@ export const migrations: readonly Migration[] = [
   stagedDeployments,
   operations,
   droppedRegions,
+  tokens,
   members,
 ];

@@ -5,15 +5,17 @@ import type { Context } from "../../context.js";
 import { failedPrecondition } from "../../errors.js";
 import { Violations } from "../../validate.js";
 import { checkAuthor } from "../author.js";
+import type { CallInfo } from "../handler.js";
 
 export async function applyApplication(
   { db, log, hookSecret }: Context,
   { name, spec, expectedRevision, actor, reason }: ApplyApplicationRequest,
+  { identity }: Pick<CallInfo, "identity">,
 ): Promise<ApplyApplicationResponse> {
   const found = new Violations();
   found.name("name", name);
   const checked = checkSpec(spec, found);
-  const by = checkAuthor({ actor, reason }, found);
+  const by = checkAuthor({ actor, reason, tokenId: identity.tokenId }, found);
   found.throwIfAny();
   // Unsigned, anybody could say what only we know.
   if (checked.notificationHooks.length > 0 && hookSecret === undefined) {

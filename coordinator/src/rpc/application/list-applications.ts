@@ -5,15 +5,22 @@ import {
 } from "@slipway/proto";
 import * as store from "../../application/store.js";
 import type { Context } from "../../context.js";
+import type { CallInfo } from "../handler.js";
 import { decodePageToken, encodePageToken, pageSize } from "../../validate.js";
 
 export async function listApplications(
   { db }: Context,
   { pageSize: asked, pageToken, includeRemoved }: ListApplicationsRequest,
+  { identity }: Pick<CallInfo, "identity">,
 ): Promise<ListApplicationsResponse> {
   const limit = pageSize(asked, { byDefault: 100, most: 1_000 });
   const after = decodePageToken(pageToken, NAME_PATTERN);
-  const applications = await store.listApplications(db, { after, limit, includeRemoved });
+  const applications = await store.listApplications(db, {
+    after,
+    limit,
+    includeRemoved,
+    among: identity.applications,
+  });
   const last = applications.length === limit ? applications.at(-1) : undefined;
   return {
     applications,

@@ -3,10 +3,12 @@ import { getBuild } from "../../build/store.js";
 import { viewBuilds } from "../../build/view.js";
 import type { Context } from "../../context.js";
 import { Violations } from "../../validate.js";
+import type { CallInfo } from "../handler.js";
 
 export async function submitBuild(
   context: Context,
   { application, commitSha, idempotencyKey, submitter }: SubmitBuildRequest,
+  { identity }: Pick<CallInfo, "identity">,
 ): Promise<SubmitBuildResponse> {
   const found = new Violations();
   found.name("application", application);
@@ -14,7 +16,8 @@ export async function submitBuild(
   found.text("idempotency_key", idempotencyKey, 255);
   found.text("submitter", submitter, 255);
   found.throwIfAny();
-  const submission = { application, commitSha, idempotencyKey, submitter };
+  const { tokenId } = identity;
+  const submission = { application, commitSha, idempotencyKey, submitter, tokenId };
   const { buildId, submissionId, merged } = await context.queue.submit(submission);
   context.log.info({ application, commitSha, buildId, submitter, merged }, "build submitted");
   const [build] = await viewBuilds(context, [await getBuild(context.db, buildId)]);

@@ -12,7 +12,7 @@ import {
   type WorkResponse,
 } from "@slipway/proto";
 import type { Context } from "../../context.js";
-import { aborted, invalidArgument, resourceExhausted } from "../../errors.js";
+import { aborted, invalidArgument, permissionDenied, resourceExhausted } from "../../errors.js";
 import { LogWriter } from "../../logs/log-writer.js";
 import type { Seat } from "../../queue/dispatcher.js";
 import type { LeasedBuild, LeaseKey, LeaseState } from "../../queue/queue.js";
@@ -48,6 +48,7 @@ export class BuilderSession {
   readonly #outbox: Outbox<WorkResponse>;
   readonly #writer: LogWriter;
   readonly #signal: AbortSignal;
+  readonly #subject: string;
   readonly #held = new Map<string, Held>();
   #builderId: string | undefined;
   #seat: Seat | undefined;
@@ -55,10 +56,16 @@ export class BuilderSession {
   #leasesSent = 0;
   #isClosed = false;
 
-  constructor(context: Context, outbox: Outbox<WorkResponse>, signal: AbortSignal) {
+  /** @param subject the only builder that this may be; empty: any. */
+  constructor(
+    context: Context,
+    outbox: Outbox<WorkResponse>,
+    { signal, subject }: { signal: AbortSignal; subject: string },
+  ) {
     this.#context = context;
     this.#outbox = outbox;
     this.#signal = signal;
+    this.#subject = subject;
     this.#writer = new LogWriter({
       logs: context.buildLogs,
       lateLines: context.lateLines,
@@ -104,6 +111,10 @@ export class BuilderSession {
     if (this.#builderId !== undefined) throw malformed("hello", "must be said once");
     checkHello(hello);
     const { builderId, platform } = hello;
+    if (this.#subject !== "" && builderId !== this.#subject) {
+      const message = `this token is of builder ${this.#subject}, and cannot be used by another one`;
+      throw permissionDenied("OUT_OF_SCOPE", message);
+    }
     const { builderSessions, config, dispatcher, log } = this.#context;
     this.#builderId = builderId;
     this.#leave = builderSessions.open(builderId, (error) => this.#outbox.end(error));

@@ -12,10 +12,10 @@ const MAX_IN_PROGRESS = 256;
 export async function* work(
   context: Context,
   requests: AsyncIterable<WorkRequest>,
-  { signal }: Pick<CallInfo, "signal">,
+  { signal, identity }: Pick<CallInfo, "signal" | "identity">,
 ): AsyncGenerator<WorkResponse> {
   const outbox = new Outbox<WorkResponse>(MAX_UNSENT);
-  const session = new BuilderSession(context, outbox, signal);
+  const session = new BuilderSession(context, outbox, { signal, subject: identity.subject });
   void read(session, requests, outbox);
   try {
     yield* outbox.read(signal);

@@ -4,14 +4,16 @@ import { revokeRow } from "../../membership/revoke.js";
 import * as enrolment from "../../status/enrolment.js";
 import { Violations } from "../../validate.js";
 import { checkAuthor } from "../author.js";
+import type { CallInfo } from "../handler.js";
 
 export async function decommissionHost(
   { db, log, revocations }: Context,
   { hostId, actor, reason }: DecommissionHostRequest,
+  { identity }: Pick<CallInfo, "identity">,
 ): Promise<DecommissionHostResponse> {
   const found = new Violations();
   found.name("host_id", hostId);
-  const by = checkAuthor({ actor, reason }, found);
+  const by = checkAuthor({ actor, reason, tokenId: identity.tokenId }, found);
   found.throwIfAny();
   if (await enrolment.decommissionHost(db, hostId, by, revokeRow)) {
     log.info({ hostId, actor, reason }, "host decommissioned");

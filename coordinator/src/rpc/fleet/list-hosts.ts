@@ -3,6 +3,7 @@ import { getApplication } from "../../application/store.js";
 import type { Context } from "../../context.js";
 import { notFound } from "../../errors.js";
 import { newestDeployment } from "../../rollout/deployment-store.js";
+import type { CallInfo } from "../handler.js";
 import * as enrolment from "../../status/enrolment.js";
 import { queryHosts } from "../../status/host-query.js";
 import { knownRegions } from "../../status/regions.js";
@@ -17,6 +18,7 @@ type Answers = ReadonlyMap<string, ReadonlyMap<string, HostStatus> | undefined>;
 export async function listHosts(
   context: Context,
   request: ListHostsRequest,
+  { identity }: Pick<CallInfo, "identity">,
 ): Promise<ListHostsResponse> {
   const { region, application, pageToken } = request;
   const found = new Violations();
@@ -37,7 +39,9 @@ export async function listHosts(
   const answers = await ask(context, page);
   const last = page.length === limit ? page.at(-1)?.host : undefined;
   return {
-    hosts: page.map((stored) => toHost(stored, answers, context.clock.now())),
+    hosts: page.map((stored) =>
+      withinLimits(toHost(stored, answers, context.clock.now()), identity.applications),
+    ),
     nextPageToken: last === undefined ? "" : encodePageToken(`${last.region}/${last.hostId}`),
     unreachableRegions: [...answers].flatMap(([name, hosts]) => (hosts === undefined ? name : [])),
   };
@@ -66,6 +70,13 @@ async function ask(
     async ([region, ids]) => [region, await queryHosts(nats, log, region, ids)] as const,
   );
   return new Map(await Promise.all(asked));
+}
+
+/** Without what a limited token may not see: which other applications run there, and how. */
+function withinLimits(host: Host, applications: readonly string[]): Host {
+  if (applications.length === 0 || host.status === undefined) return host;
+  const theirs = host.status.applications.filter((each) => applications.includes(each.application));
+  return { ...host, status: { ...host.status, applications: theirs } };
 }
 
 function toHost({ host, enrolTime }: enrolment.StoredHost, answers: Answers, now: number): Host {

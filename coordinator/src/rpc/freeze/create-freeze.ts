@@ -5,19 +5,23 @@ import { createFreeze as store } from "../../freeze/freezes.js";
 import { knownRegions } from "../../status/regions.js";
 import { Violations } from "../../validate.js";
 import { checkAuthor } from "../author.js";
+import type { CallInfo } from "../handler.js";
 
 const MAX_MS = 90 * 24 * 3_600_000;
 
 export async function createFreeze(
   context: Context,
   { application, region, actor, reason, expireTime }: CreateFreezeRequest,
+  { identity }: Pick<CallInfo, "identity">,
 ): Promise<CreateFreezeResponse> {
   const found = new Violations();
   if (application !== "") found.name("application", application);
   if (region !== "") found.name("region", region);
   const both = "an application or a region must be named, and not both";
   found.check((application === "") !== (region === ""), "application", both);
-  const by = checkAuthor({ actor, reason }, found, { needsReason: true });
+  const by = checkAuthor({ actor, reason, tokenId: identity.tokenId }, found, {
+    needsReason: true,
+  });
   if (expireTime === undefined) found.add("expire_time", "is missing");
   else found.time("expire_time", expireTime);
   found.throwIfAny();

@@ -40,6 +40,8 @@ export interface AuditEntry {
   hostId: string;
   /** What changed, for a person. */
   message: string;
+  /** Of the token that it was done with; empty without one. */
+  tokenId: string;
 }
 
 export interface ListAuditEntriesRequest {
@@ -75,6 +77,7 @@ function createBaseAuditEntry(): AuditEntry {
     region: "",
     hostId: "",
     message: "",
+    tokenId: "",
   };
 }
 
@@ -112,6 +115,9 @@ export const AuditEntry: MessageFns<AuditEntry> = {
     }
     if (message.message !== "") {
       writer.uint32(90).string(message.message);
+    }
+    if (message.tokenId !== "") {
+      writer.uint32(98).string(message.tokenId);
     }
     return writer;
   },
@@ -217,6 +223,14 @@ export const AuditEntry: MessageFns<AuditEntry> = {
             message.message = reader.string();
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.tokenId = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -254,6 +268,11 @@ export const AuditEntry: MessageFns<AuditEntry> = {
         ? globalThis.String(object.host_id)
         : "",
       message: isSet(object.message) ? globalThis.String(object.message) : "",
+      tokenId: isSet(object.tokenId)
+        ? globalThis.String(object.tokenId)
+        : isSet(object.token_id)
+        ? globalThis.String(object.token_id)
+        : "",
     };
   },
 
@@ -292,6 +311,9 @@ export const AuditEntry: MessageFns<AuditEntry> = {
     if (message.message !== "") {
       obj.message = message.message;
     }
+    if (message.tokenId !== "") {
+      obj.tokenId = message.tokenId;
+    }
     return obj;
   },
 
@@ -311,6 +333,7 @@ export const AuditEntry: MessageFns<AuditEntry> = {
     message.region = object.region ?? "";
     message.hostId = object.hostId ?? "";
     message.message = object.message ?? "";
+    message.tokenId = object.tokenId ?? "";
     return message;
   },
 };

@@ -1,0 +1,51 @@
+/** Failures of one address in a minute, above which it has to wait. */
+const MAX_FAILURES = 10;
+const WINDOW_MS = 60_000;
+/** Addresses that are remembered; beyond, the one that failed first is forgotten. */
+const MAX_ADDRESSES = 10_000;
+
+/** Counts failures by address, in bounded memory. Pure but for what it remembers. */
+export class FailureLimiter {
+  readonly #windows = new Map<string, { ends: number; failures: number }>();
+
+  /** Milliseconds that the address has to wait; 0: it may try. */
+  waitMs(address: string, now: number): number {
+    const window = this.#windows.get(address);
+    if (window === undefined || window.failures < MAX_FAILURES) return 0;
+    return Math.max(0, window.ends - now);
+  }
+
+  failed(address: string, now: number): void {
+    const window = this.#windows.get(address);
+    if (window !== undefined && window.ends > now) {
+      window.failures += 1;
+      return;
+    }
+    this.#windows.delete(address);
+    if (this.#windows.size >= MAX_ADDRESSES) {
+      const [oldest] = this.#windows.keys();
+      if (oldest !== undefined) this.#windows.delete(oldest);
+    }
+    this.#windows.set(address, { ends: now + WINDOW_MS, failures: 1 });
+  }
+
+  get size(): number {
+    return this.#windows.size;
+  }
+}
+
+/**
+ * What of a peer's address is counted by: without the port, an IPv4 address as itself however it is
+ * written, of an IPv6 address the half that its network is given.
+ */
+export function addressOf(peer: string): string {
+  const address = peer.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address)?.[1];
+  if (mapped !== undefined) return mapped;
+  if (!address.includes(":")) return address;
+  const [head = "", tail] = address.split("::");
+  const groups = head.split(":").filter((group) => group !== "");
+  const last = tail?.split(":").filter((group) => group !== "") ?? [];
+  while (groups.length + last.length < 8) groups.push("0");
+  return [...groups, ...last].slice(0, 4).join(":");
+}

@@ -1,0 +1,163 @@
+import { writeFile } from "node:fs/promises";
+import { userInfo } from "node:os";
+import process from "node:process";
+import { Role as MemberRole } from "@slipway/proto";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import type { Knex } from "knex";
+import { pino } from "pino";
+import type { Author } from "./audit/audit-log.js";
+import type { Role } from "./auth/identity.js";
+import { createToken, isTokenId, listTokens, revokeToken } from "./auth/token-store.js";
+import { checkTerms } from "./auth/token-terms.js";
+import { openDatabase } from "./db/connection.js";
+import { migrate } from "./db/migrate.js";
+import { migrations } from "./db/migrations/index.js";
+import type { RoleName } from "./membership/roles.js";
+
+const HOUR_MS = 3_600_000;
+const PAGE = 1_000;
+const ROLES: readonly Role[] = ["viewer", "deployer", "admin", "builder", "region", "enrol"];
+
+interface CreateOptions {
+  databaseUrl: string;
+  name: string;
+  role: Role;
+  app: string[];
+  region: string;
+  subject: string;
+  memberRole?: "host" | "region" | "builder";
+  maxUses: number;
+  allowRejoin?: true;
+  validHours: number;
+  expiry: boolean;
+  out?: string;
+}
+
+/** `slipway-coordinator token`: on the database, for a fleet's first token and when all are lost. */
+export function tokenCommand(): Command {
+  const group = new Command("token").description("Makes, lists and ends tokens on the database.");
+  group.addCommand(create());
+  group.addCommand(list());
+  group.addCommand(revoke());
+  return group;
+}
+
+const database = (): Option =>
+  new Option("--database-url <url>", "Postgres, main database")
+    .env("SLIPWAY_DATABASE_URL")
+    .makeOptionMandatory();
+
+function create(): Command {
+  return new Command("create")
+    .description("Makes a token and prints its text, which is kept nowhere.")
+    .addOption(database())
+    .requiredOption("--name <name>", "who acts with it: the actor that the audit shows")
+    .addOption(new Option("--role <role>").choices([...ROLES]).makeOptionMandatory())
+    .addOption(
+      new Option("--app <names>", "limit a viewer, deployer or admin to these, with commas between")
+        .argParser((text) => text.split(",").map((name) => name.trim()))
+        .default([], "all"),
+    )
+    .option("--region <region>", "limit a region's or enrolment token to this one", "")
+    .option("--subject <id>", "the only builder or member that may use it", "")
+    .addOption(
+      new Option("--member-role <role>", "what may join with an enrolment token").choices([
+        "host",
+        "region",
+        "builder",
+      ]),
+    )
+    .option("--max-uses <number>", "members that may join with it; 0: any number", whole, 0)
+    .option("--allow-rejoin", "another key may take the place of a member's")
+    .option("--valid-hours <number>", "until it expires", whole, 24 * 30)
+    .option("--no-expiry", "never expires: for an admin's token that is locked away, and no other")
+    .option("--out <file>", "write its text there, for its owner only, and print nothing")
+    .action(async (options: CreateOptions) => {
+      if (!options.expiry && options.role !== "admin") {
+        throw new CommanderError(2, "slipway.usage", "--no-expiry is only for role admin");
+      }
+      const now = Date.now();
+      const expireTime = options.expiry ? new Date(now + options.validHours * HOUR_MS) : undefined;
+      const { memberRole, app: applications, allowRejoin } = options;
+      const member = memberRole && MEMBER_ROLES[memberRole];
+      const terms = checkTerms(
+        {
+          ...options,
+          applications,
+          memberRole: member && MemberRole[member],
+          allowRejoin: allowRejoin === true,
+          expireTime,
+        },
+        now,
+        MemberRole.HOST,
+      );
+      const { out } = options;
+      const { text } = await onDatabase(options.databaseUrl, (db) => createToken(db, terms, us()));
+      if (out === undefined) process.stdout.write(`${text}\n`);
+      else await writeFile(out, `${text}\n`, { mode: 0o600, flag: "wx" });
+    });
+}
+
+function list(): Command {
+  return new Command("list")
+    .description("Prints every token but its secret, the newest first: one JSON object a line.")
+    .addOption(database())
+    .option("--all", "those that were revoked or have expired as well")
+    .action(async ({ databaseUrl, all }: { databaseUrl: string; all?: true }) => {
+      await onDatabase(databaseUrl, async (db) => {
+        let before: { time: Date; id: string } | undefined;
+        while (true) {
+          const page = await listTokens(db, { before, limit: PAGE, includeEnded: all === true });
+          for (const token of page) process.stdout.write(`${JSON.stringify(token)}\n`);
+          const last = page.at(-1);
+          if (last === undefined || page.length < PAGE) return;
+          before = { time: last.createTime, id: last.id };
+        }
+      });
+    });
+}
+
+function revoke(): Command {
+  return new Command("revoke")
+    .description("Ends a token for good. Coordinators that run know of it within 5 s.")
+    .addOption(database())
+    .argument("<id>", "the token's id, as list shows it", (id) => {
+      if (!isTokenId(id)) throw new InvalidArgumentError("It must be 24 hexadecimal digits.");
+      return id;
+    })
+    .option("--reason <text>", "why, for people to read later", "")
+    .action(async (id: string, { databaseUrl, reason }) => {
+      await onDatabase(databaseUrl, (db) => revokeToken(db, id, { ...us(), reason }));
+    });
+}
+
+const MEMBER_ROLES: Record<"host" | "region" | "builder", RoleName> = {
+  host: "HOST",
+  region: "REGION",
+  builder: "BUILDER",
+};
+
+/** Whoever can write to the database is believed who they are on this machine. */
+const us = (): Author => ({ actor: `${userInfo().username} (on the database)`, reason: "" });
+
+async function onDatabase<T>(url: string, work: (db: Knex) => Promise<T>): Promise<T> {
+  const log = pino({ level: "silent" });
+  await migrate(url, migrations, { timeoutMs: 30_000, log });
+  const db = openDatabase({
+    url,
+    poolSize: 1,
+    statementTimeoutMs: 15_000,
+    applicationName: "slipway token",
+  });
+  try {
+    return await work(db);
+  } finally {
+    await db.destroy();
+  }
+}
+
+function whole(text: string): number {
+  const number = Number(text);
+  if (Number.isSafeInteger(number) && number >= 0) return number;
+  throw new InvalidArgumentError("It must be a whole number.");
+}
