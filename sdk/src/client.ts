@@ -6,6 +6,7 @@ import type { Deployments } from "./deployment-requests.js";
 import { createDeployments } from "./deployments.js";
 import { createFleet, type Fleet } from "./fleet.js";
 import { createFreezes, type Freezes } from "./freezes.js";
+import { createMembers, type Members } from "./members.js";
 import { resolveOptions, type ClientOptions } from "./options.js";
 import { createReplications, type Replications } from "./replication.js";
 
@@ -15,6 +16,7 @@ export interface Client {
   readonly builds: Builds;
   readonly deployments: Deployments;
   readonly fleet: Fleet;
+  readonly members: Members;
   readonly freezes: Freezes;
   readonly audit: Audit;
   readonly replication: Replications;
@@ -36,6 +38,7 @@ export function createClient(options?: ClientOptions): Client {
     builds: createBuilds(caller),
     deployments: createDeployments(caller),
     fleet: createFleet(caller),
+    members: createMembers(caller),
     freezes: createFreezes(caller),
     audit: createAudit(caller),
     replication: createReplications(caller),

@@ -40,6 +40,7 @@ export { isFinalDeployment, type DeploymentProgress } from "./deployment-watch.j
 export type { DecommissionRequest, Fleet, HostFilter, HostPage } from "./fleet.js";
 export type { EndFreeze, FreezeRequest, Freezes } from "./freezes.js";
 export type { HostLogPart, HostLogRequest } from "./host-log.js";
+export type { MemberFilter, MemberRequest, Members, RevokeRequest } from "./members.js";
 export type { Replications } from "./replication.js";
 export type { Page, PageRequest } from "./pages.js";
 export type { Input } from "./input.js";
@@ -58,6 +59,7 @@ export {
   PauseReason,
   Promotion,
   ReplicationState,
+  Role,
   StepPhase,
   durationFromMs,
   durationToMs,
@@ -89,6 +91,7 @@ export type {
   HostFailureSample,
   HostStatus,
   LogLine,
+  Member,
   NotificationHook,
   PhaseCount,
   PlanDeploymentResponse,

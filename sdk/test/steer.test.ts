@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { status } from "@grpc/grpc-js";
-import { DeploymentState, HostPhase, StepPhase } from "@slipway/proto";
+import { DeploymentState, HostPhase, StepPhase, Role } from "@slipway/proto";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { runCli, startCli, type Ended } from "./support/run-cli.js";
@@ -122,6 +122,21 @@ const script = {
     }),
     removeApplication: ({ name }: { name: string }) => ({ application: { name } }),
     decommissionHost: () => ({}),
+    listMembers: ({ role }: { role: Role }) => {
+      const [joinTime, expireTime] = [new Date(), new Date(Date.now() + 3_700_000)];
+      const host = { id: "h1", role: Role.HOST, region: "eu", joinTime, renewTime: joinTime };
+      const members = [
+        { ...host, expireTime, releaseTime: joinTime },
+        { ...host, id: "h2", expireTime: joinTime, revokeTime: joinTime },
+        { id: "b1", role: Role.BUILDER, joinTime, expireTime: joinTime },
+      ];
+      return { members: members.filter((one) => role === Role.UNSPECIFIED || one.role === role) };
+    },
+    revokeMember: ({ allowMissing }: { allowMissing: boolean }) => {
+      if (!allowMissing) throw new Refusal(status.NOT_FOUND, "there is no member x");
+      return {};
+    },
+    releaseMember: () => ({}),
     readHostLog: ({ hostId, position }: { hostId: string; position: string }) => {
       if (hostId === "gone") throw new Refusal(status.NOT_FOUND, "there is no host gone");
       if (position === "2") return { content: Buffer.alloc(0), position };
@@ -219,6 +234,16 @@ test("each says what it did, with its exit code", async ({ server }) => {
     { args: ["app", "remove", "web", "--reason", "x"], says: /web is removed/ },
     { args: ["hosts", "decommission", "h1"], code: 2, says: /--reason/ },
     { args: ["hosts", "decommission", "h1", "--reason", "x"], says: /host h1 is out of the fleet/ },
+    {
+      args: ["members"],
+      says: /h1 +host +eu .* for 1 h.*, released.*\nh2 .* revoked .*\nb1 +builder/,
+    },
+    { args: ["members", "--role", "builder"], says: /^MEMBER.*\nb1 .* ended 0 s ago/ },
+    { args: ["members", "--role", "boss"], code: 2, says: /host, region or builder/ },
+    { args: ["members", "revoke", "x"], code: 2, says: /--reason/ },
+    { args: ["members", "revoke", "x", "--reason", "r"], code: 3, says: /there is no member x/ },
+    { args: ["members", "revoke", "x", "--reason", "r", "--allow-missing"], says: /x is revoked/ },
+    { args: ["members", "release", "x", "--reason", "r"], says: /x is released/ },
     { args: ["hosts", "logs", "gone", "--app", "web"], code: 3, says: /there is no host gone/ },
     {
       args: ["deploy", "frozen"],
@@ -265,6 +290,9 @@ test("--json prints one document of each", async ({ server }) => {
     [["audit"], ["entries"]],
     [["app", "remove", "web", "--reason", "x"], ["application"]],
     [["hosts", "decommission", "h1", "--reason", "x"], ["hostId"]],
+    [["members"], ["members"]],
+    [["members", "release", "h1", "--reason", "x"], ["memberId"]],
+    [["members", "revoke", "h1", "--reason", "x", "--allow-missing"], ["memberId"]],
     [["deploy", "b1", "--plan"], ["plan"]],
     [["rollback", "web", "--plan"], ["plan"]],
     [["rollback", "web", "--detach"], ["deployment"]],
@@ -295,6 +323,10 @@ test("who asks, and what for, is sent", async ({ server }) => {
   assert.equal([asked["action"], asked["deploymentId"], asked["actor"]], ["deployment", ID, "ada"]);
   await slipway(server, ["hosts", "decommission", "h1", "--reason", "broken"]);
   assert.is(lastOf("decommissionHost")["reason"], "broken");
+  await slipway(server, ["members", "release", "h1", "--reason", "new disk"]);
+  const { id, actor, reason } = lastOf("releaseMember");
+  assert.equal([id, reason], ["h1", "new disk"]);
+  assert.is.not(actor, "");
 });
 
 test("deploys by a strategy file, and says by its lines what is refused", async ({

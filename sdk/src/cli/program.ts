@@ -20,6 +20,9 @@ import { addFreezeList } from "./freeze-list.js";
 import { addHostsDecommission } from "./hosts-decommission.js";
 import { addHostsList } from "./hosts-list.js";
 import { addHostsLogs } from "./hosts-logs.js";
+import { addMembersList } from "./members-list.js";
+import { addMembersRelease } from "./members-release.js";
+import { addMembersRevoke } from "./members-revoke.js";
 import { addPause } from "./pause.js";
 import { addPromote } from "./promote.js";
 import { addRegions } from "./regions.js";
@@ -124,6 +127,8 @@ export function createProgram(
   for (const add of [addStatus, addAudit, addRegions]) add(program, run);
   const hosts = group("hosts", "list hosts and what runs on each; read their logs");
   for (const add of [addHostsList, addHostsLogs, addHostsDecommission]) add(hosts, run);
+  const members = group("members", "who has joined the fleet; revoke and release them");
+  for (const add of [addMembersList, addMembersRevoke, addMembersRelease]) add(members, run);
   return program;
 }
 

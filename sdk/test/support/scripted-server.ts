@@ -16,6 +16,7 @@ import {
   DeploymentServiceService,
   FleetServiceService,
   FreezeServiceService,
+  MembershipServiceService,
   ReplicationServiceService,
   setErrorDetails,
   type FieldViolation,
@@ -83,6 +84,7 @@ export class ScriptedServer {
       DeploymentServiceService,
       FleetServiceService,
       FreezeServiceService,
+      MembershipServiceService,
       ReplicationServiceService,
     ]) {
       const names = Object.entries(service).map(([name, { responseStream }]) => {
