@@ -19,7 +19,7 @@ fleets("runs real processes, says which one ended, and leaves nothing", async ()
     const { items } = await fleet.client.fleet.hostsPage();
     assert.equal(
       items.map(({ enrolment }) => [enrolment?.hostId, enrolment?.labels]),
-      [["eu-1", { tier: "web" }]],
+      [["eu-1", { tier: "web", place: "first" }]],
     );
     await fleet.process("eu-1").kill();
     assert.is(fleet.process("eu-1").pid, undefined);
