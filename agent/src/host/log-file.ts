@@ -1,9 +1,9 @@
-import { constants } from "node:fs";
-import { copyFile, mkdir, open, readdir, rename, rm, stat, truncate } from "node:fs/promises";
+import { mkdir, open, readdir, rename, rm, stat, truncate } from "node:fs/promises";
 import path from "node:path";
 import { errorCode } from "../store/errors.js";
 import { statIfThere } from "../store/files.js";
 import { LogIndex } from "./log-index.js";
+import { moveOut } from "./move-log.js";
 
 /** How much of a release's output is kept: this many files of this size. */
 const DEFAULT_BOUNDS: LogBounds = { fileBytes: 10 * 1024 * 1024, files: 5 };
@@ -22,7 +22,7 @@ export interface LogPart {
 
 /**
  * An application's output. The release itself appends to the file, so it goes on writing when the
- * agent dies; therefore rotation copies and truncates, and may lose lines written in between.
+ * agent dies; therefore rotation copies and truncates, and may lose what is written between the two.
  */
 export class LogFile {
   readonly path: string;
@@ -88,8 +88,8 @@ export class LogFile {
       failure = error;
       // Half a copy, on a disk that this very file may have filled.
       await rm(this.#rotated(1), { force: true, recursive: true });
+      await truncate(this.path, 0);
     }
-    await truncate(this.path, 0);
     await this.#removeOlderThan(oldest);
     this.#index = index.rotated(bytes, this.#bounds.files);
     await this.#index.write(this.#indexFile);
@@ -140,20 +140,13 @@ export class LogFile {
     return this.#index;
   }
 
-  /**
-   * Copies what is in the present file, or its end, to the newest of the older ones. The answer is
-   * how many bytes are done with.
-   */
-  async #keep(size: number): Promise<number> {
+  /** Moves what is in the present file, or its end, to the newest of the older ones: see moveOut. */
+  #keep(size: number): Promise<number> {
     const { fileBytes } = this.#bounds;
     // A writer that is faster than the rotation must not multiply what is kept.
-    if (size <= 2 * fileBytes) {
-      await copyFile(this.path, this.#rotated(1), constants.COPYFILE_FICLONE);
-      // More than there was a moment ago.
-      return (await stat(this.#rotated(1))).size;
-    }
-    await copyTail(this.path, this.#rotated(1), size - fileBytes, fileBytes);
-    return size;
+    const maxBytes = 2 * fileBytes;
+    const offset = size <= maxBytes ? 0 : size - fileBytes;
+    return moveOut(this.path, this.#rotated(1), { offset, maxBytes });
   }
 
   #rotated(index: number): string {
@@ -166,27 +159,6 @@ export class LogFile {
       const match = /^current\.log\.(\d+)$/.exec(name);
       if (match !== null && Number(match[1]) > oldest) await rm(path.join(folder, name));
     }
-  }
-}
-
-async function copyTail(from: string, to: string, offset: number, length: number): Promise<void> {
-  const source = await open(from, "r");
-  try {
-    const target = await open(to, "w", 0o600);
-    try {
-      const buffer = Buffer.alloc(1024 * 1024);
-      for (let done = 0; done < length;) {
-        const wanted = Math.min(buffer.length, length - done);
-        const { bytesRead } = await source.read(buffer, 0, wanted, offset + done);
-        if (bytesRead === 0) return;
-        await target.write(buffer, 0, bytesRead);
-        done += bytesRead;
-      }
-    } finally {
-      await target.close();
-    }
-  } finally {
-    await source.close();
   }
 }
 
