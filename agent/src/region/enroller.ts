@@ -1,8 +1,8 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { unary, type EnrolledHost, type FleetServiceClient } from "@slipway/proto";
 import { backOffMs } from "../back-off.js";
 import type { Logger } from "../log.js";
 import type { HostTable } from "./host-table.js";
+import { pause } from "./pause.js";
 
 const RETRY = { baseMs: 500, maxMs: 30_000 };
 const CALL_TIMEOUT_MS = 10_000;
@@ -76,9 +76,7 @@ export class Enroller {
         attempt += 1;
         if (!signal.aborted) this.#options.log.warn({ err: error }, "hosts cannot be enrolled yet");
       }
-      await delay(waitMs, undefined, { signal, ref: false }).catch(() => {
-        // Stopped: the loop's condition ends it.
-      });
+      await pause(waitMs, signal);
     }
   }
 

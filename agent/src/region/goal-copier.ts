@@ -1,4 +1,3 @@
-import { setTimeout as delay } from "node:timers/promises";
 import {
   GLOBAL_GOALS_BUCKET,
   GOAL_DIGEST_KEY,
@@ -18,6 +17,7 @@ import type { Revocations } from "../revocation/verify-revocations.js";
 import { KvMirror, type MirrorEntry } from "./kv-mirror.js";
 import { encodeDigest, replaces, type RegionGoal } from "./plan-goals.js";
 import { GoalReader } from "./goal-reader.js";
+import { pause } from "./pause.js";
 
 const RETRY = { baseMs: 250, maxMs: 10_000 };
 const REQUEST_TIMEOUT_MS = 5_000;
@@ -128,9 +128,7 @@ export class GoalCopier {
         attempt += 1;
         if (!isConflict(error) && !signal.aborted)
           this.#options.log.warn({ err: error }, "goals cannot be copied");
-        await delay(waitMs, undefined, { signal, ref: false }).catch(() => {
-          // Stopped: the loop's condition ends it.
-        });
+        await pause(waitMs, signal);
       }
     }
   }

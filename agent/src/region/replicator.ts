@@ -1,11 +1,4 @@
-import { setTimeout as delay } from "node:timers/promises";
-import { status, type ServiceError } from "@grpc/grpc-js";
-import {
-  ReplicationState,
-  unary,
-  type ReplicationServiceClient,
-  type WatchReplicationTargetsResponse,
-} from "@slipway/proto";
+import { ReplicationState, type WatchReplicationTargetsResponse } from "@slipway/proto";
 import { backOffMs } from "../back-off.js";
 import {
   BlobStoreError,
@@ -15,28 +8,24 @@ import {
   type BlobWrite,
   type TransferFollower,
 } from "../blob/index.js";
-import type { Logger } from "../log.js";
-import { decodeManifest, ManifestError } from "../store/manifest.js";
+import { hasLength } from "./has-length.js";
 import type { HeldArtifacts } from "./held-artifacts.js";
+import { pause } from "./pause.js";
+import { ReplicationReporter, type ReporterOptions } from "./replication-reporter.js";
 
 const RETRY = { baseMs: 1_000, maxMs: 60_000 };
 const STREAM_RETRY = { baseMs: 250, maxMs: 10_000 };
-const REPORT_TIMEOUT_MS = 10_000;
 const REPORT_EVERY_MS = 1_000;
 const MESSAGE_MAX = 2_000;
 const COPIES = 2;
 /** Between looks whether the agent that leads has copied an artifact into the shared store. */
 const SHARED_LOOK_MS = 2_000;
 
-interface ReplicatorOptions {
-  client: ReplicationServiceClient;
-  region: string;
+interface ReplicatorOptions extends ReporterOptions {
   main: BlobStore;
   regional: BlobStore;
   /** Whether the region's agents have one store together: then only the one that leads copies. */
   shared: boolean;
-  /** Whether this agent leads the region: only then it reports. */
-  leading: () => boolean;
   /** What was seen in the regional store; loaded. */
   held: HeldArtifacts;
   /** Chunks of an artifact come into the regional store: they may be shared already. */
@@ -45,7 +34,6 @@ interface ReplicatorOptions {
   onComplete: (digest: string) => void;
   /** Between checks that what was held is still there, in ms. */
   recheckMs: number;
-  log: Logger;
 }
 
 interface Pending {
@@ -62,6 +50,7 @@ export class Replicator {
   readonly stats = { completed: 0, failures: 0, lost: 0, damaged: 0 };
   readonly #options: ReplicatorOptions;
   readonly #controller = new AbortController();
+  readonly #reporter: ReplicationReporter;
   /** Named and not complete here: waiting, being copied, or between two tries. */
   readonly #pending = new Map<string, Pending>();
   readonly #queue: string[] = [];
@@ -74,6 +63,7 @@ export class Replicator {
 
   constructor(options: ReplicatorOptions) {
     this.#options = options;
+    this.#reporter = new ReplicationReporter(options, this.#controller.signal);
   }
 
   start(): void {
@@ -115,7 +105,7 @@ export class Replicator {
         this.stats.lost += 1;
         await this.#repair(digest, "gone from the regional blob store");
       } else if (await hasLength(regional, digest, found.sizeBytes)) {
-        await this.#report(digest, ReplicationState.COMPLETE, found.sizeBytes, "");
+        await this.#reporter.report(digest, ReplicationState.COMPLETE, found.sizeBytes, "");
       } else {
         await this.#replace(digest);
       }
@@ -150,7 +140,7 @@ export class Replicator {
     const { held, log } = this.#options;
     log.error({ digest }, `artifact is ${what}`);
     // Once the coordinator knows, it asks for the artifact again by itself.
-    if (await this.#report(digest, ReplicationState.FAILED, 0, what)) held.delete(digest);
+    if (await this.#reporter.report(digest, ReplicationState.FAILED, 0, what)) held.delete(digest);
     this.#enqueue(digest, true);
   }
 
@@ -240,7 +230,7 @@ export class Replicator {
       onComplete(digest);
       const durationMs = Math.round(performance.now() - started);
       log.info({ digest, sizeBytes: found.sizeBytes, durationMs }, "artifact replicated");
-      await this.#reportSurely(digest, found.sizeBytes);
+      await this.#reporter.complete(digest, found.sizeBytes);
       this.#pending.delete(digest);
     } catch (error) {
       if (signal.aborted) return;
@@ -250,7 +240,7 @@ export class Replicator {
         0,
         MESSAGE_MAX,
       );
-      await this.#report(digest, ReplicationState.FAILED, 0, message);
+      await this.#reporter.report(digest, ReplicationState.FAILED, 0, message);
       const entry = this.#pending.get(digest);
       if (entry === undefined) return;
       this.#later(digest, backOffMs(entry.attempt, RETRY));
@@ -280,9 +270,11 @@ export class Replicator {
       onProgress: ({ bytesDone }) => {
         if (reporting !== undefined || performance.now() - reportedAt < REPORT_EVERY_MS) return;
         reportedAt = performance.now();
-        reporting = this.#report(digest, ReplicationState.COPYING, bytesDone, "").then(() => {
-          reporting = undefined;
-        });
+        reporting = this.#reporter
+          .report(digest, ReplicationState.COPYING, bytesDone, "")
+          .then(() => {
+            reporting = undefined;
+          });
       },
     });
     // A late report of progress must not come behind the one that says complete.
@@ -298,56 +290,4 @@ export class Replicator {
     };
     this.#track(wait());
   }
-
-  /** Says COMPLETE until the coordinator has heard it, or does not know the artifact. */
-  async #reportSurely(digest: string, sizeBytes: number): Promise<void> {
-    const { signal } = this.#controller;
-    for (let attempt = 0; !signal.aborted; attempt += 1) {
-      if (await this.#report(digest, ReplicationState.COMPLETE, sizeBytes, "")) return;
-      await pause(backOffMs(attempt, RETRY), signal);
-    }
-  }
-
-  /** Reports, if it is this agent's to do; false if the coordinator could not be told. */
-  async #report(
-    artifactDigest: string,
-    state: ReplicationState,
-    bytesCopied: number,
-    message: string,
-  ): Promise<boolean> {
-    const { client, region, leading, log } = this.#options;
-    if (!leading()) return true;
-    const { signal } = this.#controller;
-    const request = { region, artifactDigest, state, bytesCopied, message };
-    const options = { timeoutMs: REPORT_TIMEOUT_MS, signal };
-    try {
-      await unary(client, "reportReplication", request, options);
-      return true;
-    } catch (error) {
-      if (signal.aborted) return false;
-      // An artifact that no build made, or that is forgotten: nobody waits for it.
-      if ((error as ServiceError).code === status.NOT_FOUND) return true;
-      log.warn({ err: error, digest: artifactDigest }, "replication cannot be reported");
-      return false;
-    }
-  }
-}
-
-/** Whether the blob is as long as its manifest, which must be readable, says. */
-async function hasLength(store: BlobStore, digest: string, sizeBytes: number): Promise<boolean> {
-  const bytes = await store.readManifest(digest);
-  // Deleted at this moment: the next look notices.
-  if (bytes === undefined) return true;
-  try {
-    return decodeManifest(bytes, digest).sizeBytes === sizeBytes;
-  } catch (error) {
-    if (error instanceof ManifestError) return false;
-    throw error;
-  }
-}
-
-async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  await delay(ms, undefined, { signal, ref: false }).catch(() => {
-    // Stopped: every caller looks at the signal next.
-  });
 }

@@ -1,4 +1,3 @@
-import { setTimeout as delay } from "node:timers/promises";
 import {
   RegionAgentStatus,
   RegionApplicationStatus,
@@ -16,6 +15,7 @@ import type { HostTable } from "./host-table.js";
 import { generationsAhead } from "./known-host.js";
 import { Rate } from "./rate.js";
 import { RegionCounts } from "./region-counts.js";
+import { pause } from "./pause.js";
 
 /** Counts are written at most twice a second. */
 const TICK_MS = 500;
@@ -108,9 +108,7 @@ export class StatusWriter {
           if (!signal.aborted) log.debug({ err: error }, "status cannot be written");
         }
       }
-      await delay(TICK_MS, undefined, { signal, ref: false }).catch(() => {
-        // Stopped: the loop's condition ends it.
-      });
+      await pause(TICK_MS, signal);
     }
   }
 
