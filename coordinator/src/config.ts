@@ -1,3 +1,5 @@
+import type { TlsFiles } from "./auth/server-certificates.js";
+
 /** Everything a coordinator can be told. Times are in milliseconds. */
 export interface CoordinatorConfig {
   /** Where gRPC listens. Port 0 takes a free one. */
@@ -7,6 +9,8 @@ export interface CoordinatorConfig {
    * wherever it listens. Default "tokens".
    */
   authentication: "tokens" | "none";
+  /** PEM files to serve TLS with; read again when they change. Without: plain text. */
+  tls?: TlsFiles | undefined;
   /** Postgres: applications, builds, deployments. */
   databaseUrl: string;
   /** Postgres: replication status; another database, may be on another server. */
@@ -83,10 +87,11 @@ export function resolveConfig(options: CoordinatorOptions): CoordinatorConfig {
     projectionIntervalMs: 60_000,
     ...options,
   };
-  if (config.authentication === "tokens" && !isLoopback(config.listen.host)) {
+  const needsTls = config.authentication === "tokens" && !isLoopback(config.listen.host);
+  if (needsTls && config.tls === undefined) {
     throw new Error(
-      `refusing to listen on ${config.listen.host}: calls are not encrypted; ` +
-        "listen on loopback, or allow everybody everything with --insecure",
+      `refusing to listen on ${config.listen.host}: tokens would cross the network in plain text; ` +
+        "give --tls-cert and --tls-key, listen on loopback, or allow everybody everything with --insecure",
     );
   }
   return config;

@@ -9,6 +9,7 @@ import {
   resolveConfig,
   type CoordinatorOptions,
 } from "./config.js";
+import type { TlsFiles } from "./auth/server-certificates.js";
 import { startCoordinator } from "./index.js";
 import { generateKey } from "./keygen.js";
 import { tokenCommand } from "./token-command.js";
@@ -17,6 +18,9 @@ import { natsConfigCommand } from "./nats-config-command.js";
 interface ServeOptions {
   listen: string;
   insecure?: true;
+  tlsCert?: string;
+  tlsKey?: string;
+  tlsClientCa?: string;
   databaseUrl: string;
   replicationDatabaseUrl: string;
   nats: string;
@@ -51,6 +55,11 @@ program
       "--insecure",
       "no tokens and no encryption, even beyond loopback: whoever reaches it may do everything",
     ),
+  )
+  .addOption(option("--tls-cert <file>", "certificate chain (PEM); read again when it changes"))
+  .addOption(option("--tls-key <file>", "its private key (PEM)"))
+  .addOption(
+    option("--tls-client-ca <file>", "callers need a certificate of this authority as well"),
   )
   .addOption(option("--database-url <url>", "Postgres, main database").makeOptionMandatory())
   .addOption(
@@ -97,6 +106,7 @@ async function serve(options: ServeOptions): Promise<void> {
   const asked = (): CoordinatorOptions => ({
     listen: parseListenAddress(options.listen),
     authentication: options.insecure === true ? "none" : "tokens",
+    tls: tlsFiles(options),
     databaseUrl: options.databaseUrl,
     replicationDatabaseUrl: options.replicationDatabaseUrl,
     natsUrls: options.nats.split(",").map((url) => url.trim()),
@@ -148,6 +158,15 @@ function parseDays(text: string): number {
   const days = Number(text);
   if (/^\d{1,3}$/.test(text) && days >= 1 && days <= 365) return days;
   throw new InvalidArgumentError("It must be a whole number from 1 to 365.");
+}
+
+/** @throws Error with a one-line reason. */
+function tlsFiles({ tlsCert, tlsKey, tlsClientCa }: ServeOptions): TlsFiles | undefined {
+  if (tlsCert !== undefined && tlsKey !== undefined) {
+    return { certFile: tlsCert, keyFile: tlsKey, clientCaFile: tlsClientCa };
+  }
+  if (tlsCert === undefined && tlsKey === undefined && tlsClientCa === undefined) return undefined;
+  throw new Error("--tls-cert and --tls-key go together, and --tls-client-ca with both");
 }
 
 /** Runs what checks an option; its error is bad usage. */

@@ -4,8 +4,10 @@ import { GRPC_MAX_MESSAGE_BYTES } from "@slipway/proto";
 import { Admission } from "./auth/admission.js";
 import { createApplicationLookUp } from "./auth/application-look-up.js";
 import type { Context } from "./context.js";
+import { ServerCertificates } from "./auth/server-certificates.js";
 import { ActiveCalls } from "./rpc/calls.js";
 import { Handlers } from "./rpc/handler.js";
+import { Listener } from "./rpc/listener.js";
 import { acceptEncoded, createServices, requireRules } from "./rpc/services.js";
 import { addStandardServices } from "./rpc/standard-services.js";
 
@@ -25,6 +27,8 @@ const OPTIONS = {
   "grpc.keepalive_timeout_ms": 10_000,
   "grpc.keepalive_permit_without_calls": 1,
   "grpc.http2.min_ping_interval_without_data_ms": 5_000,
+  // A connection's calls at once: a caller that opens more has them wait on its side.
+  "grpc.max_concurrent_streams": 10_000,
 };
 
 /** Starts to listen with every service, reflection and health. */
@@ -33,20 +37,32 @@ export async function startServer(context: Context): Promise<GrpcServer> {
   const server = new Server(OPTIONS);
   const calls = new ActiveCalls();
   const find = createApplicationLookUp(context.db);
-  const admission = new Admission({ authenticator: context.authenticator, find });
+  const { authenticator, stats } = context;
+  const admission = new Admission({
+    authenticator,
+    find,
+    onAdmitted: (peer) => listener.proved(peer),
+  });
   const services = createServices(new Handlers(context, calls, admission));
   requireRules(services);
   for (const { definition, implementation } of services) {
     server.addService(acceptEncoded(definition), implementation);
   }
   const health = addStandardServices(server, admission, log);
-  const port = await listen(server, config.listen);
+  const certificates = config.tls && (await ServerCertificates.open(config.tls, log));
+  const security = certificates?.credentials ?? ServerCredentials.createInsecure();
+  const listener = new Listener(server, security, stats);
+  const port = await listener.listen(config.listen);
+  certificates?.start();
   const address = `${config.listen.host.includes(":") ? `[${config.listen.host}]` : config.listen.host}:${port}`;
-  log.info({ address }, "listening");
+  const { authentication } = config;
+  log.info({ address, tls: certificates !== undefined, authentication }, "listening");
 
   let stopped: Promise<void> | undefined;
   const stop = async (): Promise<void> => {
     health.notServing();
+    listener.close();
+    await certificates?.stop();
     calls.endStreams();
     const drained = new Promise<void>((resolve) => {
       server.tryShutdown((error) => {
@@ -64,14 +80,4 @@ export async function startServer(context: Context): Promise<GrpcServer> {
     timer.abort();
   };
   return { address, stop: () => (stopped ??= stop()) };
-}
-
-function listen(server: Server, { host, port }: { host: string; port: number }): Promise<number> {
-  const address = `${host.includes(":") ? `[${host}]` : host}:${port}`;
-  return new Promise((resolve, reject) => {
-    server.bindAsync(address, ServerCredentials.createInsecure(), (error, bound) => {
-      if (error === null) resolve(bound);
-      else reject(new Error(`cannot listen on ${address}: ${error.message}`, { cause: error }));
-    });
-  });
 }

@@ -72,6 +72,8 @@ export class Stats {
     "role",
     "scope",
   ]);
+  /** Connections that were closed: no more may be open, or nobody was let in over it in time. */
+  readonly connections = new Tally(["full", "silent"]);
   /** Calls that ended, by method and then gRPC status. */
   readonly calls = new Map<string, Map<string, number>>();
   /** Streams that are open now, by method. */

@@ -32,6 +32,8 @@ interface AdmissionOptions {
   /** Undefined: whoever calls may do everything. */
   authenticator: Authenticator | undefined;
   find: ApplicationLookUp;
+  /** Told of the peer of each call whose caller is known. */
+  onAdmitted?: ((peer: string) => void) | undefined;
 }
 
 /** The door of every method: who calls, whether they may, and under which name. */
@@ -48,7 +50,10 @@ export class Admission {
    */
   admit<Request>(rule: Rule<Request>, asked: Asked<Request>): Identity | Promise<Identity> {
     const { authenticator } = this.#options;
-    if (authenticator === undefined) return ANYONE;
+    if (authenticator === undefined) {
+      this.#options.onAdmitted?.(asked.peer);
+      return ANYONE;
+    }
     if (rule.access === "open") return authenticator.admitStranger(asked);
     const identity = authenticator.authenticate(asked);
     return identity instanceof Promise
@@ -72,7 +77,8 @@ export class Admission {
     asked: Asked<Request>,
     identity: Identity,
   ): Identity | Promise<Identity> {
-    const { request } = asked;
+    const { request, peer } = asked;
+    this.#options.onAdmitted?.(peer);
     try {
       const checking = authorise(rule, identity, request, this.#options.find);
       if (checking === undefined) return sign(rule, request, identity);

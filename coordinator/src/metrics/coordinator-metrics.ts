@@ -94,12 +94,21 @@ function registerDeployments(registry: Registry, { stats, deployments }: Reading
   }
 }
 
-function registerCalls(registry: Registry, { calls, streams, authFailures }: Stats): void {
+function registerCalls(
+  registry: Registry,
+  { calls, streams, authFailures, connections }: Stats,
+): void {
   registerCounts(registry, {
     name: "slipway_auth_failures_total",
     help: "Calls that were not let in, by why.",
     labels: ["reason"],
     read: () => Object.entries(authFailures.counts).map(([reason, count]) => [[reason], count]),
+  });
+  registerCounts(registry, {
+    name: "slipway_rpc_connections_refused_total",
+    help: "Connections that were closed: too many, or nobody was let in over it.",
+    labels: ["reason"],
+    read: () => Object.entries(connections.counts).map(([reason, count]) => [[reason], count]),
   });
   registerCounts(registry, {
     name: "slipway_rpcs_total",

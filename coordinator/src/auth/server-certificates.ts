@@ -1,0 +1,119 @@
+import { readFile } from "node:fs/promises";
+import { createSecureContext, type SecureContextOptions } from "node:tls";
+import { ServerCredentials } from "@grpc/grpc-js";
+import type { Logger } from "pino";
+import type { Service } from "../context.js";
+import { Sweeper } from "../sweeper.js";
+
+/** PEM files. */
+export interface TlsFiles {
+  certFile: string;
+  keyFile: string;
+  /** With it, callers need a certificate of this authority as well as their token. */
+  clientCaFile?: string | undefined;
+}
+
+const RELOAD_MS = 10_000;
+/** A caller that does not get on with its handshake is cut off. */
+const HANDSHAKE_MS = 10_000;
+
+/** Credentials of a server whose certificate may be renewed while it serves. */
+class RenewableCredentials extends ServerCredentials {
+  constructor(context: SecureContextOptions, needsClientCertificate: boolean) {
+    super(
+      {
+        requestCert: needsClientCertificate,
+        rejectUnauthorized: needsClientCertificate,
+        handshakeTimeout: HANDSHAKE_MS,
+        minVersion: "TLSv1.2",
+      },
+      context,
+    );
+  }
+
+  /** For connections that are made from now on. */
+  renew(context: SecureContextOptions): void {
+    this.updateSecureContextOptions(context);
+  }
+
+  override _equals(other: ServerCredentials): boolean {
+    return this === other;
+  }
+}
+
+/** A server's certificate, read again when its files have changed. */
+export class ServerCertificates implements Service {
+  readonly credentials: ServerCredentials;
+  readonly #renewable: RenewableCredentials;
+  readonly #files: TlsFiles;
+  readonly #log: Logger;
+  readonly #sweeper: Sweeper;
+  #present: Loaded;
+
+  private constructor(files: TlsFiles, loaded: Loaded, log: Logger) {
+    this.#files = files;
+    this.#log = log;
+    this.#present = loaded;
+    this.#renewable = new RenewableCredentials(loaded.context, files.clientCaFile !== undefined);
+    this.credentials = this.#renewable;
+    const what = "reading the certificate again";
+    const sweeps = [{ what, run: () => this.reload() }];
+    this.#sweeper = new Sweeper({ sweeps, intervalMs: RELOAD_MS, log });
+  }
+
+  /** @throws Error with a one-line reason if the files can't be used. */
+  static async open(files: TlsFiles, log: Logger): Promise<ServerCertificates> {
+    return new ServerCertificates(files, await load(files), log);
+  }
+
+  start(): void {
+    this.#sweeper.start();
+  }
+
+  stop(): Promise<void> {
+    return this.#sweeper.stop();
+  }
+
+  /** Takes changed files; those that don't fit together, as while they are being replaced, later. */
+  async reload(): Promise<number> {
+    const loaded = await load(this.#files);
+    if (loaded.pem === this.#present.pem) return 0;
+    this.#present = loaded;
+    this.#renewable.renew(loaded.context);
+    this.#log.info({ file: this.#files.certFile }, "new certificate");
+    return 0;
+  }
+}
+
+interface Loaded {
+  context: SecureContextOptions;
+  /** Of all files: what is compared. */
+  pem: string;
+}
+
+async function load({ certFile, keyFile, clientCaFile }: TlsFiles): Promise<Loaded> {
+  const [cert, key, ca] = await Promise.all([
+    read("certificate", certFile),
+    read("key", keyFile),
+    clientCaFile === undefined ? undefined : read("client CA", clientCaFile),
+  ]);
+  const context = { cert, key, ...(ca === undefined ? {} : { ca }) };
+  try {
+    createSecureContext(context);
+  } catch (error) {
+    const files = [certFile, keyFile, clientCaFile].filter(Boolean).join(", ");
+    throw new Error(`TLS cannot be served with ${files}: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+  return { context, pem: [cert, key, ca].join("\n") };
+}
+
+async function read(what: string, file: string): Promise<string> {
+  try {
+    return await readFile(file, "utf8");
+  } catch (error) {
+    const { code = "" } = error as NodeJS.ErrnoException;
+    throw new Error(`the TLS ${what} ${file} cannot be read: ${code}`, { cause: error });
+  }
+}
