@@ -63,7 +63,8 @@ test("a removed one is stopped and forgotten, but for the order and the log", as
     undefined,
   );
   assert.is(await ask(port), undefined);
-  assert.equal(collected, [false]);
+  // The collection that follows its activation may come only now, and still kept it.
+  assert.is(collected.at(-1), false);
   assert.equal(await left(folder), ["logs", "obeyed.json"]);
   assert.match(
     await readFile(path.join(folder, "apps/web/logs/current.log"), "utf8"),
