@@ -17,12 +17,13 @@ import { createGoalSigner } from "./goal/signing.js";
 import { Lifetimes } from "./lifetimes.js";
 import { createMemberIssuer } from "./membership/parts.js";
 import { metricsServices } from "./metrics/parts.js";
+import { readNamedFile } from "./named-file.js";
 import { connectNats } from "./nats.js";
 import { readHookSecret } from "./notification/hook-secret.js";
 import { operationServices } from "./operations.js";
 import { foldOutages } from "./outage-log.js";
 import { retryUntil } from "./retry.js";
-import { createDeploymentParts, deploymentServices, readGoalKey } from "./rollout/parts.js";
+import { createDeploymentParts, deploymentServices } from "./rollout/parts.js";
 import { startServer } from "./server.js";
 import { Stats } from "./stats.js";
 
@@ -79,7 +80,7 @@ async function createContext(
   lifetimes: Lifetimes,
   { log, signal, metrics }: { log: Logger; signal: AbortSignal; metrics: Registry | undefined },
 ): Promise<Context> {
-  const goalKey = await readGoalKey(config.goalKeyFile);
+  const goalKey = await readNamedFile("goal key", config.goalKeyFile);
   const signer = createGoalSigner(goalKey);
   const hookSecret = await readHookSecret(config.hookSecretFile);
   const memberIssuer = await createMemberIssuer(config);

@@ -1,9 +1,9 @@
-import { setTimeout as delay } from "node:timers/promises";
 import type { KeyObject } from "node:crypto";
 import type { ServiceError } from "@grpc/grpc-js";
 import { getErrorDetails, type MembershipServiceClient, unary } from "@slipway/proto";
 import { backOffMs } from "../back-off.js";
 import type { Logger } from "../log.js";
+import { pause } from "../pause.js";
 import { certificateExpiry, type Identity, type MemberRole } from "../swarm/identity.js";
 import { replaceIdentity } from "../swarm/identity-file.js";
 import { renewRequest } from "./proofs.js";
@@ -85,9 +85,7 @@ export class Renewer<R extends MemberRole> {
           log.warn({ ...about, retryInMs: waitMs }, "the certificate cannot be renewed yet");
         }
       }
-      await delay(waitMs, undefined, { signal, ref: false }).catch(() => {
-        // Stopped: the loop's condition ends it.
-      });
+      await pause(waitMs, signal);
     }
   }
 

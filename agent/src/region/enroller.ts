@@ -1,8 +1,8 @@
 import { unary, type EnrolledHost, type FleetServiceClient } from "@slipway/proto";
 import { backOffMs } from "../back-off.js";
 import type { Logger } from "../log.js";
+import { pause } from "../pause.js";
 import type { HostTable } from "./host-table.js";
-import { pause } from "./pause.js";
 
 const RETRY = { baseMs: 500, maxMs: 30_000 };
 const CALL_TIMEOUT_MS = 10_000;

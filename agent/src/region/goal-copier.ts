@@ -12,12 +12,12 @@ import type { GoalKeys } from "../host/verify-goal.js";
 import type { Logger } from "../log.js";
 import type { NatsLink } from "../nats/link.js";
 import { makeBucket } from "../nats/make-bucket.js";
+import { pause } from "../pause.js";
 import { RevocationReader } from "../revocation/revocation-reader.js";
 import type { Revocations } from "../revocation/verify-revocations.js";
 import { KvMirror, type MirrorEntry } from "./kv-mirror.js";
 import { encodeDigest, replaces, type RegionGoal } from "./plan-goals.js";
 import { GoalReader } from "./goal-reader.js";
-import { pause } from "./pause.js";
 
 const RETRY = { baseMs: 250, maxMs: 10_000 };
 const REQUEST_TIMEOUT_MS = 5_000;

@@ -2,7 +2,7 @@ import { status, type ServiceError } from "@grpc/grpc-js";
 import { ReplicationState, unary, type ReplicationServiceClient } from "@slipway/proto";
 import { backOffMs } from "../back-off.js";
 import type { Logger } from "../log.js";
-import { pause } from "./pause.js";
+import { pause } from "../pause.js";
 
 const RETRY = { baseMs: 1_000, maxMs: 60_000 };
 const TIMEOUT_MS = 10_000;

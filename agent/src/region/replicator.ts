@@ -8,9 +8,9 @@ import {
   type BlobWrite,
   type TransferFollower,
 } from "../blob/index.js";
+import { pause } from "../pause.js";
 import { hasLength } from "./has-length.js";
 import type { HeldArtifacts } from "./held-artifacts.js";
-import { pause } from "./pause.js";
 import { ReplicationReporter, type ReporterOptions } from "./replication-reporter.js";
 
 const RETRY = { baseMs: 1_000, maxMs: 60_000 };

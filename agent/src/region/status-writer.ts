@@ -9,13 +9,13 @@ import {
 import type { KV } from "nats";
 import type { Logger } from "../log.js";
 import type { NatsLink } from "../nats/link.js";
+import { pause } from "../pause.js";
 import type { ApplicationCount } from "./application-count.js";
 import { forgetDeadAgents } from "./dead-agents.js";
 import type { HostTable } from "./host-table.js";
 import { generationsAhead } from "./known-host.js";
 import { Rate } from "./rate.js";
 import { RegionCounts } from "./region-counts.js";
-import { pause } from "./pause.js";
 
 /** Counts are written at most twice a second. */
 const TICK_MS = 500;

@@ -1,8 +1,8 @@
-import { readFile } from "node:fs/promises";
 import { createSecureContext, type SecureContextOptions } from "node:tls";
 import { ServerCredentials } from "@grpc/grpc-js";
 import type { Logger } from "pino";
 import type { Service } from "../context.js";
+import { readNamedFile } from "../named-file.js";
 import { Sweeper } from "../sweeper.js";
 
 /** PEM files. */
@@ -93,9 +93,9 @@ interface Loaded {
 
 async function load({ certFile, keyFile, clientCaFile }: TlsFiles): Promise<Loaded> {
   const [cert, key, ca] = await Promise.all([
-    read("certificate", certFile),
-    read("key", keyFile),
-    clientCaFile === undefined ? undefined : read("client CA", clientCaFile),
+    readNamedFile("TLS certificate", certFile),
+    readNamedFile("TLS key", keyFile),
+    clientCaFile === undefined ? undefined : readNamedFile("TLS client CA", clientCaFile),
   ]);
   const context = { cert, key, ...(ca === undefined ? {} : { ca }) };
   try {
@@ -107,13 +107,4 @@ async function load({ certFile, keyFile, clientCaFile }: TlsFiles): Promise<Load
     });
   }
   return { context, pem: [cert, key, ca].join("\n") };
-}
-
-async function read(what: string, file: string): Promise<string> {
-  try {
-    return await readFile(file, "utf8");
-  } catch (error) {
-    const { code = "" } = error as NodeJS.ErrnoException;
-    throw new Error(`the TLS ${what} ${file} cannot be read: ${code}`, { cause: error });
-  }
 }

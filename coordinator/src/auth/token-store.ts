@@ -118,11 +118,7 @@ export async function listTokens(
   if (before !== undefined) {
     void query.whereRaw("(create_time, id) < (?, ?)", [before.time, before.id]);
   }
-  if (!includeEnded) {
-    void query
-      .whereNull("revoke_time")
-      .whereRaw("(expire_time is null or expire_time > clock_timestamp())");
-  }
+  if (!includeEnded) void query.modify(onlyLive);
   return (await query).map(fromRow);
 }
 
@@ -153,13 +149,19 @@ export async function touchTokens(db: Knex, uses: ReadonlyMap<string, number>): 
 export async function useToken(trx: Knex.Transaction, id: string): Promise<void> {
   const updated = await trx<TokenRow>("tokens")
     .where({ id })
-    .whereNull("revoke_time")
-    .whereRaw("(expire_time is null or expire_time > clock_timestamp())")
+    .modify(onlyLive)
     .whereRaw("(max_uses = 0 or uses < max_uses)")
     .increment("uses", 1);
   if (updated === 0) {
     throw unauthenticated("TOKEN_USED_UP", "this token has been used as often as it may be");
   }
+}
+
+/** Those that have not ended, by the database's clock. */
+function onlyLive(query: Knex.QueryBuilder): void {
+  void query
+    .whereNull("revoke_time")
+    .whereRaw("(expire_time is null or expire_time > clock_timestamp())");
 }
 
 /** Whether it is a token's id: nothing else is looked up. */

@@ -1,4 +1,4 @@
-import type { Role } from "./identity.js";
+import { HUMAN_ROLES, type Role } from "./identity.js";
 import type { TokenTerms } from "./token-store.js";
 import { isMemberRole, roleName } from "../membership/roles.js";
 import { type Role as MemberRole } from "@slipway/proto";
@@ -8,7 +8,6 @@ const MAX_NAME_CHARACTERS = 100;
 const MAX_APPLICATIONS = 100;
 const MAX_USES = 1_000_000;
 const MAX_VALID_MS = 366 * 24 * 3_600_000;
-const HUMAN: readonly Role[] = ["viewer", "deployer", "admin"];
 
 /** What is asked of a new token. */
 export interface AskedTerms {
@@ -36,7 +35,7 @@ export function checkTerms(asked: AskedTerms, now: number, byDefault: MemberRole
   const isOwn = name.normalize("NFKC").toLowerCase() === "slipway";
   found.check(!isOwn, "name", "must not be slipway: that is the coordinator itself");
   found.check(role !== undefined, "role", "is missing");
-  const isHuman = role !== undefined && HUMAN.includes(role);
+  const isHuman = HUMAN_ROLES.some((human) => human === role);
   const isEnrol = role === "enrol";
   found.check(
     applications.length === 0 || isHuman,

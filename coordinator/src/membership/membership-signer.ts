@@ -1,6 +1,6 @@
 import { createPublicKey, sign } from "node:crypto";
-import { readFile } from "node:fs/promises";
 import { keyId, parsePrivateKey } from "../goal/signing.js";
+import { readNamedFile } from "../named-file.js";
 
 /** Signs with the fleet's membership key, wherever that is. */
 export interface MembershipSigner {
@@ -12,13 +12,7 @@ export interface MembershipSigner {
 
 /** A signer with a key in a file (PKCS#8 PEM). @throws Error with a one-line reason. */
 export async function readMembershipSigner(file: string): Promise<MembershipSigner> {
-  let pem: string;
-  try {
-    pem = await readFile(file, "utf8");
-  } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code ?? String(error);
-    throw new Error(`the membership key ${file} cannot be read: ${reason}`, { cause: error });
-  }
+  const pem = await readNamedFile("membership key", file);
   const privateKey = parsePrivateKey(pem, "membership key");
   return {
     keyId: keyId(createPublicKey(privateKey)),

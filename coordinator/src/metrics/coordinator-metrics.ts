@@ -1,7 +1,7 @@
 import { Gauge, type Registry, collectDefaultMetrics } from "prom-client";
 import type { Stats } from "../stats.js";
 import { COORDINATOR_VERSION } from "../version.js";
-import { registerCounts, registerGauge, registerGauges } from "./register.js";
+import { registerCounts, registerGauge, registerGauges, registerTally } from "./register.js";
 
 /** What is so at the moment of a scrape, and what was counted until then. */
 export interface Readings {
@@ -57,11 +57,11 @@ function registerBuilds(registry: Registry, { stats, builders }: Readings): void
     help: "Builders that are connected to this coordinator.",
     read: builders,
   });
-  registerCounts(registry, {
+  registerTally(registry, {
     name: "slipway_builds_total",
     help: "What this coordinator wrote of builds, by what happened.",
-    labels: ["event"],
-    read: () => Object.entries(stats.builds.counts).map(([kind, count]) => [[kind], count]),
+    label: "event",
+    tally: stats.builds,
   });
 }
 
@@ -85,12 +85,7 @@ function registerDeployments(registry: Registry, { stats, deployments }: Reading
     ["slipway_enrolments_total", "Decommissioned hosts not enrolled.", "result", "enrolments"],
   ] as const;
   for (const [name, help, label, kind] of counts) {
-    registerCounts(registry, {
-      name,
-      help,
-      labels: [label],
-      read: () => Object.entries(stats[kind].counts).map(([value, count]) => [[value], count]),
-    });
+    registerTally(registry, { name, help, label, tally: stats[kind] });
   }
 }
 
@@ -98,17 +93,17 @@ function registerCalls(
   registry: Registry,
   { calls, streams, authFailures, connections }: Stats,
 ): void {
-  registerCounts(registry, {
+  registerTally(registry, {
     name: "slipway_auth_failures_total",
     help: "Calls that were not let in, by why.",
-    labels: ["reason"],
-    read: () => Object.entries(authFailures.counts).map(([reason, count]) => [[reason], count]),
+    label: "reason",
+    tally: authFailures,
   });
-  registerCounts(registry, {
+  registerTally(registry, {
     name: "slipway_rpc_connections_refused_total",
     help: "Connections that were closed: too many, or nobody was let in over it.",
-    labels: ["reason"],
-    read: () => Object.entries(connections.counts).map(([reason, count]) => [[reason], count]),
+    label: "reason",
+    tally: connections,
   });
   registerCounts(registry, {
     name: "slipway_rpcs_total",

@@ -83,3 +83,24 @@ export function registerCounts(
     }),
   );
 }
+
+/** A counter for each kind of a tally. */
+export function registerTally(
+  registry: Registry,
+  {
+    tally,
+    label,
+    ...about
+  }: {
+    name: string;
+    help: string;
+    label: string;
+    tally: { readonly counts: Readonly<Record<string, number>> };
+  },
+): void {
+  registerCounts(registry, {
+    ...about,
+    labels: [label],
+    read: () => Object.entries(tally.counts).map(([kind, count]) => [[kind], count]),
+  });
+}

@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readNamedFile } from "../named-file.js";
 
 const MIN_BYTES = 16;
 const MAX_BYTES = 4_096;
@@ -9,13 +9,7 @@ const MAX_BYTES = 4_096;
  */
 export async function readHookSecret(file: string | undefined): Promise<string | undefined> {
   if (file === undefined) return undefined;
-  let text: string;
-  try {
-    text = await readFile(file, "utf8");
-  } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code ?? String(error);
-    throw new Error(`the hook secret ${file} cannot be read: ${reason}`, { cause: error });
-  }
+  const text = await readNamedFile("hook secret", file);
   const secret = text.replace(/\r?\n$/, "");
   const bytes = Buffer.byteLength(secret);
   if (bytes < MIN_BYTES || bytes > MAX_BYTES) {

@@ -1,4 +1,3 @@
-import { readFile } from "node:fs/promises";
 import type { Service } from "../context.js";
 import { GoalBucket } from "../goal/goal-bucket.js";
 import { GoalPublisher } from "../goal/goal-publisher.js";
@@ -11,16 +10,6 @@ import { DeploymentFeeds } from "./deployment-feeds.js";
 import { Leadership } from "./leadership.js";
 import { Reconciler } from "./reconciler.js";
 import type { RolloutBase, RolloutContext, RolloutParts } from "./rollout-context.js";
-
-/** Reads the goal key, in PEM. @throws Error with a one-line reason. */
-export async function readGoalKey(file: string): Promise<string> {
-  try {
-    return await readFile(file, "utf8");
-  } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code ?? String(error);
-    throw new Error(`the goal key ${file} cannot be read: ${reason}`, { cause: error });
-  }
-}
 
 /** Puts together what deployments need; nothing runs yet. */
 export function createDeploymentParts(base: RolloutBase, signer: GoalSigner): RolloutParts {
