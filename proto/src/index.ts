@@ -1,6 +1,16 @@
 export * from "./names.js";
 export { asPromise, unary, type RequestOf, type ResponseOf, type UnaryOptions } from "./call.js";
 export { durationFromMs, durationToMs } from "./duration.js";
+export {
+  KeySetRefusedError,
+  publicKeyOf,
+  rawPublicKey,
+  shortKeyId,
+  signKeySet,
+  verifyKeySet,
+  type HeldKey,
+  type VerifiedKeySet,
+} from "./key-set.js";
 export { PROTO_DIRECTORY, SERVICE_FILES } from "./definitions.js";
 export { Duration } from "../gen/google/protobuf/duration.js";
 export * from "../gen/slipway/v1/application.js";
@@ -11,6 +21,7 @@ export * from "../gen/slipway/v1/deployment.js";
 export * from "../gen/slipway/v1/fleet.js";
 export * from "../gen/slipway/v1/freeze.js";
 export * from "../gen/slipway/v1/goal.js";
+export * from "../gen/slipway/v1/key_set.js";
 export * from "../gen/slipway/v1/membership.js";
 export * from "../gen/slipway/v1/replication.js";
 export * from "../gen/slipway/v1/status.js";

@@ -15,6 +15,8 @@ export const GLOBAL_GOALS_BUCKET = "slipway_goals";
  * a name that begins so.
  */
 export const REVOCATIONS_KEY = "_revocations";
+/** Key of a SignedKeySet in the same buckets. */
+export const KEY_SET_KEY = "_keys";
 /** KV bucket of the global NATS for RegionAgentStatus and RegionApplicationStatus. */
 export const STATUS_BUCKET = "slipway_status";
 /** Key of a GoalDigest in a regional bucket; no application can have this name. */
@@ -72,12 +74,23 @@ export const buildLogSubject = (buildId: string): string => `slipway.build.logs.
 export const GOAL_SIGNATURE_CONTEXT = "slipway goal v1\n";
 /** Said before a RevocationList's payload when it is signed. */
 export const REVOCATIONS_SIGNATURE_CONTEXT = "slipway revocations v1\n";
+/** Said before a KeySet's payload when it is signed. */
+export const KEY_SET_SIGNATURE_CONTEXT = "slipway key set v1\n";
 /** Said before a Membership's payload when it is signed. */
 export const MEMBERSHIP_SIGNATURE_CONTEXT = "slipway membership v1\n";
 /** Said before a JoinClaim when an agent signs it. */
 export const JOIN_SIGNATURE_CONTEXT = "slipway join v1\n";
 /** Said before a RenewClaim when a member signs it. */
 export const RENEW_SIGNATURE_CONTEXT = "slipway renew v1\n";
+
+/** Largest SignedKeySet, in bytes. */
+export const KEY_SET_MAX_BYTES = 64 * 1024;
+/** Most goal keys of a key set, and most membership keys. */
+export const KEY_SET_MAX_KEYS = 32;
+/** Most revoked keys of a key set. */
+export const KEY_SET_MAX_REVOKED = 1_000;
+/** Most signatures of a key set. */
+export const KEY_SET_MAX_SIGNATURES = 8;
 
 /** Largest gRPC message either side accepts, in bytes. */
 export const GRPC_MAX_MESSAGE_BYTES = 4 * 1024 * 1024;

@@ -7,6 +7,7 @@ import {
   SignedGoal,
   SignedRevocationList,
 } from "../gen/slipway/v1/goal.js";
+import { KeySet, SignedKeySet } from "../gen/slipway/v1/key_set.js";
 import { HostPhase, HostStatus } from "../gen/slipway/v1/status.js";
 import { Membership, Role } from "../gen/slipway/v1/swarm.js";
 
@@ -60,11 +61,11 @@ test("a digest of goals", () => {
     removed: false,
   };
   assert.is(
-    hex(GoalDigest.encode({ goals: [version], revocationsVersion: 0 }).finish()),
+    hex(GoalDigest.encode({ goals: [version], revocationsVersion: 0, keySetVersion: 0 }).finish()),
     `0a220a0473686f7010071a0b${TIME}220b0a04746965721203776562`,
   );
-  const digest = GoalDigest.fromPartial({ revocationsVersion: 300 });
-  assert.is(hex(GoalDigest.encode(digest).finish()), "10ac02");
+  const digest = GoalDigest.fromPartial({ revocationsVersion: 300, keySetVersion: 301 });
+  assert.is(hex(GoalDigest.encode(digest).finish()), "10ac0218ad02");
 });
 
 test("a list of revocations, and what signs it", () => {
@@ -72,6 +73,23 @@ test("a list of revocations, and what signs it", () => {
   assert.is(hex(RevocationList.encode(list).finish()), `08ac02120b${TIME}1a0268311a026832`);
   const signed = { payload: Buffer.from([1, 2]), signature: Buffer.from([3]), keyId: "k" };
   assert.is(hex(SignedRevocationList.encode(signed).finish()), "0a0201021201031a016b");
+});
+
+test("a key set, and what signs it", () => {
+  const set = {
+    version: 300,
+    issueTime: time,
+    goalKeys: [{ publicKey: Buffer.from([1]), notAfter: time }],
+    membershipKeys: [{ publicKey: Buffer.from([2]), notAfter: undefined }],
+    revokedKeyIds: ["k"],
+  };
+  assert.is(
+    hex(KeySet.encode(set).finish()),
+    `08ac02120b${TIME}1a100a0101120b${TIME}22030a01022a016b`,
+  );
+  const signatures = [{ signature: Buffer.from([3]), keyId: "k" }];
+  const signed = { payload: Buffer.from([1, 2]), signatures };
+  assert.is(hex(SignedKeySet.encode(signed).finish()), "0a02010212060a010312016b");
 });
 
 test("a membership", () => {

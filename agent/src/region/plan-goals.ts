@@ -67,7 +67,9 @@ export function encodeDigest(goals: Iterable<Goal>, revocationsVersion = 0): Buf
         selector: Object.fromEntries(Object.entries(selector).sort(([a], [b]) => (a < b ? -1 : 1))),
       }),
     );
-  return Buffer.from(GoalDigest.encode({ goals: versions, revocationsVersion }).finish());
+  return Buffer.from(
+    GoalDigest.encode({ goals: versions, revocationsVersion, keySetVersion: 0 }).finish(),
+  );
 }
 
 function check(key: string, signed: Buffer, region: string): RegionGoal {

@@ -86,6 +86,8 @@ export interface GoalDigest {
   goals: GoalVersion[];
   /** Of the bucket's list of revoked hosts; 0 if it has none. */
   revocationsVersion: number;
+  /** Of the bucket's key set; 0 if it has none. */
+  keySetVersion: number;
 }
 
 export interface GoalVersion {
@@ -1022,7 +1024,7 @@ export const Release: MessageFns<Release> = {
 };
 
 function createBaseGoalDigest(): GoalDigest {
-  return { goals: [], revocationsVersion: 0 };
+  return { goals: [], revocationsVersion: 0, keySetVersion: 0 };
 }
 
 export const GoalDigest: MessageFns<GoalDigest> = {
@@ -1032,6 +1034,9 @@ export const GoalDigest: MessageFns<GoalDigest> = {
     }
     if (message.revocationsVersion !== 0) {
       writer.uint32(16).uint64(message.revocationsVersion);
+    }
+    if (message.keySetVersion !== 0) {
+      writer.uint32(24).uint64(message.keySetVersion);
     }
     return writer;
   },
@@ -1065,6 +1070,14 @@ export const GoalDigest: MessageFns<GoalDigest> = {
             message.revocationsVersion = longToNumber(reader.uint64());
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.keySetVersion = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1085,6 +1098,11 @@ export const GoalDigest: MessageFns<GoalDigest> = {
         : isSet(object.revocations_version)
         ? globalThis.Number(object.revocations_version)
         : 0,
+      keySetVersion: isSet(object.keySetVersion)
+        ? globalThis.Number(object.keySetVersion)
+        : isSet(object.key_set_version)
+        ? globalThis.Number(object.key_set_version)
+        : 0,
     };
   },
 
@@ -1096,6 +1114,9 @@ export const GoalDigest: MessageFns<GoalDigest> = {
     if (message.revocationsVersion !== 0) {
       obj.revocationsVersion = Math.round(message.revocationsVersion);
     }
+    if (message.keySetVersion !== 0) {
+      obj.keySetVersion = Math.round(message.keySetVersion);
+    }
     return obj;
   },
 
@@ -1106,6 +1127,7 @@ export const GoalDigest: MessageFns<GoalDigest> = {
     const message = createBaseGoalDigest();
     message.goals = object.goals?.map((e) => GoalVersion.fromPartial(e)) || [];
     message.revocationsVersion = object.revocationsVersion ?? 0;
+    message.keySetVersion = object.keySetVersion ?? 0;
     return message;
   },
 };
