@@ -21,6 +21,7 @@ import {
   type LaunchConfig,
   type RegionConfig,
 } from "./config.js";
+import type { CoordinatorFiles } from "./coordinator/channel.js";
 import type { LogLevel } from "./log.js";
 import type { Address } from "./swarm/index.js";
 import { AGENT_VERSION } from "./version.js";
@@ -34,7 +35,7 @@ export interface Commands {
   identity(config: IdentityConfig): Promise<void>;
 }
 
-interface CommonOptions {
+interface CommonOptions extends CoordinatorFiles {
   metricsListen?: Address;
   id: string;
   region: string;
@@ -76,6 +77,10 @@ export function createProgram(
     )
     .addOption(may("--identity <file>", "of the fleet's; made with --join-token-file", parseText))
     .addOption(joinTokenFile())
+    .addOption(coordinatorCa())
+    .addOption(coordinatorTokenFile())
+    .addOption(coordinatorCert())
+    .addOption(coordinatorKey())
     .addOption(metricsListen())
     .addOption(logLevel())
     .addOption(
@@ -117,6 +122,10 @@ export function createProgram(
     .addOption(need("--data-dir <directory>", "what the agent owns"))
     .addOption(need("--identity <file>", IDENTITY))
     .addOption(joinTokenFile())
+    .addOption(coordinatorCa())
+    .addOption(coordinatorTokenFile())
+    .addOption(coordinatorCert())
+    .addOption(coordinatorKey())
     .addOption(need("--membership-public-key <file>", "SPKI PEM"))
     .addOption(
       may(
@@ -175,6 +184,10 @@ export function createProgram(
     .addOption(need("--data-dir <directory>", "what the agent owns"))
     .addOption(need("--identity <file>", IDENTITY))
     .addOption(joinTokenFile())
+    .addOption(coordinatorCa())
+    .addOption(coordinatorTokenFile())
+    .addOption(coordinatorCert())
+    .addOption(coordinatorKey())
     .addOption(need("--membership-public-key <file>", "SPKI PEM"))
     .addOption(need("--goal-public-key <files>", "SPKI PEM, with commas between", parseList))
     .addOption(need("--listen <host:port>", "swarm: udp and tcp", parseAddress))
@@ -330,6 +343,25 @@ function need(
 function joinTokenFile(): Option {
   const what = "a join token: lets the agent join the fleet while it has no identity";
   return may("--join-token-file <file>", what, parseText);
+}
+
+function coordinatorCa(): Option {
+  const what = "authority of the coordinators' certificates (PEM): TLS; without: plain text";
+  return may("--coordinator-ca <file>", what, parseText);
+}
+
+function coordinatorTokenFile(): Option {
+  const what = "the token that calls are made with; read again when it changes";
+  return may("--coordinator-token-file <file>", what, parseText);
+}
+
+function coordinatorCert(): Option {
+  const what = "the agent's certificate (PEM), where coordinators ask for one";
+  return may("--coordinator-cert <file>", what, parseText);
+}
+
+function coordinatorKey(): Option {
+  return may("--coordinator-key <file>", "its private key (PEM)", parseText);
 }
 
 function metricsListen(): Option {

@@ -1,10 +1,11 @@
 import { NAME_PATTERN } from "@slipway/proto";
+import type { CoordinatorFiles } from "./coordinator/channel.js";
 import type { ConfinementOptions } from "./builder/index.js";
 import { LOG_LEVELS, type LogLevel } from "./log.js";
 import type { Address, MemberRole } from "./swarm/index.js";
 
 /** What every role has. */
-interface CommonConfig {
+interface CommonConfig extends CoordinatorFiles {
   id: string;
   /** What the agent owns; one agent at a time. */
   dataDir: string;

@@ -27,6 +27,7 @@ import { createDeploymentParts, deploymentServices } from "./rollout/parts.js";
 import { startServer } from "./server.js";
 import { Stats } from "./stats.js";
 
+export { issueToken, type IssueTerms } from "./auth/issue-token.js";
 export type { CoordinatorConfig, CoordinatorOptions } from "./config.js";
 export {
   issueNatsUser,

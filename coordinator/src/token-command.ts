@@ -3,15 +3,10 @@ import { userInfo } from "node:os";
 import process from "node:process";
 import { Role as MemberRole } from "@slipway/proto";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import type { Knex } from "knex";
-import { pino } from "pino";
 import type { Author } from "./audit/audit-log.js";
 import type { Role } from "./auth/identity.js";
-import { createToken, isTokenId, listTokens, revokeToken } from "./auth/token-store.js";
-import { checkTerms } from "./auth/token-terms.js";
-import { openDatabase } from "./db/connection.js";
-import { migrate } from "./db/migrate.js";
-import { migrations } from "./db/migrations/index.js";
+import { issueToken, onDatabase } from "./auth/issue-token.js";
+import { isTokenId, listTokens, revokeToken } from "./auth/token-store.js";
 import type { RoleName } from "./membership/roles.js";
 
 const HOUR_MS = 3_600_000;
@@ -80,19 +75,15 @@ function create(): Command {
       const expireTime = options.expiry ? new Date(now + options.validHours * HOUR_MS) : undefined;
       const { memberRole, app: applications, allowRejoin } = options;
       const member = memberRole && MEMBER_ROLES[memberRole];
-      const terms = checkTerms(
-        {
-          ...options,
-          applications,
-          memberRole: member && MemberRole[member],
-          allowRejoin: allowRejoin === true,
-          expireTime,
-        },
-        now,
-        MemberRole.HOST,
-      );
+      const terms = {
+        ...options,
+        applications,
+        memberRole: member && MemberRole[member],
+        allowRejoin: allowRejoin === true,
+        expireTime,
+      };
       const { out } = options;
-      const { text } = await onDatabase(options.databaseUrl, (db) => createToken(db, terms, us()));
+      const { text } = await issueToken(options.databaseUrl, terms, us().actor);
       if (out === undefined) process.stdout.write(`${text}\n`);
       else await writeFile(out, `${text}\n`, { mode: 0o600, flag: "wx" });
     });
@@ -139,22 +130,6 @@ const MEMBER_ROLES: Record<"host" | "region" | "builder", RoleName> = {
 
 /** Whoever can write to the database is believed who they are on this machine. */
 const us = (): Author => ({ actor: `${userInfo().username} (on the database)`, reason: "" });
-
-async function onDatabase<T>(url: string, work: (db: Knex) => Promise<T>): Promise<T> {
-  const log = pino({ level: "silent" });
-  await migrate(url, migrations, { timeoutMs: 30_000, log });
-  const db = openDatabase({
-    url,
-    poolSize: 1,
-    statementTimeoutMs: 15_000,
-    applicationName: "slipway token",
-  });
-  try {
-    return await work(db);
-  } finally {
-    await db.destroy();
-  }
-}
 
 function whole(text: string): number {
   const number = Number(text);

@@ -1,5 +1,6 @@
 import type { Registry } from "prom-client";
 import type { BuilderCommandConfig } from "../config.js";
+import { openChannel } from "../coordinator/channel.js";
 import type { Logger } from "../log.js";
 import { openMember } from "../membership/open-member.js";
 import { registerBuilder, registerCertificate } from "../metrics/agent-metrics.js";
@@ -24,14 +25,15 @@ export async function startBuilderAgent(
   const stop = stopOnce(cleanUp, log);
   const { identityFile } = config;
   try {
+    const channel = await openChannel(config, log);
     if (identityFile !== undefined) {
       const me = { region: "", role: "builder" as const, membershipPublicKey: undefined };
-      const member = await openMember({ ...config, ...me, identityFile, log, signal });
+      const member = await openMember({ ...config, ...me, identityFile, channel, log, signal });
       cleanUp.push(() => member.stop());
       if (metrics !== undefined) registerCertificate(metrics, member);
       member.start();
     }
-    const builder = await startBuilder({ ...config, log, environment });
+    const builder = await startBuilder({ ...config, channel, log, environment });
     cleanUp.push(() => builder.stop());
     if (metrics !== undefined) registerBuilder(metrics, config.slots, () => builder.stats);
     return { stop };

@@ -130,7 +130,7 @@ class LeasingBuilder implements Builder {
     this.#tails = new LogTails(this.#log);
     this.#stream = new WorkStream({
       address: this.#config.coordinator,
-      credentials: this.#config.credentials,
+      channel: this.#config.channel,
       hello: { builderId: this.#config.id, platform: `${process.platform}/${process.arch}` },
       reconnectDelayMs: this.#config.reconnectDelayMs,
       log: this.#log,

@@ -1,6 +1,6 @@
 import process from "node:process";
-import type { ChannelCredentials } from "@grpc/grpc-js";
 import { NAME_PATTERN } from "@slipway/proto";
+import type { CoordinatorChannel } from "../coordinator/channel.js";
 import type { BlobStore } from "../blob/index.js";
 import type { Logger } from "../log.js";
 import type { ConfinementOptions } from "./process/confinement.js";
@@ -11,8 +11,8 @@ export interface BuilderConfig {
   id: string;
   /** The coordinator's HOST:PORT. */
   coordinator: string;
-  /** Default: no TLS. */
-  credentials?: ChannelCredentials;
+  /** Default: no TLS, and no token. */
+  channel?: CoordinatorChannel | undefined;
   /** The main blob store, or the directory of one. */
   blobStore: BlobStore | string;
   /** For checkouts and the histories of trunks. One builder at a time may use it. Made if missing. */
@@ -48,8 +48,8 @@ export interface BuilderConfig {
   confinement?: ConfinementOptions | undefined;
 }
 
-export type ResolvedConfig = Required<Omit<BuilderConfig, "credentials" | "confinement">> &
-  Pick<BuilderConfig, "credentials" | "confinement">;
+export type ResolvedConfig = Required<Omit<BuilderConfig, "channel" | "confinement">> &
+  Pick<BuilderConfig, "channel" | "confinement">;
 
 /** Fills the defaults. Throws RangeError with what is wrong. */
 export function resolveConfig(config: BuilderConfig): ResolvedConfig {

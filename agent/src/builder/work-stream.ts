@@ -1,5 +1,4 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { credentials as grpcCredentials, type ChannelCredentials } from "@grpc/grpc-js";
 import {
   BuilderServiceClient,
   GRPC_MAX_MESSAGE_BYTES,
@@ -9,6 +8,7 @@ import {
   durationToMs,
 } from "@slipway/proto";
 import { backOffMs } from "../back-off.js";
+import { insecureChannel, type CoordinatorChannel } from "../coordinator/channel.js";
 import type { Logger } from "../log.js";
 
 const WELCOME_TIMEOUT_MS = 10_000;
@@ -19,7 +19,7 @@ const DEFAULT_LEASE_MS = 30_000;
 export interface WorkStreamOptions {
   /** HOST:PORT. */
   address: string;
-  credentials: ChannelCredentials | undefined;
+  channel: CoordinatorChannel | undefined;
   hello: WorkHello;
   reconnectDelayMs: number;
   log: Logger;
@@ -88,18 +88,16 @@ export class WorkStream {
 
   /** One stream from its start to its end. Returns what ended it. */
   async #connect(): Promise<string> {
-    const { address, credentials, hello, onDisconnect } = this.#options;
-    const client = new BuilderServiceClient(
-      address,
-      credentials ?? grpcCredentials.createInsecure(),
-      {
-        "grpc.max_receive_message_length": GRPC_MAX_MESSAGE_BYTES,
-        "grpc.keepalive_time_ms": 20_000,
-        "grpc.keepalive_timeout_ms": 10_000,
-        // Each try dials anew, so that this class alone decides how long to wait.
-        "grpc.use_local_subchannel_pool": 1,
-      },
-    );
+    const { address, channel, hello, onDisconnect } = this.#options;
+    const { credentials, interceptors } = channel ?? insecureChannel();
+    const client = new BuilderServiceClient(address, credentials, {
+      interceptors,
+      "grpc.max_receive_message_length": GRPC_MAX_MESSAGE_BYTES,
+      "grpc.keepalive_time_ms": 20_000,
+      "grpc.keepalive_timeout_ms": 10_000,
+      // Each try dials anew, so that this class alone decides how long to wait.
+      "grpc.use_local_subchannel_pool": 1,
+    });
     const call = client.work();
     this.#call = call;
     const welcomeTimer = setTimeout(() => call.cancel(), WELCOME_TIMEOUT_MS);

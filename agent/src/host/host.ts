@@ -6,6 +6,7 @@ import type { HostConfig } from "../config.js";
 import type { Logger } from "../log.js";
 import { registerCertificate, registerStore } from "../metrics/agent-metrics.js";
 import { registerSwarm } from "../metrics/swarm-metrics.js";
+import { openChannel } from "../coordinator/channel.js";
 import { openMember } from "../membership/open-member.js";
 import { NatsLink } from "../nats/link.js";
 import { lockDataDirectory } from "../process/data-directory-lock.js";
@@ -53,6 +54,7 @@ export async function startHost(
     const membership = await openMember({
       ...config,
       role: "host",
+      channel: await openChannel(config, log),
       membershipPublicKey,
       log,
       signal,

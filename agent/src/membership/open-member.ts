@@ -1,6 +1,6 @@
 import type { KeyObject } from "node:crypto";
 import { rm } from "node:fs/promises";
-import { credentials, type ChannelCredentials } from "@grpc/grpc-js";
+import { insecureChannel, type CoordinatorChannel } from "../coordinator/channel.js";
 import { GRPC_MAX_MESSAGE_BYTES, MembershipServiceClient } from "@slipway/proto";
 import type { Logger } from "../log.js";
 import { errorCode } from "../store/errors.js";
@@ -38,8 +38,8 @@ export interface OpenMemberOptions<R extends MemberRole> {
   joinTokenFile?: string | undefined;
   /** HOST:PORT of the coordinators; needed to join and to renew. */
   coordinator?: string | undefined;
-  /** Default: no TLS. */
-  credentials?: ChannelCredentials | undefined;
+  /** Default: no TLS, and no token. */
+  channel?: CoordinatorChannel | undefined;
   /** Of the fleet; certificates that it did not sign are not taken. */
   membershipPublicKey: KeyObject | undefined;
   log: Logger;
@@ -55,11 +55,11 @@ export async function openMember<R extends MemberRole>(
   options: OpenMemberOptions<R>,
 ): Promise<Member<R>> {
   const { coordinator, identityFile, membershipPublicKey, log } = options;
-  const secured = options.credentials ?? credentials.createInsecure();
+  const { credentials, interceptors } = options.channel ?? insecureChannel();
   const client =
     coordinator === undefined
       ? undefined
-      : new MembershipServiceClient(coordinator, secured, CHANNEL);
+      : new MembershipServiceClient(coordinator, credentials, { ...CHANNEL, interceptors });
   try {
     let identity = await readOrJoin(options, client);
     const listeners: ((renewed: Identity<R>) => void)[] = [];

@@ -1,6 +1,5 @@
 import { mkdir, readFile } from "node:fs/promises";
 import path from "node:path";
-import { credentials } from "@grpc/grpc-js";
 import {
   FleetServiceClient,
   GRPC_MAX_MESSAGE_BYTES,
@@ -14,6 +13,7 @@ import type { Logger } from "../log.js";
 import { registerCertificate } from "../metrics/agent-metrics.js";
 import { registerGoals, registerHosts, registerLeader } from "../metrics/region-metrics.js";
 import { registerSwarm } from "../metrics/swarm-metrics.js";
+import { openChannel } from "../coordinator/channel.js";
 import { openMember } from "../membership/open-member.js";
 import { NatsLink } from "../nats/link.js";
 import { KeptRevocations } from "../revocation/kept-revocations.js";
@@ -61,7 +61,15 @@ export async function startRegion(
   const stop = stopOnce(cleanUp, log);
   try {
     const role = "region" as const;
-    const member = await openMember({ ...config, role, membershipPublicKey, log, signal });
+    const secured = await openChannel(config, log);
+    const member = await openMember({
+      ...config,
+      role,
+      channel: secured,
+      membershipPublicKey,
+      log,
+      signal,
+    });
     cleanUp.push(() => member.stop());
     const [main, regional] = await Promise.all([
       openDirectoryBlobStore(config.mainBlobStore),
@@ -115,10 +123,14 @@ export async function startRegion(
       "grpc.keepalive_timeout_ms": 5_000,
       "grpc.initial_reconnect_backoff_ms": 250,
       "grpc.max_reconnect_backoff_ms": 5_000,
+      interceptors: secured.interceptors,
     };
-    const insecure = credentials.createInsecure();
-    const fleet = new FleetServiceClient(config.coordinator, insecure, channel);
-    const replication = new ReplicationServiceClient(config.coordinator, insecure, channel);
+    const fleet = new FleetServiceClient(config.coordinator, secured.credentials, channel);
+    const replication = new ReplicationServiceClient(
+      config.coordinator,
+      secured.credentials,
+      channel,
+    );
     cleanUp.push(() => {
       fleet.close();
       replication.close();

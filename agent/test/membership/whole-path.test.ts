@@ -1,8 +1,8 @@
 import { generateKeyPairSync } from "node:crypto";
 import { chmod, mkdir, writeFile } from "node:fs/promises";
 import path from "node:path";
-import { credentials } from "@grpc/grpc-js";
-import { startCoordinator } from "@slipway/coordinator";
+import { credentials, Metadata } from "@grpc/grpc-js";
+import { issueToken, startCoordinator, type IssueTerms } from "@slipway/coordinator";
 import { freePort, startNats, startPostgres } from "@slipway/examples/servers";
 import { MembershipServiceClient, Role, unary } from "@slipway/proto";
 import { suite } from "uvu";
@@ -31,6 +31,7 @@ const local = async (): Promise<{ host: string; port: number }> => ({
   host: "127.0.0.1",
   port: await freePort(),
 });
+const admin = new Metadata();
 const file = (name: string): string => path.join(folder, name);
 
 async function keyPair(name: string): Promise<void> {
@@ -47,18 +48,28 @@ test.before(async () => {
   await chmod(folder, 0o711);
   await keyPair("goal");
   await keyPair("membership");
-  await writeFile(file("token"), "slipway_any_token\n");
   for (const name of ["main", "eu"]) await mkdir(file(`blobs-${name}`));
   const postgres = await startPostgres({ dir: file("postgres") });
   ends.push(() => postgres.stop());
   const nats = await startNats({ dir: file("nats") });
   ends.push(() => nats.stop());
   natsUrl = nats.url;
+  const databaseUrl = await postgres.createDatabase("main");
+  const expireTime = new Date(Date.now() + 3_600_000);
+  const token = async (name: string, terms: Omit<IssueTerms, "name" | "expireTime">) =>
+    (await issueToken(databaseUrl, { name, expireTime, ...terms }, "a test")).text;
+  for (const [name, memberRole] of [
+    ["hosts", Role.HOST],
+    ["agents", Role.REGION],
+  ] as const) {
+    await writeFile(file(name), await token(name, { role: "enrol", region: "eu", memberRole }));
+  }
+  await writeFile(file("region"), await token("eu", { role: "region", region: "eu" }));
+  admin.set("authorization", `Bearer ${await token("ada", { role: "admin" })}`);
   const coordinator = await startCoordinator(
     {
       listen: { host: "127.0.0.1", port: 0 },
-      authentication: "none",
-      databaseUrl: await postgres.createDatabase("main"),
+      databaseUrl,
       replicationDatabaseUrl: await postgres.createDatabase("replication"),
       natsUrls: [natsUrl],
       goalKeyFile: file("goal"),
@@ -80,6 +91,8 @@ test.after(async () => {
 async function region(id: string, listen: RegionConfig["listen"]): Promise<RunningAgent> {
   const config: RegionConfig = {
     ...common(id),
+    joinTokenFile: file("agents"),
+    coordinatorTokenFile: file("region"),
     nats: [natsUrl],
     mainBlobStore: file("blobs-main"),
     blobStore: file("blobs-eu"),
@@ -95,6 +108,7 @@ async function region(id: string, listen: RegionConfig["listen"]): Promise<Runni
 async function host(id: string): Promise<RunningAgent> {
   const config: HostConfig = {
     ...common(id),
+    joinTokenFile: file("hosts"),
     cell: "default",
     neighbourCells: [],
     labels: {},
@@ -115,7 +129,6 @@ const common = (id: string) => ({
   regionNats: [natsUrl],
   dataDir: file(`data-${id}`),
   identityFile: file(`${id}.json`),
-  joinTokenFile: file("token"),
   membershipPublicKeyFile: file("membership.pub"),
   goalPublicKeyFiles: [file("goal.pub")],
   bootstrap: [seeder],
@@ -136,7 +149,7 @@ async function thief(id: string): Promise<Swarm> {
 }
 const revoke = (id: string): Promise<unknown> => {
   const request = { id, actor: "ada", reason: "stolen", allowMissing: false };
-  return unary(members, "revokeMember", request, { timeoutMs: 10_000 });
+  return unary(members, "revokeMember", request, { timeoutMs: 10_000, metadata: admin });
 };
 
 test("joins, renews, and is out of the mesh once it is revoked, whether it obeys or not", async () => {
@@ -147,7 +160,10 @@ test("joins, renews, and is out of the mesh once it is revoked, whether it obeys
   await (await host("h2")).stop();
   await (await region("eu-b", await local())).stop();
   const page = { region: "eu", role: Role.UNSPECIFIED, pageSize: 0, pageToken: "" };
-  const { members: joined } = await unary(members, "listMembers", page, { timeoutMs: 10_000 });
+  const { members: joined } = await unary(members, "listMembers", page, {
+    timeoutMs: 10_000,
+    metadata: admin,
+  });
   assert.equal(
     joined.map(({ id, role }) => [id, role]),
     [

@@ -1,3 +1,4 @@
+import { X509Certificate } from "node:crypto";
 import { createSecureContext, type SecureContextOptions } from "node:tls";
 import { ServerCredentials } from "@grpc/grpc-js";
 import type { Logger } from "pino";
@@ -99,6 +100,8 @@ async function load({ certFile, keyFile, clientCaFile }: TlsFiles): Promise<Load
   ]);
   const context = { cert, key, ...(ca === undefined ? {} : { ca }) };
   try {
+    // Node takes an authority without a certificate, and would then trust nobody.
+    if (ca !== undefined) void new X509Certificate(ca);
     createSecureContext(context);
   } catch (error) {
     const files = [certFile, keyFile, clientCaFile].filter(Boolean).join(", ");

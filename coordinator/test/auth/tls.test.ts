@@ -141,6 +141,11 @@ test("files that can't be used are a plain reason", async () => {
     await reason({ certFile: file("none"), keyFile: file("server.key") }),
     /certificate .*none cannot be read: ENOENT/,
   );
+  const tls = { certFile: file("server.crt"), keyFile: file("server.key") };
+  assert.match(
+    await reason({ ...tls, clientCaFile: file("names") }),
+    /TLS cannot be served .*names/,
+  );
   assert.match(
     await reason({ certFile: file("names"), keyFile: file("server.key") }),
     /TLS cannot be served/,
