@@ -166,7 +166,8 @@ export function createCaller(options: ResolvedOptions): Caller {
         const safe = unsent || safety === "idempotent";
         const worthIt = error.retryable && error.code !== "DEADLINE_EXCEEDED";
         const longestPause = backoffMs(failures, options.retry, 1);
-        const inTime = performance.now() + longestPause < deadline;
+        const pauseMs = Math.max(longestPause, error.retryAfterMs ?? 0);
+        const inTime = performance.now() + pauseMs < deadline;
         // What an earlier try was told says more than that this one was cut short.
         if (error.code === "DEADLINE_EXCEEDED" && said !== undefined) throw said;
         if (!safe || !worthIt || !inTime || failures >= options.retry.attempts) throw error;

@@ -8,6 +8,7 @@ import { createFleet, type Fleet } from "./fleet.js";
 import { createFreezes, type Freezes } from "./freezes.js";
 import { createMembers, type Members } from "./members.js";
 import { resolveOptions, type ClientOptions } from "./options.js";
+import { createTokens, type Tokens } from "./tokens.js";
 import { createReplications, type Replications } from "./replication.js";
 
 /** Everything that a coordinator does for tools and services. */
@@ -17,6 +18,7 @@ export interface Client {
   readonly deployments: Deployments;
   readonly fleet: Fleet;
   readonly members: Members;
+  readonly tokens: Tokens;
   readonly freezes: Freezes;
   readonly audit: Audit;
   readonly replication: Replications;
@@ -39,6 +41,7 @@ export function createClient(options?: ClientOptions): Client {
     deployments: createDeployments(caller),
     fleet: createFleet(caller),
     members: createMembers(caller),
+    tokens: createTokens(caller),
     freezes: createFreezes(caller),
     audit: createAudit(caller),
     replication: createReplications(caller),

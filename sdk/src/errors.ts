@@ -21,6 +21,8 @@ export interface SlipwayErrorInit {
   message: string;
   reason?: string;
   violations?: readonly FieldViolation[];
+  /** Milliseconds before which the same call has no chance. */
+  retryAfterMs?: number | undefined;
   /** Default: by the code, as `isRetryable` says. */
   retryable?: boolean;
   cause?: unknown;
@@ -37,6 +39,8 @@ export class SlipwayError extends Error {
   readonly reason: string;
   /** The fields at fault, by path from the request; empty unless the request was bad. */
   readonly violations: readonly FieldViolation[];
+  /** Milliseconds before which the same call has no chance, if the coordinator said so. */
+  readonly retryAfterMs: number | undefined;
   /** Whether the same call may succeed later with nothing changed. */
   readonly retryable: boolean;
 
@@ -45,6 +49,7 @@ export class SlipwayError extends Error {
     this.code = init.code;
     this.reason = init.reason ?? "";
     this.violations = init.violations ?? [];
+    this.retryAfterMs = init.retryAfterMs;
     this.retryable = init.retryable ?? isRetryable(init.code);
   }
 }
@@ -74,12 +79,13 @@ export function callFailure(thrown: unknown, address: string, timeoutMs: number)
   const details = getErrorDetails(thrown.metadata);
   const code = (status[thrown.code] ?? "UNKNOWN") as ErrorCode;
   if (details !== undefined) {
-    const { reason, violations } = details;
+    const { reason, violations, retryDelayMs: retryAfterMs } = details;
     const error = new SlipwayError({
       code,
       message: thrown.details || code,
       reason,
       violations,
+      retryAfterMs,
       cause: thrown,
     });
     return { error, unsent: false };

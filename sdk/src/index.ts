@@ -42,6 +42,7 @@ export type { EndFreeze, FreezeRequest, Freezes } from "./freezes.js";
 export type { HostLogPart, HostLogRequest } from "./host-log.js";
 export type { MemberFilter, MemberRequest, Members, RevokeRequest } from "./members.js";
 export type { Replications } from "./replication.js";
+export type { NewToken, TokenFilter, TokenRequest, Tokens } from "./tokens.js";
 export type { Page, PageRequest } from "./pages.js";
 export type { Input } from "./input.js";
 
@@ -61,6 +62,7 @@ export {
   ReplicationState,
   Role,
   StepPhase,
+  TokenRole,
   durationFromMs,
   durationToMs,
 } from "@slipway/proto";
@@ -106,5 +108,6 @@ export type {
   SecretReference,
   SourceSpec,
   Strategy,
+  Token,
   Wave,
 } from "@slipway/proto";

@@ -6,6 +6,7 @@ import process from "node:process";
 import type { WriteStream } from "node:tty";
 import { CommanderError } from "commander";
 import { createClient, type Client } from "../client.js";
+import type { ClientOptions } from "../options.js";
 import { APPLICATION_FILE_MAX_BYTES } from "./application-file.js";
 import { EXIT, exitCodeOf, UsageError } from "./exit-code.js";
 import { createProgram, parseTimeout, type GlobalOptions } from "./program.js";
@@ -41,7 +42,11 @@ const run: Run =
   };
 const program = createProgram(
   packageVersion(),
-  { coordinator: env["SLIPWAY_COORDINATOR"], ca: env["SLIPWAY_CA"] },
+  {
+    coordinator: env["SLIPWAY_COORDINATOR"],
+    ca: env["SLIPWAY_CA"],
+    tokenFile: env["SLIPWAY_TOKEN_FILE"],
+  },
   {
     writeOut: (out) => void process.stdout.write(out),
     writeErr: (out) => void process.stderr.write(out),
@@ -88,22 +93,47 @@ async function openSession(options: GlobalOptions): Promise<Session> {
       if (retry.failures === 2 && options.json !== true) void note(session, retryText(retry));
     },
   };
-  const token = env["SLIPWAY_TOKEN"];
-  const tls = options.insecure === true ? { tls: false } : {};
   try {
+    const token = await tokenFrom(options.tokenFile);
     client = createClient({
       coordinator: options.coordinator.split(",").map((address) => address.trim()),
       ...timeoutOption(options.timeout, env["SLIPWAY_TIMEOUT"]),
       onRetry: (retry) => session.onRetry(retry),
-      ...(token === undefined || token === "" ? {} : { token }),
-      ...(options.ca === undefined
-        ? tls
-        : { tls: { rootCertificates: Buffer.from(await readInput(options.ca)) } }),
+      ...(token === undefined ? {} : { token }),
+      ...(await tlsOption(options)),
     });
   } catch (error) {
     throw error instanceof TypeError ? new UsageError(error.message) : error;
   }
   return Object.assign(session, { client });
+}
+
+/** The file's, or the environment's. Never said in an error. */
+async function tokenFrom(file: string | undefined): Promise<string | undefined> {
+  const text = file === undefined ? env["SLIPWAY_TOKEN"] : await readInput(file);
+  const token = text?.trim();
+  if (token === undefined || (token === "" && file === undefined)) return undefined;
+  if (/^[\x21-\x7e]{1,4096}$/.test(token)) return token;
+  throw new UsageError(`${file ?? "SLIPWAY_TOKEN"} holds no token`);
+}
+
+async function pem(file: string): Promise<Buffer> {
+  return Buffer.from(await readInput(file));
+}
+
+async function tlsOption(options: GlobalOptions): Promise<Pick<ClientOptions, "tls">> {
+  const { ca, clientCert, clientKey, insecure } = options;
+  if ((clientCert === undefined) !== (clientKey === undefined)) {
+    throw new UsageError("--client-cert and --client-key go together");
+  }
+  if (ca === undefined && clientCert === undefined) return insecure === true ? { tls: false } : {};
+  return {
+    tls: {
+      ...(ca === undefined ? {} : { rootCertificates: await pem(ca) }),
+      ...(clientCert === undefined ? {} : { certificateChain: await pem(clientCert) }),
+      ...(clientKey === undefined ? {} : { privateKey: await pem(clientKey) }),
+    },
+  };
 }
 
 function timeoutOption(option: number | undefined, byEnvironment: string | undefined): object {

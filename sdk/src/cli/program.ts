@@ -30,7 +30,11 @@ import { addResume } from "./resume.js";
 import { addRollback } from "./rollback.js";
 import type { Run } from "./run.js";
 import { addStatus } from "./status.js";
+import { addTokenCreate } from "./token-create.js";
+import { addTokenList } from "./token-list.js";
+import { addTokenRevoke } from "./token-revoke.js";
 import { addWatch } from "./watch.js";
+import { addWhoAmI } from "./whoami.js";
 
 /** Options that every command has, as they were given. */
 export interface GlobalOptions {
@@ -39,6 +43,9 @@ export interface GlobalOptions {
   /** Milliseconds. */
   timeout?: number;
   ca?: string;
+  clientCert?: string;
+  clientKey?: string;
+  tokenFile?: string;
   insecure?: boolean;
 }
 
@@ -46,6 +53,7 @@ export interface GlobalOptions {
 export interface Defaults {
   coordinator: string | undefined;
   ca: string | undefined;
+  tokenFile: string | undefined;
 }
 
 /** Where commander writes help and usage errors. */
@@ -73,6 +81,7 @@ When something is wrong:
 
 Environment:
   SLIPWAY_COORDINATOR, SLIPWAY_TIMEOUT, SLIPWAY_CA  in place of the options
+  SLIPWAY_TOKEN_FILE                                in place of --token-file
   SLIPWAY_TOKEN                                     a bearer token to send
   NO_COLOR                                          no colours
 
@@ -110,6 +119,9 @@ export function createProgram(
       parseTimeout,
     )
     .option("--ca <file>", "trust this certificate authority (PEM), and use TLS", defaults.ca)
+    .option("--client-cert <file>", "this client's certificate (PEM), where one is asked for")
+    .option("--client-key <file>", "its private key (PEM)")
+    .option("--token-file <file>", "the bearer token to send", defaults.tokenFile)
     .option("--insecure", "plain text, also to coordinators on other machines")
     .addHelpText("after", EPILOGUE);
 
@@ -125,6 +137,9 @@ export function createProgram(
   const freeze = group("freeze", "freezes: times in which nothing new begins");
   for (const add of [addFreezeCreate, addFreezeList, addFreezeEnd]) add(freeze, run);
   for (const add of [addStatus, addAudit, addRegions]) add(program, run);
+  const token = group("token", "tokens: who may call coordinators, and what for");
+  for (const add of [addTokenCreate, addTokenList, addTokenRevoke]) add(token, run);
+  addWhoAmI(program, run);
   const hosts = group("hosts", "list hosts and what runs on each; read their logs");
   for (const add of [addHostsList, addHostsLogs, addHostsDecommission]) add(hosts, run);
   const members = group("members", "who has joined the fleet; revoke and release them");

@@ -19,6 +19,7 @@ import {
   MembershipServiceService,
   ReplicationServiceService,
   setErrorDetails,
+  TokenServiceService,
   type FieldViolation,
 } from "@slipway/proto";
 
@@ -86,6 +87,7 @@ export class ScriptedServer {
       FreezeServiceService,
       MembershipServiceService,
       ReplicationServiceService,
+      TokenServiceService,
     ]) {
       const names = Object.entries(service).map(([name, { responseStream }]) => {
         return [name, responseStream ? this.#stream(name) : this.#unary(name)] as const;

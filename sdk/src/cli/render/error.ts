@@ -43,6 +43,6 @@ function hint({ code, reason }: SlipwayError): string | undefined {
     return "See it with: slipway freeze list. In an emergency: --override-freeze --reason WHY.";
   }
   if (code === "DEADLINE_EXCEEDED") return "Allow more time with --timeout, such as --timeout 1m.";
-  if (code === "UNAUTHENTICATED") return "Give a token in SLIPWAY_TOKEN.";
+  if (code === "UNAUTHENTICATED") return "Give a token with --token-file, or in SLIPWAY_TOKEN.";
   return undefined;
 }

@@ -1,0 +1,67 @@
+import { TokenRole, type Token } from "@slipway/proto";
+import { agoText, spanText } from "../quantities.js";
+import { plain } from "../text.js";
+import { ROLES } from "./members.js";
+import type { Colour, Look } from "./style.js";
+import { table, type Cell } from "./table.js";
+
+/** How tokens' roles are said. */
+export const TOKEN_ROLES: Readonly<Record<string, TokenRole>> = {
+  viewer: TokenRole.VIEWER,
+  deployer: TokenRole.DEPLOYER,
+  admin: TokenRole.ADMIN,
+  builder: TokenRole.BUILDER,
+  region: TokenRole.REGION,
+  enrol: TokenRole.ENROL,
+};
+
+/** Tokens, one a line. */
+export function tokenTable(tokens: readonly Token[], look: Look): string {
+  const rows = tokens.map((token): Cell[] => [
+    token.id,
+    plain(token.name),
+    roleText(token),
+    limitsText(token),
+    token.lastUseTime === undefined ? "never" : agoText(token.lastUseTime, look.now),
+    state(token, look.now),
+  ]);
+  return table(["TOKEN", "NAME", "ROLE", "LIMITED TO", "USED", "VALID"], rows, look);
+}
+
+/** One token, in a sentence. */
+export function tokenText(token: Token, look: Look): string {
+  const limits = limitsText(token);
+  const { text } = state(token, look.now);
+  const only = limits === "" ? "" : `, limited to ${limits}`;
+  return `${plain(token.name)}: role ${roleText(token)}${only}; valid ${text} (token ${token.id})\n`;
+}
+
+function roleText({ role }: Token): string {
+  return Object.entries(TOKEN_ROLES).find(([, known]) => known === role)?.[0] ?? "";
+}
+
+function limitsText(token: Token): string {
+  const { applications, region, subject, memberRole, maxUses, uses, role } = token;
+  const member = Object.entries(ROLES).find(([, known]) => known === memberRole)?.[0];
+  const limits = [
+    ...applications,
+    region === "" ? "" : `region ${region}`,
+    subject,
+    role === TokenRole.ENROL && member !== undefined ? `${member}s` : "",
+    maxUses === 0 ? "" : `${uses} of ${maxUses} uses`,
+  ];
+  return plain(limits.filter((limit) => limit !== "").join(", "));
+}
+
+function state(
+  { revokeTime, expireTime }: Token,
+  now: number,
+): { text: string; colour: Colour | undefined } {
+  if (revokeTime !== undefined) {
+    return { text: `revoked ${agoText(revokeTime, now)}`, colour: "red" };
+  }
+  if (expireTime === undefined) return { text: "for ever", colour: undefined };
+  const left = expireTime.getTime() - now;
+  if (left > 0) return { text: `for ${spanText(left)}`, colour: undefined };
+  return { text: `expired ${agoText(expireTime, now)}`, colour: "red" };
+}

@@ -1,0 +1,147 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { status } from "@grpc/grpc-js";
+import { setErrorDetails, TokenRole } from "@slipway/proto";
+import { suite } from "uvu";
+import * as assert from "uvu/assert";
+import { createClient } from "../src/client.js";
+import { SlipwayError } from "../src/errors.js";
+import { runCli, type Ended } from "./support/run-cli.js";
+import { Refusal, ScriptedServer, type Script } from "./support/scripted-server.js";
+
+const test = suite("tokens");
+const ID = "0123456789abcdef01234567";
+const SECRET = "A".repeat(43);
+const TEXT = `slipway_${ID}_${SECRET}`;
+const token = {
+  id: ID,
+  name: "ci",
+  role: TokenRole.DEPLOYER,
+  applications: ["web"],
+  expireTime: new Date(Date.now() + 3_700_000),
+};
+const script: Script = {
+  unary: {
+    createToken: () => ({ token, text: TEXT }),
+    listTokens: () => ({ tokens: [token, { ...token, name: "old", revokeTime: new Date() }] }),
+    revokeToken: ({ id }: { id: string }) => {
+      if (id === ID) return {};
+      throw new Refusal(status.NOT_FOUND, "there is no token", "TOKEN_NOT_FOUND");
+    },
+    whoAmI: (_: never, call) => {
+      const [header] = call.metadata.get("authorization");
+      if (header === "Bearer off") return {};
+      if (header === undefined) {
+        throw new Refusal(status.UNAUTHENTICATED, "send a token", "TOKEN_MISSING");
+      }
+      if (header === "Bearer wait") throw limited();
+      return { token };
+    },
+  },
+};
+
+function limited(): Refusal {
+  const refusal = new Refusal(status.RESOURCE_EXHAUSTED, "wait");
+  const details = { reason: "TOO_MANY_AUTH_FAILURES", violations: [], retryDelayMs: 60_000 };
+  setErrorDetails(refusal.metadata, status.RESOURCE_EXHAUSTED, "wait", details);
+  return refusal;
+}
+
+let server: ScriptedServer;
+let dir: string;
+test.before(async () => {
+  server = await new ScriptedServer(script).start();
+  dir = await mkdtemp(path.join(tmpdir(), "slipway-tokens-"));
+  await writeFile(path.join(dir, "token"), `${TEXT}\n`);
+  await writeFile(path.join(dir, "empty"), "\n");
+});
+test.after(async () => {
+  server?.kill();
+  await rm(dir, { recursive: true, force: true });
+});
+const slipway = (args: string[], env: Record<string, string> = {}): Promise<Ended> =>
+  runCli(args, { env: { SLIPWAY_COORDINATOR: server.address, ...env } });
+const sent = (): unknown => server.requests.at(-1)?.metadata.get("authorization")[0];
+
+test("the command sends the token of a file or of the environment, and says whose it is", async () => {
+  const file = path.join(dir, "token");
+  for (const [args, env] of [
+    [["whoami", "--token-file", file], {}],
+    [["whoami"], { SLIPWAY_TOKEN_FILE: file }],
+    [["whoami"], { SLIPWAY_TOKEN: TEXT }],
+  ] as const) {
+    const { code, stdout } = await slipway([...args], env);
+    assert.is(code, 0);
+    assert.is(sent(), `Bearer ${TEXT}`);
+    assert.match(stdout, /^ci: role deployer, limited to web; valid for 1 h/);
+    assert.not.match(stdout, SECRET);
+  }
+  const off = await slipway(["whoami"], { SLIPWAY_TOKEN: "off" });
+  assert.match(off.stdout, /asks for no tokens/);
+});
+
+test("a token that can't be read or is missing is told plainly, and never shown", async () => {
+  const none = await slipway(["whoami", "--token-file", path.join(dir, "none")]);
+  assert.is(none.code, 2);
+  assert.match(none.stderr, /cannot read .*none: ENOENT/);
+  const empty = await slipway(["whoami", "--token-file", path.join(dir, "empty")]);
+  assert.is(empty.code, 2);
+  const spoilt = await slipway(["whoami"], { SLIPWAY_TOKEN: `${TEXT} ${TEXT}` });
+  assert.is(spoilt.code, 2);
+  assert.match(spoilt.stderr, /SLIPWAY_TOKEN holds no token/);
+  assert.not.match(spoilt.stderr, SECRET);
+  const missing = await slipway(["whoami"]);
+  assert.is(missing.code, 4);
+  assert.match(missing.stderr, /--token-file/);
+  const half = await slipway(["whoami", "--client-cert", path.join(dir, "token")]);
+  assert.is(half.code, 2);
+  assert.match(half.stderr, /go together/);
+});
+
+test("tokens are made, listed and revoked", async () => {
+  const create = ["token", "create", "--name", "ci", "--role", "deployer", "--app", "web,blog"];
+  const made = await slipway([...create, "--for", "2h"]);
+  assert.equal([made.code, made.stdout], [0, `${TEXT}\n`]);
+  const { request = {} } = server.requests.at(-1) ?? {};
+  assert.equal(request["applications"], ["web", "blog"]);
+  const left = (request["expireTime"] as Date).getTime() - Date.now();
+  assert.ok(left > 3_600_000 && left <= 7_200_000);
+  const json = await slipway([...create, "--json"]);
+  assert.equal(Object.keys(JSON.parse(json.stdout) as object), ["token", "text"]);
+  const wrong = await slipway(["token", "create", "--name", "x", "--role", "boss"]);
+  assert.is(wrong.code, 2);
+  assert.match(wrong.stderr, /one of viewer, deployer/);
+  const listed = await slipway(["token", "list", "--all"]);
+  assert.match(listed.stdout, /ci +deployer +web +never +for 1 h.*\n.*old .* revoked/);
+  assert.is((await slipway(["token", "revoke", ID])).code, 2, "a reason is asked for");
+  const revoked = await slipway(["token", "revoke", ID, "--reason", "stolen"]);
+  assert.match(revoked.stdout, `token ${ID} is revoked`);
+  assert.is((await slipway(["token", "revoke", "x", "--reason", "y"])).code, 3);
+});
+
+/** How a call ends, and after how many tries. */
+async function codes(text: string | undefined): Promise<[string, string, number]> {
+  const before = server.requests.length;
+  const client = createClient({
+    coordinator: server.address,
+    ...(text === undefined ? {} : { token: text }),
+  });
+  try {
+    await client.tokens.whoAmI();
+    return ["OK", "", 0];
+  } catch (error) {
+    assert.instance(error, SlipwayError);
+    const { code, reason } = error as SlipwayError;
+    return [code, reason, server.requests.length - before];
+  } finally {
+    client.close();
+  }
+}
+
+test("what a token is refused for is not tried again", async () => {
+  assert.equal(await codes(undefined), ["UNAUTHENTICATED", "TOKEN_MISSING", 1]);
+  assert.equal(await codes("wait"), ["RESOURCE_EXHAUSTED", "TOO_MANY_AUTH_FAILURES", 1]);
+});
+
+test.run();
