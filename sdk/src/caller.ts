@@ -134,7 +134,8 @@ export function createCaller(options: ResolvedOptions): Caller {
   };
 
   const pause: Caller["pause"] = async (method, failures, error, signal) => {
-    const delayMs = backoffMs(failures, options.retry, Math.random());
+    const usualMs = backoffMs(failures, options.retry, Math.random());
+    const delayMs = Math.max(usualMs, error.retryAfterMs ?? 0);
     options.onRetry({ method, failures, delayMs, error });
     await sleep(delayMs, signal);
   };

@@ -11,6 +11,8 @@ import { errorCode } from "../store/errors.js";
 import type { Logger } from "../log.js";
 import { TokenFile } from "./token-file.js";
 
+const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\]):\d+$/;
+
 /** How an agent proves who it is to coordinators, and knows them. Files, PEM but for the token. */
 export interface CoordinatorFiles {
   /** Whoever signed the coordinators' certificates: TLS. Without: plain text. */
@@ -34,15 +36,23 @@ export const insecureChannel = (): CoordinatorChannel => ({
   interceptors: [],
 });
 
-/** @throws Error with a one-line reason if a file can't be used. */
+/**
+ * To `coordinator` (HOST:PORT). Without TLS no token is sent to another machine.
+ * @throws Error with a one-line reason if a file can't be used, or a token would be there to read.
+ */
 export async function openChannel(
-  files: CoordinatorFiles,
+  files: CoordinatorFiles & { coordinator?: string | undefined },
   log: Logger,
 ): Promise<CoordinatorChannel> {
-  const { coordinatorTokenFile } = files;
+  const { coordinatorTokenFile, coordinatorCa, coordinator = "" } = files;
   const secured = await secure(files);
   if (coordinatorTokenFile === undefined) return { credentials: secured, interceptors: [] };
-  const token = await TokenFile.open(coordinatorTokenFile, log);
+  if (coordinatorCa === undefined && !LOOPBACK.test(coordinator)) {
+    throw new Error(
+      `${coordinatorTokenFile} is not sent to ${coordinator} in plain text: give --coordinator-ca`,
+    );
+  }
+  const token = TokenFile.open(coordinatorTokenFile, log);
   return { credentials: secured, interceptors: [sendToken(token)] };
 }
 
@@ -51,14 +61,10 @@ function sendToken(token: TokenFile): Interceptor {
   return (options, nextCall) =>
     new InterceptingCall(nextCall(options), {
       start: (metadata, listener, next) => {
-        if (metadata.get("authorization").length > 0) {
-          next(metadata, listener);
-          return;
+        if (metadata.get("authorization").length === 0) {
+          metadata.set("authorization", `Bearer ${token.read()}`);
         }
-        void (async () => {
-          metadata.set("authorization", `Bearer ${await token.read()}`);
-          next(metadata, listener);
-        })();
+        next(metadata, listener);
       },
     });
 }

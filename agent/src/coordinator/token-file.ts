@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFileSync } from "node:fs";
 import { errorCode } from "../store/errors.js";
 import type { Logger } from "../log.js";
 
@@ -12,7 +12,6 @@ export class TokenFile {
   readonly #log: Logger;
   #text: string;
   #readAt = performance.now();
-  #reading: Promise<string> | undefined;
 
   private constructor(file: string, text: string, log: Logger) {
     this.#file = file;
@@ -21,19 +20,18 @@ export class TokenFile {
   }
 
   /** @throws Error with a one-line reason if there is no token in it. */
-  static async open(file: string, log: Logger): Promise<TokenFile> {
-    return new TokenFile(file, await readToken(file), log);
+  static open(file: string, log: Logger): TokenFile {
+    return new TokenFile(file, readToken(file), log);
   }
 
-  /** The newest token; the last one that was read if the file can't be. Never rejects. */
-  read(): Promise<string> {
-    if (performance.now() - this.#readAt < HOLDS_MS) return Promise.resolve(this.#text);
-    return (this.#reading ??= this.#again().finally(() => (this.#reading = undefined)));
-  }
-
-  async #again(): Promise<string> {
+  /**
+   * The newest token; the last one that was read if the file can't be. Read at once and not in turns:
+   * a call that is cancelled before it has begun would never end.
+   */
+  read(): string {
+    if (performance.now() - this.#readAt < HOLDS_MS) return this.#text;
     try {
-      const text = await readToken(this.#file);
+      const text = readToken(this.#file);
       if (text !== this.#text) this.#log.info({ file: this.#file }, "new token");
       this.#text = text;
     } catch (error) {
@@ -44,10 +42,10 @@ export class TokenFile {
   }
 }
 
-async function readToken(file: string): Promise<string> {
+function readToken(file: string): string {
   let text: string;
   try {
-    text = (await readFile(file, "utf8")).trim();
+    text = readFileSync(file, "utf8").trim();
   } catch (error) {
     throw new Error(`the token ${file} cannot be read: ${errorCode(error)}`, { cause: error });
   }

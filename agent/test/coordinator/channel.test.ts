@@ -69,8 +69,9 @@ async function call(
   metadata = new Metadata(),
 ): Promise<unknown> {
   heard = undefined;
-  const { credentials, interceptors } = await openChannel(files, log);
-  const client = new MembershipServiceClient(`127.0.0.1:${port}`, credentials, { interceptors });
+  const coordinator = `127.0.0.1:${port}`;
+  const { credentials, interceptors } = await openChannel({ ...files, coordinator }, log);
+  const client = new MembershipServiceClient(coordinator, credentials, { interceptors });
   try {
     await unary(client, "getTime", {}, { timeoutMs: 3_000, metadata });
     return heard;
@@ -106,10 +107,10 @@ test("a coordinator of another authority gets no call, and no token", async () =
 test("a token that is replaced is taken", async () => {
   const live = file("live");
   await writeFile(live, "old\n");
-  const { credentials, interceptors } = await openChannel({ coordinatorTokenFile: live }, log);
-  const client = new MembershipServiceClient(`127.0.0.1:${ports.plain}`, credentials, {
-    interceptors,
-  });
+  const coordinator = `127.0.0.1:${ports.plain}`;
+  const files = { coordinator, coordinatorTokenFile: live };
+  const { credentials, interceptors } = await openChannel(files, log);
+  const client = new MembershipServiceClient(coordinator, credentials, { interceptors });
   const hears = async (token: string): Promise<true | undefined> => {
     await unary(client, "getTime", {}, { timeoutMs: 3_000 });
     return heard === `Bearer ${token}` || undefined;
@@ -121,7 +122,11 @@ test("a token that is replaced is taken", async () => {
 });
 
 test("files that can't be used are a plain reason", async () => {
-  const table: [CoordinatorFiles, RegExp][] = [
+  const table: [CoordinatorFiles & { coordinator?: string }, RegExp][] = [
+    [
+      { coordinatorTokenFile: file("token"), coordinator: "10.0.0.1:7700" },
+      /token is not sent to 10\.0\.0\.1:7700 in plain text: give --coordinator-ca/,
+    ],
     [{ coordinatorTokenFile: file("none") }, /the token .*none cannot be read: ENOENT/],
     [{ coordinatorTokenFile: file("server.crt") }, /server\.crt holds no token/],
     [{ coordinatorCa: file("none") }, /none cannot be read: ENOENT/],
@@ -133,7 +138,8 @@ test("files that can't be used are a plain reason", async () => {
     ],
   ];
   for (const [files, reason] of table) {
-    assert.match(await failure(openChannel(files, log)), reason);
+    const own = { coordinator: "127.0.0.1:7700", ...files };
+    assert.match(await failure(openChannel(own, log)), reason);
   }
 });
 
