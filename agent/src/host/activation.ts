@@ -129,8 +129,13 @@ export class Activator {
       signal,
     });
     // Whoever waits once more counts anew.
-    this.#exitsFrom = supervisor.exits;
+    this.countAnew();
     return failure;
+  }
+
+  /** Exits until now are of no account to whoever waits next. */
+  countAnew(): void {
+    this.#exitsFrom = this.#options.supervisor.exits;
   }
 
   /** Goes back to a release that was healthy before, or to nothing. Moves no bytes. */

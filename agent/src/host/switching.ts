@@ -34,8 +34,10 @@ export class Switching {
   #healthy = false;
   /** What runs was healthy once, be it under an earlier agent: it is watched. */
   #watched = false;
-  /** How often it had exited when that began. */
+  /** How often it had exited when that began, or when a newer goal took it over. */
   #exitsBefore = 0;
+  /** The generation under which its exits count. */
+  #countedFor: number | undefined;
   readonly #watch: HealthWatch;
 
   constructor(options: SwitchingOptions) {
@@ -186,6 +188,7 @@ export class Switching {
   async #keepActive(record: ReleaseRecord, course: Course, signal: AbortSignal): Promise<void> {
     const { state } = this.#options;
     const { generation, report } = course;
+    if (this.#countedFor !== generation) this.#countAnew(generation);
     const size = record.release.artifactSizeBytes;
     const transfer = state.value.transfer ?? localTransfer(generation, size);
     await state.save({ active: record, activating: undefined, transfer });
@@ -201,7 +204,17 @@ export class Switching {
     report?.step(HostPhase.RUNNING);
   }
 
+  /** A goal has to answer for no exit under an earlier one, but for the release being there. */
+  #countAnew(generation: number): void {
+    const { supervisor } = this.#options;
+    if (!supervisor.isUp || supervisor.isUnsteady(this.#exitsBefore)) this.#healthy = false;
+    this.#exitsBefore = supervisor.exits;
+    this.#countedFor = generation;
+    this.#activator.countAnew();
+  }
+
   async #succeed(record: ReleaseRecord, course: Course): Promise<void> {
+    this.#countedFor = course.generation;
     this.#noteHealthy(record);
     await this.#keepRecord(record, course);
     const { generation } = course;

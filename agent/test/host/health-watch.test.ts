@@ -110,4 +110,70 @@ test("is watched under the next agent as well, where the goal's release is held"
   assert.is(next.status().phase, HostPhase.HELD);
 });
 
+/** The next agent has the release that the one before left running. */
+async function succeed({ folder, port, host, hosts }: Context): Promise<TestHost> {
+  await host.applications.stop({ stopReleases: false });
+  const next = new TestHost(folder, port, host);
+  hosts.push(next);
+  await next.applications.start();
+  return next;
+}
+
+const exited = (host: TestHost) => reason(host) === HostFailureReason.EXITED;
+
+async function killRelease(port: number): Promise<void> {
+  const answer = await ask(port);
+  assert.ok(answer);
+  process.kill(answer.pid, "SIGKILL");
+}
+
+test("exits under an earlier goal are none of the next one's, which has the same release", async (context) => {
+  const { host, port } = context;
+  const release = { ...host.stager.add(serviceScript("v1")), buildId: "same" };
+  await host.obey(makeGoal(1, release));
+  await host.reaches(1, HostPhase.RUNNING);
+  const next = await succeed(context);
+  await next.reaches(1, HostPhase.RUNNING);
+  await killRelease(port);
+  await eventually("the exit", () => exited(next));
+  assert.match(next.status().failure?.message ?? "", /exited once .* unknown exit code/);
+  await next.obey(makeGoal(2, release));
+  const kept = await next.reaches(2, HostPhase.RUNNING);
+  assert.is(kept.failure, undefined);
+  assert.ok(await ask(port), "it says that it runs only once it does again");
+  // What the limit says of others begins nothing anew.
+  await killRelease(port);
+  await eventually("an exit of its own", () => exited(next));
+  await next.obey(makeGoal(2, release, { issueTime: new Date(1_800_000_000_000) }));
+  assert.ok(exited(next));
+  assert.match(next.status().failure?.message ?? "", /exited once /);
+});
+
+test("a release that keeps exiting does not run for the next goal either", async (context) => {
+  const { host, bad } = context;
+  const release = {
+    ...host.stager.add(
+      serviceScript("v1").replace(
+        "console.log",
+        `if (require("node:fs").existsSync("${bad}")) process.exit(9);\nconsole.log`,
+      ),
+    ),
+    buildId: "same",
+  };
+  await host.obey(makeGoal(1, release));
+  await host.reaches(1, HostPhase.RUNNING);
+  await writeFile(bad, "");
+  await killRelease(context.port);
+  await eventually("more exits than are waited for", () =>
+    /exited [4-9] times/.test(host.status().failure?.message ?? ""),
+  );
+  await host.obey(makeGoal(2, release));
+  await host.reaches(2, HostPhase.ACTIVATING);
+  await eventually("what it is kept from", () => exited(host));
+  assert.is(host.status().phase, HostPhase.ACTIVATING);
+  await rm(bad);
+  const { failure } = await host.reaches(2, HostPhase.RUNNING);
+  assert.is(failure, undefined);
+});
+
 test.run();
