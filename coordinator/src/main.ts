@@ -11,6 +11,7 @@ import {
 } from "./config.js";
 import type { TlsFiles } from "./auth/server-certificates.js";
 import { startCoordinator } from "./index.js";
+import { certificateCommand, initCommand } from "./init-command.js";
 import { generateKey } from "./keygen.js";
 import { tokenCommand } from "./token-command.js";
 import { natsConfigCommand } from "./nats-config-command.js";
@@ -98,6 +99,8 @@ program
     await generateKey(out);
   });
 
+program.addCommand(initCommand().copyInheritedSettings(program));
+program.addCommand(certificateCommand().copyInheritedSettings(program));
 program.addCommand(natsConfigCommand());
 program.addCommand(tokenCommand());
 
