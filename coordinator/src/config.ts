@@ -17,6 +17,14 @@ export interface CoordinatorConfig {
   replicationDatabaseUrl: string;
   /** Servers of the global NATS. */
   natsUrls: readonly string[];
+  /** The coordinators' credentials there, from nats-config. Without any, none are shown. */
+  natsCredentialsFile?: string | undefined;
+  /** PEM certificates of who signed the NATS servers'. Without any, TLS is not asked for. */
+  natsCaFile?: string | undefined;
+  /** The keys, from nats-config, that make NATS users of members. Without them members get none. */
+  natsIssuerFile?: string | undefined;
+  /** How revoked members are shut out from NATS at once, not when their JWT expires. */
+  natsRevocation?: NatsRevocationConfig | undefined;
   /** Ed25519 private key (PKCS#8 PEM) that signs goals. */
   goalKeyFile: string;
   /** Ed25519 private key (PKCS#8 PEM) that signs memberships. Without one nobody joins or renews. */
@@ -56,6 +64,16 @@ export interface CoordinatorConfig {
   reconcileIntervalMs: number;
   /** How often the goal bucket is compared with the database. Default 60 s. */
   projectionIntervalMs: number;
+}
+
+/** What it takes to revoke NATS users; natsIssuerFile as well. */
+export interface NatsRevocationConfig {
+  /** Of the servers' system account, from nats-config. */
+  systemCredentialsFile: string;
+  /** Seed of the operator's key that signs accounts, from nats-config. */
+  operatorKeyFile: string;
+  /** Servers of regions that do not share the global ones. */
+  regionUrls: Readonly<Record<string, readonly string[]>>;
 }
 
 /** What has no default. */

@@ -10,6 +10,7 @@ import type { RevocationPublisher } from "./goal/revocation-publisher.js";
 import type { MemberIssuer } from "./membership/issuer.js";
 import type { BuildLogs } from "./logs/build-logs.js";
 import type { LateLines } from "./logs/late-lines.js";
+import type { RevokedUsers } from "./nats-access/revoked-users.js";
 import type { Dispatcher } from "./queue/dispatcher.js";
 import type { BuildQueue } from "./queue/queue.js";
 import type { BuilderSessions } from "./rpc/builder/sessions.js";
@@ -43,6 +44,8 @@ export interface Context {
   status: StatusTable;
   /** Whose certificates hold no more, in the global bucket. */
   revocations: RevocationPublisher;
+  /** Shuts the same out from NATS; undefined if this coordinator cannot. */
+  revokedUsers: RevokedUsers | undefined;
   /** Makes agents members; undefined if this coordinator has no membership key. */
   memberIssuer: MemberIssuer | undefined;
   /** Finds out who calls; undefined if everybody may do everything. */

@@ -19,6 +19,7 @@ import { createMemberIssuer } from "./membership/parts.js";
 import { metricsServices } from "./metrics/parts.js";
 import { readNamedFile } from "./named-file.js";
 import { connectNats } from "./nats.js";
+import { createRevokedUsers, readNatsServers } from "./nats-access/parts.js";
 import { readHookSecret } from "./notification/hook-secret.js";
 import { operationServices } from "./operations.js";
 import { foldOutages } from "./outage-log.js";
@@ -37,6 +38,7 @@ export {
 } from "./nats-access/issue-user.js";
 export { NatsKeysError, readIssuerKeys } from "./nats-access/key-files.js";
 export type { IssuerKeys } from "./nats-access/keys.js";
+export { writeNatsUser } from "./nats-access/write-nats-user.js";
 export { writeNatsConfig, type NatsConfigOptions } from "./nats-access/write-nats-config.js";
 
 /** A running coordinator. */
@@ -85,6 +87,7 @@ async function createContext(
   const signer = createGoalSigner(goalKey);
   const hookSecret = await readHookSecret(config.hookSecretFile);
   const memberIssuer = await createMemberIssuer(config);
+  const natsServers = await readNatsServers(config);
   const until = { deadline: Date.now() + config.startTimeoutMs, signal, log };
   const pool = {
     poolSize: config.databasePoolSize,
@@ -116,7 +119,7 @@ async function createContext(
     }),
   );
   const { connection: nats, isConnected } = await retryUntil("connecting to NATS", until, () =>
-    connectNats(config.natsUrls, log),
+    connectNats(natsServers, log),
   );
   lifetimes.add("NATS", () => nats.close());
 
@@ -138,11 +141,13 @@ async function createContext(
   });
   const authenticator =
     config.authentication === "none" ? undefined : new TokenAuthenticator(connected);
+  const revokedUsers = await createRevokedUsers(config, connected);
   const context: Context = {
     ...base,
     ...createDeploymentParts(base, signer),
     hookSecret,
     revocations,
+    revokedUsers,
     memberIssuer,
     authenticator,
   };

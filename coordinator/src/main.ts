@@ -8,13 +8,14 @@ import {
   parseLocalAddress,
   resolveConfig,
   type CoordinatorOptions,
+  type NatsRevocationConfig,
 } from "./config.js";
 import type { TlsFiles } from "./auth/server-certificates.js";
 import { startCoordinator } from "./index.js";
 import { certificateCommand, initCommand } from "./init-command.js";
 import { generateKey } from "./keygen.js";
 import { tokenCommand } from "./token-command.js";
-import { natsConfigCommand } from "./nats-config-command.js";
+import { natsConfigCommand, natsUserCommand } from "./nats-config-command.js";
 
 interface ServeOptions {
   listen: string;
@@ -25,6 +26,12 @@ interface ServeOptions {
   databaseUrl: string;
   replicationDatabaseUrl: string;
   nats: string;
+  natsCredentials?: string;
+  natsCa?: string;
+  natsIssuer?: string;
+  natsSystemCredentials?: string;
+  natsOperatorKey?: string;
+  regionNats: Record<string, string[]>;
   goalKey: string;
   membershipKey?: string;
   membershipDays: number;
@@ -70,6 +77,26 @@ program
     ).makeOptionMandatory(),
   )
   .addOption(option("--nats <urls>", "global NATS, comma-separated").makeOptionMandatory())
+  .addOption(option("--nats-credentials <file>", "from nats-config; none: none are shown"))
+  .addOption(
+    option("--nats-ca <file>", "PEM, of who signed NATS servers; none: TLS is not asked for"),
+  )
+  .addOption(option("--nats-issuer <file>", "from nats-config: makes NATS users of those who join"))
+  .addOption(
+    option(
+      "--nats-system-credentials <file>",
+      "from nats-config: shuts revoked members out at once; with --nats-operator-key, --nats-issuer",
+    ),
+  )
+  .addOption(option("--nats-operator-key <file>", "from nats-config: operator-signing.nk"))
+  .addOption(
+    option(
+      "--region-nats <region=url>",
+      "NATS of a region that does not share the global one, to revoke there; may be given again",
+    )
+      .argParser(parseRegionUrls)
+      .default({}, "none"),
+  )
   .addOption(option("--goal-key <file>", "private key that signs goals").makeOptionMandatory())
   .addOption(
     option("--membership-key <file>", "private key that signs memberships; none: nobody can join"),
@@ -103,6 +130,44 @@ program.addCommand(initCommand().copyInheritedSettings(program));
 program.addCommand(certificateCommand().copyInheritedSettings(program));
 program.addCommand(natsConfigCommand());
 program.addCommand(tokenCommand());
+program.addCommand(natsUserCommand());
+
+function natsRevocation({
+  natsIssuer,
+  natsSystemCredentials,
+  natsOperatorKey,
+  regionNats: regionUrls,
+}: ServeOptions): NatsRevocationConfig | undefined {
+  if (natsSystemCredentials === undefined && natsOperatorKey === undefined) return undefined;
+  if (
+    natsSystemCredentials === undefined ||
+    natsOperatorKey === undefined ||
+    natsIssuer === undefined
+  ) {
+    throw new Error(
+      "--nats-system-credentials, --nats-operator-key and --nats-issuer go together: all of them " +
+        "are needed to shut a revoked member out of NATS",
+    );
+  }
+  return {
+    systemCredentialsFile: natsSystemCredentials,
+    operatorKeyFile: natsOperatorKey,
+    regionUrls,
+  };
+}
+
+/** REGION=URL, or several with commas between, onto what came before. */
+function parseRegionUrls(text: string, before: Record<string, string[]>): Record<string, string[]> {
+  const urls = { ...before };
+  for (const pair of text.split(",")) {
+    const [, region, url] = /^\s*([a-z0-9-]+)=(\S+)\s*$/.exec(pair) ?? [];
+    if (region === undefined || url === undefined) {
+      throw new InvalidArgumentError("It must be REGION=URL.");
+    }
+    urls[region] = [...(urls[region] ?? []), url];
+  }
+  return urls;
+}
 
 async function serve(options: ServeOptions): Promise<void> {
   const log = pino({ level: options.logLevel });
@@ -113,6 +178,10 @@ async function serve(options: ServeOptions): Promise<void> {
     databaseUrl: options.databaseUrl,
     replicationDatabaseUrl: options.replicationDatabaseUrl,
     natsUrls: options.nats.split(",").map((url) => url.trim()),
+    natsCredentialsFile: options.natsCredentials,
+    natsCaFile: options.natsCa,
+    natsIssuerFile: options.natsIssuer,
+    natsRevocation: natsRevocation(options),
     goalKeyFile: options.goalKey,
     membershipKeyFile: options.membershipKey,
     membershipValidForMs: options.membershipDays * DAY_MS,

@@ -1,6 +1,7 @@
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { parseListenAddress } from "./config.js";
 import { writeNatsConfig } from "./nats-access/write-nats-config.js";
+import { writeNatsUser } from "./nats-access/write-nats-user.js";
 
 interface Options {
   out: string;
@@ -14,6 +15,17 @@ interface Options {
   renew: string[];
   forgetPrevious?: true;
 }
+
+interface UserOptions {
+  issuer: string;
+  id: string;
+  region: string;
+  role: "host" | "region";
+  out: string;
+  days: number;
+}
+
+const DAY_MS = 86_400_000;
 
 /** `slipway-coordinator nats-config`. */
 export function natsConfigCommand(): Command {
@@ -32,7 +44,11 @@ export function natsConfigCommand(): Command {
         .argParser(parseListen)
         .default("0.0.0.0:4222"),
     )
-    .addOption(new Option("--data-dir <directory>", "what servers own").default("/var/lib/nats"))
+    .addOption(
+      new Option("--data-dir <directory>", "where each server has a folder").default(
+        "/var/lib/nats",
+      ),
+    )
     .addOption(new Option("--tls-cert <file>", "PEM, where servers find it; with --tls-key"))
     .addOption(new Option("--tls-key <file>", "PEM, where servers find it"))
     .addOption(
@@ -59,6 +75,32 @@ export function natsConfigCommand(): Command {
           : { certFile: tlsCert, keyFile: tlsKey };
       await writeNatsConfig({ ...options, tls, forgetPrevious: forgetPrevious === true });
     });
+}
+
+/** `slipway-coordinator nats-user`. */
+export function natsUserCommand(): Command {
+  return new Command("nats-user")
+    .description(
+      "Makes NATS credentials for an agent that does not join: a file like nats-config's.",
+    )
+    .addOption(new Option("--issuer <file>", "issuer.json, from nats-config").makeOptionMandatory())
+    .addOption(new Option("--id <name>", "of the agent").makeOptionMandatory())
+    .addOption(new Option("--region <name>", "the agent's region").makeOptionMandatory())
+    .addOption(
+      new Option("--role <role>", "what the agent is")
+        .choices(["host", "region"])
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option(
+        "--out <file>",
+        "for its region's NATS; a region agent's for the global one is FILE.global",
+      ).makeOptionMandatory(),
+    )
+    .addOption(new Option("--days <number>", "until they expire").argParser(parseDays).default(365))
+    .action(({ days, ...options }: UserOptions) =>
+      writeNatsUser({ ...options, expireTime: new Date(Date.now() + days * DAY_MS) }),
+    );
 }
 
 function list(flags: string, description: string): Option {

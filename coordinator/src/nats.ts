@@ -1,4 +1,5 @@
-import { connect, DebugEvents, Events, type NatsConnection } from "nats";
+import { COORDINATOR_INBOX } from "@slipway/proto";
+import { connect, DebugEvents, Events, type Authenticator, type NatsConnection } from "nats";
 import type { Logger } from "pino";
 
 /** A connection, and whether it stands. */
@@ -7,11 +8,28 @@ export interface Nats {
   isConnected: () => boolean;
 }
 
+/** Which servers, and how to come in there. */
+export interface NatsServers {
+  urls: readonly string[];
+  /** Default: none are asked for. */
+  credentials?: Authenticator | undefined;
+  /** PEM, of who signed the servers' certificates; without TLS the connection fails then. */
+  caFile?: string | undefined;
+}
+
 /** Once connected it reconnects for ever; calls meanwhile fail soon instead of waiting. */
-export async function connectNats(urls: readonly string[], log: Logger): Promise<Nats> {
+export async function connectNats(
+  { urls, credentials, caFile }: NatsServers,
+  log: Logger,
+): Promise<Nats> {
   const connection = await connect({
     servers: [...urls],
     name: "slipway-coordinator",
+    inboxPrefix: COORDINATOR_INBOX,
+    ...(credentials === undefined ? {} : { authenticator: credentials }),
+    ...(caFile === undefined ? {} : { tls: { caFile } }),
+    // Credentials that hold no more may be renewed while it is away.
+    ignoreAuthErrorAbort: true,
     maxReconnectAttempts: -1,
     reconnectTimeWait: 250,
     reconnectJitter: 250,

@@ -7,7 +7,16 @@ import { Sweeper } from "./sweeper.js";
 
 type OperationContext = Pick<
   Context,
-  "config" | "db" | "log" | "events" | "clock" | "nats" | "stats" | "hookSecret" | "revocations"
+  | "config"
+  | "db"
+  | "log"
+  | "events"
+  | "clock"
+  | "nats"
+  | "stats"
+  | "hookSecret"
+  | "revocations"
+  | "revokedUsers"
 >;
 
 /** What sends notifications, publishes revocations and keeps tables in bounds, beside the calls. */
@@ -36,9 +45,14 @@ export function operationServices(
 }
 
 /** Looks as often as for goals, and when NATS is back: it may have lost what it had. */
-function revocationService({ config, log, nats, revocations }: OperationContext): Service {
+function revocationService(context: OperationContext): Service {
+  const { config, log, nats, revocations, revokedUsers } = context;
+  const sweeps = [{ what: "publishing revocations", run: () => revocations.publish() }];
+  if (revokedUsers !== undefined) {
+    sweeps.push({ what: "shutting revoked members out", run: () => revokedUsers.publish() });
+  }
   const sweeper = new Sweeper({
-    sweeps: [{ what: "publishing revocations", run: () => revocations.publish() }],
+    sweeps,
     intervalMs: config.projectionIntervalMs,
     log,
   });

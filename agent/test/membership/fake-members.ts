@@ -10,6 +10,7 @@ import {
   JoinClaim,
   type MemberGrant,
   Membership,
+  Role,
   MEMBERSHIP_SIGNATURE_CONTEXT,
   MembershipServiceService,
   RenewClaim,
@@ -102,7 +103,11 @@ export class FakeMembers {
     const issueTime = new Date(this.#now());
     const expireTime = new Date(this.#now() + this.validForMs);
     const certificate = this.certificate(claim, expireTime);
-    const rest = { keySet: Buffer.alloc(0), natsJwt: `jwt of ${claim.natsPublicKey}` };
+    const rest = {
+      keySet: Buffer.alloc(0),
+      natsJwt: `jwt of ${claim.natsPublicKey}`,
+      globalNatsJwt: claim.role === Role.REGION ? `global jwt of ${claim.natsPublicKey}` : "",
+    };
     return this.change({ certificate, issueTime, expireTime, ...rest });
   }
 

@@ -3,7 +3,16 @@ import {
   Membership,
   MEMBERSHIP_SIGNATURE_CONTEXT,
   type MembershipCertificate,
+  Role,
 } from "@slipway/proto";
+import { failedPrecondition } from "../errors.js";
+import {
+  issueNatsUser,
+  NatsUserError,
+  scopesOf,
+  type NatsUserJwts,
+} from "../nats-access/issue-user.js";
+import type { IssuerKeys } from "../nats-access/keys.js";
 import type { CheckedClaim } from "./claims.js";
 import type { MembershipSigner } from "./membership-signer.js";
 
@@ -19,8 +28,8 @@ interface IssuerOptions {
   signer: MembershipSigner;
   /** How long what it grants holds. */
   validForMs: number;
-  /** Of the NATS user that a member is: a JWT that holds as long as its certificate. */
-  issueNatsUser?: ((member: CheckedClaim, expireTime: Date) => string) | undefined;
+  /** Sign the NATS users that members are, for as long as their certificates hold. Default: none. */
+  natsKeys?: IssuerKeys | undefined;
   /** The root key's, as it is published now; empty for none. */
   keySet?: (() => Buffer) | undefined;
 }
@@ -38,15 +47,37 @@ export class MemberIssuer {
     return { issueTime: new Date(now), expireTime: new Date(now + this.#options.validForMs) };
   }
 
+  /** Whether it can be granted what it claims. @throws DomainError FAILED_PRECONDITION */
+  check(member: CheckedClaim): void {
+    const { natsKeys } = this.#options;
+    if (natsKeys === undefined || !hasNatsUser(member)) return;
+    try {
+      scopesOf(natsKeys, member.region);
+    } catch (error) {
+      if (!(error instanceof NatsUserError)) throw error;
+      throw failedPrecondition("REGION_WITHOUT_NATS", error.message);
+    }
+  }
+
   async grant(member: CheckedClaim, { issueTime, expireTime }: Validity): Promise<MemberGrant> {
-    const { issueNatsUser, keySet } = this.#options;
+    const { keySet } = this.#options;
+    const { regional = "", global = "" } = (await this.#natsUser(member, expireTime)) ?? {};
     return {
       certificate: await this.#certify(member, expireTime),
       issueTime,
       expireTime,
       keySet: keySet?.() ?? Buffer.alloc(0),
-      natsJwt: member.natsPublicKey === "" ? "" : (issueNatsUser?.(member, expireTime) ?? ""),
+      natsJwt: regional,
+      globalNatsJwt: global,
     };
+  }
+
+  async #natsUser(member: CheckedClaim, expireTime: Date): Promise<NatsUserJwts | undefined> {
+    const { natsKeys } = this.#options;
+    if (natsKeys === undefined || !hasNatsUser(member)) return undefined;
+    const { id, region, natsPublicKey } = member;
+    const role = member.role === Role.HOST ? "host" : "region";
+    return issueNatsUser(natsKeys, { role, id, region, natsPublicKey, expireTime });
   }
 
   async #certify(member: CheckedClaim, expireTime: Date): Promise<MembershipCertificate> {
@@ -57,4 +88,9 @@ export class MemberIssuer {
     const signature = await this.#options.signer.sign(Buffer.concat([CONTEXT, payload]));
     return { payload, signature };
   }
+}
+
+/** Builders have no business with NATS. */
+function hasNatsUser({ role, natsPublicKey }: CheckedClaim): boolean {
+  return natsPublicKey !== "" && role !== Role.BUILDER;
 }

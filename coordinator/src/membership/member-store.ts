@@ -1,5 +1,6 @@
 import { type Member, Role } from "@slipway/proto";
 import type { Knex } from "knex";
+import type { RevokedMember } from "../nats-access/plan-revoked-users.js";
 import { roleName, roleOf, type MemberRole, type RoleName } from "./roles.js";
 
 /** As it is in the database. */
@@ -63,6 +64,20 @@ export async function revokedIds(db: Knex, limit: number): Promise<string[]> {
     [limit],
   );
   return rows.map(({ id }) => id);
+}
+
+/** Members that were revoked and had NATS users, the last one in front; at most so many. */
+export async function revokedNatsMembers(db: Knex, limit: number): Promise<RevokedMember[]> {
+  const rows = await memberRows(db)
+    .whereNotNull("revoke_time")
+    .whereNotNull("expire_time")
+    .whereNot({ nats_public_key: "" })
+    .orderBy("revoke_time", "desc")
+    .limit(limit);
+  return rows.flatMap(
+    ({ role, region, nats_public_key: natsPublicKey, expire_time: expireTime }) =>
+      role === null || expireTime === null ? [] : [{ role, region, natsPublicKey, expireTime }],
+  );
 }
 
 function toMember(row: MemberRow): Member {

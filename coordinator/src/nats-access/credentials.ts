@@ -6,7 +6,7 @@ export interface Credentials {
 }
 
 /** A file of credentials cannot be used. */
-class CredentialsError extends Error {
+export class CredentialsError extends Error {
   override readonly name = "CredentialsError";
 }
 

@@ -1,6 +1,6 @@
 import { encodeUser, fromPublic } from "@nats-io/jwt";
 import { NAME_PATTERN } from "@slipway/proto";
-import { bytes, type IssuerKeys, type Scope } from "./keys.js";
+import { bytes, type IssuerKeys, type RegionScopes, type Scope } from "./keys.js";
 
 /** Who is to get in. */
 export interface NatsMember {
@@ -32,28 +32,28 @@ export class NatsUserError extends Error {
  * @throws NatsUserError
  */
 export async function issueNatsUser(keys: IssuerKeys, member: NatsMember): Promise<NatsUserJwts> {
-  const { role, id, region } = member;
+  const { role, region } = member;
   check(member);
-  const scopes = Object.hasOwn(keys.regions, region) ? keys.regions[region] : undefined;
-  if (scopes === undefined) {
-    throw new NatsUserError(
-      `region ${region} has no NATS account: add it with nats-config --regions, ` +
-        "and give coordinators the new issuer.json",
-    );
-  }
-  if (role === "host") {
-    return { regional: await signUser(scopes.hosts, member), global: undefined };
-  }
-  if (role !== "region")
-    throw new NatsUserError(`a ${String(role)} has no business with NATS: ${id}`);
+  const { agents, hosts } = scopesOf(keys, region);
+  if (role === "host") return { regional: await signUser(hosts, member), global: undefined };
   const tags = [`region:${region}`];
   return {
-    regional: await signUser(scopes.agents, member),
+    regional: await signUser(agents, member),
     global: await signUser(keys.global, member, tags),
   };
 }
 
-/** Signs a user of a scope, whatever its name; without an expireTime it lasts. */
+/** @throws NatsUserError if the region has no accounts */
+export function scopesOf({ regions }: IssuerKeys, region: string): RegionScopes {
+  const scopes = Object.hasOwn(regions, region) ? regions[region] : undefined;
+  if (scopes !== undefined) return scopes;
+  throw new NatsUserError(
+    `region ${region} has no NATS accounts: add it with nats-config --regions, and give ` +
+      "coordinators the new issuer.json",
+  );
+}
+
+/** Signs a user of a scope, whatever its name. */
 export function signUser(
   { account, signingKey }: Scope,
   { id, natsPublicKey, expireTime }: Pick<NatsMember, "id" | "natsPublicKey" | "expireTime">,

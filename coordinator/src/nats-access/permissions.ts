@@ -30,9 +30,12 @@ const NAME = "{{name()}}";
 const TAGGED_REGION = "{{tag(region)}}";
 
 /** Below this prefix are the inboxes of the connections that use system.creds. */
-const SYSTEM_INBOX = "_INBOX_system";
+export const SYSTEM_INBOX = "_INBOX_system";
 
 const api = (verb: string, stream: string): string => `$JS.API.${verb}.${stream}`;
+/** What the client library asks before it opens a bucket. */
+const ACCOUNT_INFO = "$JS.API.INFO";
+
 const streamOf = (bucket: string): string => `KV_${bucket}`;
 
 /** Makes a bucket, reads and watches all of it. */
@@ -66,6 +69,7 @@ export function coordinatorPermissions(): RolePermissions {
   const logs = ["STREAM.CREATE", "STREAM.INFO", "STREAM.UPDATE", "STREAM.PURGE", "STREAM.MSG.GET"];
   return {
     publish: [
+      ACCOUNT_INFO,
       ...owns(GLOBAL_GOALS_BUCKET),
       keysOf(GLOBAL_GOALS_BUCKET, ">"),
       ...owns(STATUS_BUCKET),
@@ -88,6 +92,7 @@ export function coordinatorPermissions(): RolePermissions {
 export function regionGlobalPermissions(region = TAGGED_REGION): RolePermissions {
   return {
     publish: [
+      ACCOUNT_INFO,
       api("STREAM.INFO", streamOf(GLOBAL_GOALS_BUCKET)),
       ...watches(GLOBAL_GOALS_BUCKET, ">"),
       ...watches(STATUS_BUCKET, `${region}.>`),
@@ -108,6 +113,7 @@ export function regionPermissions(region: string): RolePermissions {
   const buckets = [regionGoalsBucket(region), regionLeaseBucket(region)];
   return {
     publish: [
+      ACCOUNT_INFO,
       ...buckets.flatMap((bucket) => [...owns(bucket), keysOf(bucket, ">")]),
       hostLogRequestSubject(region, "*"),
     ],

@@ -29,7 +29,7 @@ export interface NatsConfigOptions {
   ownServers?: readonly string[] | undefined;
   /** Where servers listen: HOST:PORT. Default 0.0.0.0:4222. */
   listen?: string | undefined;
-  /** Where servers keep what they keep. Default /var/lib/nats. */
+  /** Where each server has a folder of its name for what it keeps. Default /var/lib/nats. */
   dataDir?: string | undefined;
   /** PEM files, where the servers find them. Default: no TLS. */
   tls?: { certFile: string; keyFile: string } | undefined;
@@ -102,7 +102,7 @@ async function writeServers(
     const text = serverConfig(operatorJwt, keys.offline.system.account, here, {
       name,
       listen,
-      dataDir,
+      dataDir: path.join(dataDir, name),
       tls,
     });
     await writeFile(path.join(out, `${name}.conf`), text);

@@ -31,6 +31,10 @@ export class TestMember {
     return Buffer.from(jwk.x ?? "", "base64url");
   }
 
+  get natsSeed(): Uint8Array {
+    return this.#nats.getSeed();
+  }
+
   claim(): JoinClaim {
     const { id, role, region, publicKey } = this;
     return { id, role, region, publicKey, natsPublicKey: this.#nats.getPublicKey() };

@@ -41,13 +41,13 @@ export interface World {
 }
 
 /** A member's key and what was signed for it. */
-interface Member {
+export interface Member {
   seed: Uint8Array;
   publicKey: string;
   jwts: { regional: string; global: string | undefined };
 }
 
-export async function startWorld(): Promise<World> {
+export async function startWorld(settings: Partial<NatsConfigOptions> = {}): Promise<World> {
   const dir = await mkdtemp(path.join(tmpdir(), "slipway-nats-access-"));
   const out = path.join(dir, "nats");
   const generate = (options: Partial<NatsConfigOptions> = {}): Promise<void> =>
@@ -55,6 +55,7 @@ export async function startWorld(): Promise<World> {
       out,
       regions: ["eu", "us"],
       dataDir: path.join(dir, "server"),
+      ...settings,
       ...options,
     });
   await generate();
@@ -115,7 +116,7 @@ export async function startWorld(): Promise<World> {
 }
 
 /** What a coordinator does for a member that joins. */
-async function joinMember(
+export async function joinMember(
   out: string,
   member: Pick<NatsMember, "role" | "id" | "region">,
   expireTime = new Date(Date.now() + 3_600_000),

@@ -7,7 +7,7 @@ import { checkAuthor } from "../author.js";
 import type { CallInfo } from "../handler.js";
 
 export async function decommissionHost(
-  { db, log, revocations }: Context,
+  { db, log, revocations, revokedUsers }: Context,
   { hostId, actor, reason }: DecommissionHostRequest,
   { identity }: Pick<CallInfo, "identity">,
 ): Promise<DecommissionHostResponse> {
@@ -19,6 +19,7 @@ export async function decommissionHost(
     log.info({ hostId, actor, reason }, "host decommissioned");
     // Done again now and then: it waits neither for NATS nor for us.
     revocations.publishSoon();
+    revokedUsers?.publishSoon();
   }
   return {};
 }

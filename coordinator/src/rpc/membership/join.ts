@@ -18,6 +18,7 @@ export async function join(
   const issuer = issuerOf(context);
   const claim = readJoinClaim(request);
   checkEnrolment(identity, claim);
+  issuer.check(claim);
   const validity = issuer.validity(clock.now());
   const changed = await joinMember(db, claim, validity, termsOf(identity));
   if (changed) log.info({ id: claim.id }, `${describeMember(claim)} joined`);

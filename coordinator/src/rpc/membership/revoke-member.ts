@@ -6,7 +6,7 @@ import { checkAuthor } from "../author.js";
 import type { CallInfo } from "../handler.js";
 
 export async function revokeMember(
-  { db, log, revocations }: Context,
+  { db, log, revocations, revokedUsers }: Context,
   { id, actor, reason, allowMissing }: RevokeMemberRequest,
   { identity }: Pick<CallInfo, "identity">,
 ): Promise<RevokeMemberResponse> {
@@ -18,6 +18,7 @@ export async function revokeMember(
     log.info({ id, actor, reason }, "member revoked");
     // Done again now and then: it waits neither for NATS nor for us.
     revocations.publishSoon();
+    revokedUsers?.publishSoon();
   }
   return {};
 }

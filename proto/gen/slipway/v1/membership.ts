@@ -54,8 +54,13 @@ export interface MemberGrant {
     | undefined;
   /** Of the fleet's root key; empty if the coordinator has none. */
   keySet: Buffer;
-  /** The NATS user's; empty if the coordinator issues none, or the member named no key. */
+  /**
+   * The NATS user's, for its region's NATS; empty if the coordinator issues none, or the member named
+   * no key, and for a builder.
+   */
   natsJwt: string;
+  /** The same for the global NATS: only a region agent's. */
+  globalNatsJwt: string;
 }
 
 export interface JoinResponse {
@@ -390,7 +395,14 @@ export const JoinRequest: MessageFns<JoinRequest> = {
 };
 
 function createBaseMemberGrant(): MemberGrant {
-  return { certificate: undefined, issueTime: undefined, expireTime: undefined, keySet: Buffer.alloc(0), natsJwt: "" };
+  return {
+    certificate: undefined,
+    issueTime: undefined,
+    expireTime: undefined,
+    keySet: Buffer.alloc(0),
+    natsJwt: "",
+    globalNatsJwt: "",
+  };
 }
 
 export const MemberGrant: MessageFns<MemberGrant> = {
@@ -409,6 +421,9 @@ export const MemberGrant: MessageFns<MemberGrant> = {
     }
     if (message.natsJwt !== "") {
       writer.uint32(42).string(message.natsJwt);
+    }
+    if (message.globalNatsJwt !== "") {
+      writer.uint32(50).string(message.globalNatsJwt);
     }
     return writer;
   },
@@ -466,6 +481,14 @@ export const MemberGrant: MessageFns<MemberGrant> = {
             message.natsJwt = reader.string();
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.globalNatsJwt = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -501,6 +524,11 @@ export const MemberGrant: MessageFns<MemberGrant> = {
         : isSet(object.nats_jwt)
         ? globalThis.String(object.nats_jwt)
         : "",
+      globalNatsJwt: isSet(object.globalNatsJwt)
+        ? globalThis.String(object.globalNatsJwt)
+        : isSet(object.global_nats_jwt)
+        ? globalThis.String(object.global_nats_jwt)
+        : "",
     };
   },
 
@@ -521,6 +549,9 @@ export const MemberGrant: MessageFns<MemberGrant> = {
     if (message.natsJwt !== "") {
       obj.natsJwt = message.natsJwt;
     }
+    if (message.globalNatsJwt !== "") {
+      obj.globalNatsJwt = message.globalNatsJwt;
+    }
     return obj;
   },
 
@@ -536,6 +567,7 @@ export const MemberGrant: MessageFns<MemberGrant> = {
     message.expireTime = object.expireTime ?? undefined;
     message.keySet = object.keySet ?? Buffer.alloc(0);
     message.natsJwt = object.natsJwt ?? "";
+    message.globalNatsJwt = object.globalNatsJwt ?? "";
     return message;
   },
 };
