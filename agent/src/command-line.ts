@@ -44,6 +44,8 @@ interface CommonOptions extends CoordinatorFiles {
   coordinator: string;
   blobStore: string;
   regionNats: string[];
+  regionNatsCredentials?: string;
+  natsCa?: string;
   identity: string;
   membershipPublicKey: string;
   listen: Address;
@@ -114,6 +116,9 @@ export function createProgram(
     .addOption(need("--coordinator <host:port>", "the coordinator's gRPC address", parseHostPort))
     .addOption(need("--nats <urls>", "the global NATS, with commas between", parseList))
     .addOption(need("--region-nats <urls>", "the region's NATS, with commas between", parseList))
+    .addOption(may("--nats-credentials <file>", "of the global NATS, from nats-config", parseText))
+    .addOption(regionNatsCredentials())
+    .addOption(natsCa())
     .addOption(need("--main-blob-store <directory>", "the main blob store"))
     .addOption(need("--blob-store <directory>", "the region's blob store"))
     .addOption(
@@ -157,6 +162,9 @@ export function createProgram(
         goalPublicKey,
         blobStoreShared,
         recheckSeconds,
+        natsCredentials,
+        regionNatsCredentials,
+        natsCa,
         ...same
       } = options;
       return commands.region({
@@ -166,6 +174,9 @@ export function createProgram(
         goalPublicKeyFiles: goalPublicKey,
         blobStoreShared: blobStoreShared === true,
         recheckMs: recheckSeconds * 1_000,
+        natsCredentialsFile: natsCredentials,
+        regionNatsCredentialsFile: regionNatsCredentials,
+        natsCaFile: natsCa,
       });
     });
 
@@ -181,6 +192,8 @@ export function createProgram(
     .addOption(
       may("--coordinator <host:port>", "where it joins the fleet and renews", parseHostPort),
     )
+    .addOption(regionNatsCredentials())
+    .addOption(natsCa())
     .addOption(need("--data-dir <directory>", "what the agent owns"))
     .addOption(need("--identity <file>", IDENTITY))
     .addOption(joinTokenFile())
@@ -221,11 +234,15 @@ export function createProgram(
         label,
         env,
         stopReleasesOnExit,
+        regionNatsCredentials,
+        natsCa,
         ...same
       } = options;
       return commands.host({
         ...same,
         labels: label,
+        regionNatsCredentialsFile: regionNatsCredentials,
+        natsCaFile: natsCa,
         identityFile: identity,
         membershipPublicKeyFile: membershipPublicKey,
         goalPublicKeyFiles: goalPublicKey,
@@ -293,6 +310,7 @@ type IdentityOptions = Omit<IdentityConfig, "membershipKeyFile" | "region"> & {
 interface RegionOptions extends SwarmCaps {
   joinTokenFile?: string;
   nats: string[];
+  natsCredentials?: string;
   mainBlobStore: string;
   blobStoreShared?: true | undefined;
   goalPublicKey: string[];
@@ -362,6 +380,16 @@ function coordinatorCert(): Option {
 
 function coordinatorKey(): Option {
   return may("--coordinator-key <file>", "its private key (PEM)", parseText);
+}
+
+function regionNatsCredentials(): Option {
+  const what = "of the region's NATS, from nats-config or nats-user";
+  return may("--region-nats-credentials <file>", what, parseText);
+}
+
+function natsCa(): Option {
+  const what = "PEM, of who signed NATS servers; TLS is not asked for unless given";
+  return may("--nats-ca <file>", what, parseText);
 }
 
 function metricsListen(): Option {

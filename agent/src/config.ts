@@ -44,6 +44,10 @@ export interface HostConfig extends CommonConfig, SwarmCaps {
   regionNats: string[];
   /** Where the host joins the fleet and renews its certificate; none: its identity is as it is. */
   coordinator?: string | undefined;
+  /** The user to be there, from nats-user. Undefined: none is shown. */
+  regionNatsCredentialsFile?: string | undefined;
+  /** PEM certificates of who signed the NATS servers'. Undefined: TLS is not asked for. */
+  natsCaFile?: string | undefined;
   identityFile: string;
   /** Holds a join token, for the first start. */
   joinTokenFile?: string | undefined;
@@ -80,6 +84,12 @@ export interface RegionConfig extends CommonConfig, SwarmCaps {
   /** The global NATS. */
   nats: string[];
   regionNats: string[];
+  /** The user to be on the global NATS, from nats-config. Undefined: none is shown. */
+  natsCredentialsFile?: string | undefined;
+  /** The same on the region's. */
+  regionNatsCredentialsFile?: string | undefined;
+  /** PEM certificates of who signed the servers'. Undefined: TLS is not asked for. */
+  natsCaFile?: string | undefined;
   mainBlobStore: string;
   blobStore: string;
   identityFile: string;

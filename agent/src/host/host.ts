@@ -1,6 +1,6 @@
 import { mkdir, readFile } from "node:fs/promises";
 import path from "node:path";
-import { HostStatus, hostStatusSubject } from "@slipway/proto";
+import { hostInbox, HostStatus, hostStatusSubject } from "@slipway/proto";
 import type { Registry } from "prom-client";
 import type { HostConfig } from "../config.js";
 import type { Logger } from "../log.js";
@@ -8,12 +8,13 @@ import { registerCertificate, registerStore } from "../metrics/agent-metrics.js"
 import { registerSwarm } from "../metrics/swarm-metrics.js";
 import { openChannel } from "../coordinator/channel.js";
 import { openMember } from "../membership/open-member.js";
+import { nameOf, NatsCredentialsError, userOf, type NatsAccess } from "../nats/access.js";
 import { NatsLink } from "../nats/link.js";
 import { lockDataDirectory } from "../process/data-directory-lock.js";
 import { KeptRevocations } from "../revocation/kept-revocations.js";
 import { RevocationReader } from "../revocation/revocation-reader.js";
 import { openArtifactStore } from "../store/artifact-store.js";
-import { join, readPublicKey, type Swarm } from "../swarm/index.js";
+import { join, readPublicKey, type Identity, type Swarm } from "../swarm/index.js";
 import { RevokedError } from "../swarm/revoked.js";
 import { AGENT_VERSION } from "../version.js";
 import { type RunningAgent, stopOnce } from "../running-agent.js";
@@ -113,7 +114,16 @@ export async function startHost(
     member.catch(() => {
       // Awaited below, after the releases have been taken care of.
     });
-    const link = new NatsLink({ servers: config.regionNats, name: `host ${config.id}`, log });
+    const link = new NatsLink({
+      servers: config.regionNats,
+      name: `host ${config.id}`,
+      access: {
+        user: natsUser(config, () => membership.identity),
+        caFile: config.natsCaFile,
+        inbox: () => hostInbox(config.id),
+      },
+      log,
+    });
     const { labels } = config;
     const versions = new VersionFiles(config.dataDir);
     await versions.prepare();
@@ -228,4 +238,16 @@ function agentApplication(config: HostConfig, files: VersionFiles) {
   if (application === undefined) return undefined;
   const launched = launchToken === undefined ? undefined : launchedRelease;
   return { application, update: new SelfUpdate({ files, launchedRelease: launched }) };
+}
+
+/** @throws NatsCredentialsError if there are credentials, but not for this host */
+function natsUser(
+  { id, regionNatsCredentialsFile: file }: HostConfig,
+  identity: () => Identity<"host">,
+): NatsAccess["user"] {
+  const user = userOf(file, identity);
+  const shown = user();
+  const name = shown === undefined ? id : nameOf(shown);
+  if (name === id) return user;
+  throw new NatsCredentialsError(`the NATS credentials are for ${name}, not for ${id}`);
 }

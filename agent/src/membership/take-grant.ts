@@ -19,7 +19,7 @@ export function takeGrant<R extends MemberRole>(
   grant: MemberGrant | undefined,
   membershipPublicKey: KeyObject | undefined,
 ): Identity<R> {
-  const { certificate, issueTime, expireTime, natsJwt } = grant ?? {};
+  const { certificate, issueTime, expireTime, natsJwt = "", globalNatsJwt = "" } = grant ?? {};
   if (certificate === undefined || issueTime === undefined || expireTime === undefined) {
     throw new GrantError("the coordinator granted no certificate");
   }
@@ -42,7 +42,8 @@ export function takeGrant<R extends MemberRole>(
     ...identity,
     certificate: Buffer.from(MembershipCertificate.encode(certificate).finish()),
     issueTime,
-    ...(natsJwt === undefined || natsJwt === "" ? {} : { natsJwt }),
+    ...(natsJwt === "" ? {} : { natsJwt }),
+    ...(globalNatsJwt === "" ? {} : { globalNatsJwt }),
   };
 }
 

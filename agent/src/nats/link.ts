@@ -1,17 +1,36 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { connect, Events, type NatsConnection } from "nats";
+import {
+  connect,
+  ErrorCode,
+  Events,
+  jwtAuthenticator,
+  type ConnectionOptions,
+  type NatsConnection,
+} from "nats";
 import { backOffMs } from "../back-off.js";
 import type { Logger } from "../log.js";
+import { nameOf, type NatsAccess } from "./access.js";
 
 const RETRY = { baseMs: 250, maxMs: 10_000 };
 const CONNECT_TIMEOUT_MS = 5_000;
 const PING_EVERY_MS = 5_000;
+const RECONNECT_MIN_MS = 250;
+const RECONNECT_SPREAD_MS = 750;
+/** Between tries while the server takes us for nobody: that does not pass by itself. */
+const REFUSED = { baseMs: 1_000, maxMs: 30_000 };
+const REFUSALS: readonly string[] = [
+  ErrorCode.AuthorizationViolation,
+  ErrorCode.AuthenticationExpired,
+  ErrorCode.AccountExpired,
+];
 
 export interface NatsLinkOptions {
   /** One or more servers of one cluster. */
   servers: readonly string[];
   /** How the client names itself to the server. */
   name: string;
+  /** Default: whoever connects is let in. */
+  access?: NatsAccess | undefined;
   log: Logger;
 }
 
@@ -25,6 +44,8 @@ export class NatsLink {
   readonly #controller = new AbortController();
   #connection: NatsConnection | undefined;
   #up = false;
+  /** How often the server has refused our credentials since it took them. */
+  #refusals = 0;
   #loop: Promise<void> | undefined;
 
   constructor(options: NatsLinkOptions) {
@@ -72,10 +93,12 @@ export class NatsLink {
           servers: [...servers],
           name,
           timeout: CONNECT_TIMEOUT_MS,
+          ...this.#credentials(),
           maxReconnectAttempts: -1,
-          reconnectTimeWait: 250,
-          reconnectJitter: 750,
-          reconnectJitterTLS: 750,
+          reconnectDelayHandler: () =>
+            this.#refusals > 0
+              ? backOffMs(this.#refusals - 1, REFUSED)
+              : RECONNECT_MIN_MS + Math.random() * RECONNECT_SPREAD_MS,
           pingInterval: PING_EVERY_MS,
           maxPingOut: 2,
           ignoreAuthErrorAbort: true,
@@ -91,6 +114,22 @@ export class NatsLink {
         // Stopped: the loop's condition ends it.
       });
     }
+  }
+
+  #credentials(): Partial<ConnectionOptions> {
+    const { access } = this.#options;
+    if (access === undefined) return {};
+    const { user, caFile, inbox } = access;
+    const now = user();
+    return {
+      ...(caFile === undefined ? {} : { tls: { caFile } }),
+      inboxPrefix: inbox(now === undefined ? undefined : nameOf(now)),
+      authenticator: (nonce) => {
+        const newest = user();
+        if (newest === undefined) return undefined;
+        return jwtAuthenticator(newest.jwt, new TextEncoder().encode(newest.seed))(nonce);
+      },
+    };
   }
 
   async #use(connection: NatsConnection): Promise<void> {
@@ -115,6 +154,11 @@ export class NatsLink {
       if (status.type === Events.Disconnect) {
         this.#up = false;
         this.#options.log.warn({ server: status.data }, "nats connection lost");
+      } else if (status.type === Events.Error && isRefusal(status.data)) {
+        this.#refusals += 1;
+        const { log, name } = this.#options;
+        if (this.#refusals === 1)
+          log.warn({ name, reason: status.data }, "nats refuses this agent");
       } else if (status.type === Events.Reconnect) {
         this.#restored(connection, false);
       }
@@ -123,7 +167,12 @@ export class NatsLink {
 
   #restored(connection: NatsConnection, first: boolean): void {
     this.#up = true;
+    this.#refusals = 0;
     this.#options.log.info({ server: connection.getServer() }, "nats connected");
     for (const listener of this.#listeners) listener(connection, first);
   }
+}
+
+function isRefusal(data: unknown): boolean {
+  return typeof data === "string" && REFUSALS.includes(data);
 }

@@ -1,7 +1,6 @@
 import { regionAgentKey } from "@slipway/proto";
-import type { KV, KvEntry, QueuedIterator } from "nats";
-
-const READ_TIMEOUT_MS = 5_000;
+import type { KV } from "nats";
+import { readHeaders } from "../nats/read-headers.js";
 
 /**
  * Deletes the signs of life of a region's other agents that have given none for so long: they were
@@ -13,7 +12,7 @@ export async function forgetDeadAgents(
   kv: KV,
   { region, agentId, afterMs }: { region: string; agentId: string; afterMs: number },
 ): Promise<string[]> {
-  const signs = await readAll(kv, regionAgentKey(region, "*"));
+  const signs = await readHeaders(kv, regionAgentKey(region, "*"));
   const own = regionAgentKey(region, agentId);
   const last = signs.find(({ key }) => key === own)?.created.getTime() ?? 0;
   const dead = signs.filter(({ created }) => last - created.getTime() >= afterMs);
@@ -22,25 +21,4 @@ export async function forgetDeadAgents(
     await kv.delete(key);
   }
   return dead.map(({ key }) => key.slice(regionAgentKey(region, "").length));
-}
-
-/** By a watch: an agent may read no single message of the bucket. */
-async function readAll(kv: KV, keys: string): Promise<KvEntry[]> {
-  let watch: QueuedIterator<KvEntry> | undefined;
-  let isWhole = false;
-  const initializedFn = (): void => {
-    isWhole = true;
-    watch?.stop();
-  };
-  watch = await kv.watch({ key: keys, initializedFn });
-  if (isWhole) watch.stop();
-  const late = setTimeout(() => watch.stop(), READ_TIMEOUT_MS);
-  const entries: KvEntry[] = [];
-  try {
-    for await (const entry of watch) if (entry.operation === "PUT") entries.push(entry);
-  } finally {
-    clearTimeout(late);
-  }
-  if (!isWhole) throw new Error(`${keys} could not be read in ${READ_TIMEOUT_MS} ms`);
-  return entries;
 }

@@ -3,6 +3,7 @@ import path from "node:path";
 import {
   FleetServiceClient,
   GRPC_MAX_MESSAGE_BYTES,
+  regionAgentInbox,
   ReplicationServiceClient,
 } from "@slipway/proto";
 import type { Registry } from "prom-client";
@@ -15,6 +16,7 @@ import { registerGoals, registerHosts, registerLeader } from "../metrics/region-
 import { registerSwarm } from "../metrics/swarm-metrics.js";
 import { openChannel } from "../coordinator/channel.js";
 import { openMember } from "../membership/open-member.js";
+import { userOf, type NatsAccess } from "../nats/access.js";
 import { NatsLink } from "../nats/link.js";
 import { KeptRevocations } from "../revocation/kept-revocations.js";
 import { RevocationReader } from "../revocation/revocation-reader.js";
@@ -135,12 +137,27 @@ export async function startRegion(
       fleet.close();
       replication.close();
     });
-    const globalLink = new NatsLink({ servers: config.nats, name: `region ${config.id}`, log });
-    const regionLink = new NatsLink({
-      servers: config.regionNats,
-      name: `region ${config.id}`,
-      log,
+    const link = (servers: readonly string[], user: NatsAccess["user"]): NatsLink =>
+      new NatsLink({
+        servers,
+        name: `region ${config.id}`,
+        access: {
+          user,
+          caFile: config.natsCaFile,
+          inbox: (name = config.id) => regionAgentInbox(region, name),
+        },
+        log,
+      });
+    const { natsCredentialsFile, regionNatsCredentialsFile } = config;
+    const globalUser = userOf(natsCredentialsFile, () => {
+      const { natsSeed, globalNatsJwt: natsJwt } = member.identity;
+      return { natsSeed, natsJwt };
     });
+    const globalLink = link(config.nats, globalUser);
+    const regionLink = link(
+      config.regionNats,
+      userOf(regionNatsCredentialsFile, () => member.identity),
+    );
     cleanUp.push(
       () => globalLink.stop(),
       () => regionLink.stop(),

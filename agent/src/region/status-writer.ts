@@ -9,6 +9,7 @@ import {
 import type { KV } from "nats";
 import type { Logger } from "../log.js";
 import type { NatsLink } from "../nats/link.js";
+import { readHeaders } from "../nats/read-headers.js";
 import { pause } from "../pause.js";
 import type { ApplicationCount } from "./application-count.js";
 import { forgetDeadAgents } from "./dead-agents.js";
@@ -183,7 +184,7 @@ export class StatusWriter {
   async #deleteOthers(kv: KV): Promise<void> {
     const { region, agentId } = this.#options;
     const stale: string[] = [];
-    for await (const key of await kv.keys(regionApplicationKey(region, "*", "*"))) {
+    for (const { key } of await readHeaders(kv, regionApplicationKey(region, "*", "*"))) {
       if (!key.startsWith(regionApplicationKey(region, agentId, ""))) stale.push(key);
     }
     for (const key of stale) await kv.delete(key);

@@ -58,6 +58,7 @@ export async function readMemberIdentity(path: string): Promise<Identity<MemberR
     throw new IdentityError(`${path} has no valid issueTime`);
   }
   const [natsSeed, natsJwt] = [optional("natsSeed"), optional("natsJwt")];
+  const globalNatsJwt = optional("globalNatsJwt");
   return {
     id: text("id"),
     region: role === "builder" ? "" : text("region"),
@@ -68,11 +69,12 @@ export async function readMemberIdentity(path: string): Promise<Identity<MemberR
     ...(issueTime === undefined ? {} : { issueTime }),
     ...(natsSeed === undefined ? {} : { natsSeed }),
     ...(natsJwt === undefined ? {} : { natsJwt }),
+    ...(globalNatsJwt === undefined ? {} : { globalNatsJwt }),
   };
 }
 
 function encode(identity: Identity<MemberRole>): string {
-  const { id, region, role, natsSeed, natsJwt } = identity;
+  const { id, region, role, natsSeed, natsJwt, globalNatsJwt } = identity;
   const json = {
     id,
     ...(role === "builder" ? {} : { region }),
@@ -83,6 +85,7 @@ function encode(identity: Identity<MemberRole>): string {
     issueTime: identity.issueTime?.toISOString(),
     natsSeed,
     natsJwt,
+    globalNatsJwt,
   };
   return `${JSON.stringify(json, null, 2)}\n`;
 }

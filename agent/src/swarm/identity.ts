@@ -35,8 +35,10 @@ export interface Identity<R extends MemberRole = AgentRole> {
   readonly issueTime?: Date | undefined;
   /** The seed of its NATS user's key, if it has one: "SU" and more characters. */
   readonly natsSeed?: string | undefined;
-  /** That user's JWT, if a coordinator issued one. */
+  /** That user's JWT for its region's NATS, if a coordinator issued one. */
   readonly natsJwt?: string | undefined;
+  /** The same of a region agent for the global NATS. */
+  readonly globalNatsJwt?: string | undefined;
 }
 
 export class IdentityError extends Error {
