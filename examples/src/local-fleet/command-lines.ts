@@ -40,6 +40,8 @@ export interface FleetPlan {
   natsUrl: string;
   /** Of regions that have one of their own. */
   regionNatsUrls: Readonly<Record<string, string>>;
+  /** Every process has a user of its own on NATS. */
+  natsUsers: boolean;
   databaseUrl: string;
   replicationDatabaseUrl: string;
   builders: readonly string[];
@@ -53,6 +55,17 @@ export const hookSecretFile = (dir: string): string => path.join(dir, "keys", "h
 export const membershipKeyFile = (dir: string): string => path.join(dir, "keys", "membership");
 export const identityFile = (dir: string, name: string): string =>
   path.join(dir, "keys", `${name}.identity.json`);
+/** Where `slipway-coordinator nats-config` writes. */
+export const natsFolder = (dir: string): string => path.join(dir, "keys", "nats");
+/** Of a region's own nats-server; without a region, of the global one. */
+export const natsConfigFile = (dir: string, region?: string): string =>
+  path.join(
+    natsFolder(dir),
+    region === undefined ? "nats-global.conf" : `nats-region-${region}.conf`,
+  );
+/** A region agent's or host's, on its region's NATS. */
+export const natsUserFile = (dir: string, name: string): string =>
+  path.join(natsFolder(dir), `${name}.member.creds`);
 export const blobFolder = (dir: string, name: string): string => path.join(dir, "blobs", name);
 /** Where a process works; without a name, the folder of all of them. */
 export const dataFolder = (dir: string, name = ""): string => path.join(dir, "data", name);
@@ -87,7 +100,24 @@ function coordinator(plan: FleetPlan, { name, port }: CoordinatorPlan): ProcessP
     "goal-key": goalKeyFile(plan.dir),
     "hook-secret-file": hookSecretFile(plan.dir),
   };
-  return { kind: "coordinator", name, args: ["serve", "--insecure", ...flags(options)] };
+  const file = (name: string): string => path.join(natsFolder(plan.dir), name);
+  const natsUsers = plan.natsUsers
+    ? {
+        "nats-credentials": file("coordinator.creds"),
+        "nats-issuer": file("issuer.json"),
+        "nats-system-credentials": file("system.creds"),
+        "nats-operator-key": file("operator-signing.nk"),
+        ...regionNats(plan),
+      }
+    : {};
+  const args = ["serve", "--insecure", ...flags({ ...options, ...natsUsers })];
+  return { kind: "coordinator", name, args };
+}
+
+/** Where regions do not share the global NATS. */
+function regionNats({ regionNatsUrls }: FleetPlan): Record<string, string> {
+  const urls = Object.entries(regionNatsUrls).map((pair) => pair.join("="));
+  return urls.length === 0 ? {} : { "region-nats": urls.join(",") };
 }
 
 function builder(plan: FleetPlan, id: string, index: number): ProcessPlan {
@@ -121,8 +151,16 @@ function regionAgent(
     listen: address(port),
     bootstrap: bootstrap(plan, region),
   };
+  const user = natsUserFile(plan.dir, agentId);
+  const natsUser = plan.natsUsers
+    ? { "nats-credentials": `${user}.global`, "region-nats-credentials": user }
+    : {};
   const shared = isShared ? ["--blob-store-shared"] : [];
-  return { kind: "region", name: agentId, args: ["region", ...flags(options), ...shared] };
+  return {
+    kind: "region",
+    name: agentId,
+    args: ["region", ...flags({ ...options, ...natsUser }), ...shared],
+  };
 }
 
 function hostAgent(plan: FleetPlan, { region, hostId, port, servicePort }: HostPlan): ProcessPlan {
@@ -140,7 +178,10 @@ function hostAgent(plan: FleetPlan, { region, hostId, port, servicePort }: HostP
     bootstrap: bootstrap(plan, region),
     env: `PORT=${servicePort}`,
   };
-  return { kind: "host", name: hostId, args: ["host", ...flags(options)] };
+  const natsUser = plan.natsUsers
+    ? { "region-nats-credentials": natsUserFile(plan.dir, hostId) }
+    : {};
+  return { kind: "host", name: hostId, args: ["host", ...flags({ ...options, ...natsUser })] };
 }
 
 function bootstrap(plan: FleetPlan, region: string): string {

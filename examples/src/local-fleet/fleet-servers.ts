@@ -1,10 +1,12 @@
 import path from "node:path";
 import {
+  type NatsOptions,
   type NatsServer,
   type PostgresServer,
   startNats,
   startPostgres,
 } from "../servers/index.js";
+import { natsConfigFile } from "./command-lines.js";
 import { FleetServer } from "./fleet-server.js";
 
 /** The servers that a fleet needs. */
@@ -24,7 +26,7 @@ export interface FleetServers {
  */
 export async function startServers(
   dir: string,
-  regionsWithNats: readonly string[],
+  { regionsWithNats, natsUsers }: { regionsWithNats: readonly string[]; natsUsers: boolean },
   onStarted: (server: FleetServer) => void,
 ): Promise<FleetServers> {
   const start = async <S extends PostgresServer | NatsServer>(
@@ -38,13 +40,17 @@ export async function startServers(
     onStarted(server);
     return server;
   };
+  const natsStarter =
+    (region?: string) =>
+    (options: NatsOptions): Promise<NatsServer> =>
+      startNats(natsUsers ? { ...options, config: natsConfigFile(dir, region) } : options);
   const startRegion = async (region: string): Promise<[string, FleetServer<NatsServer>]> => [
     region,
-    await start(`nats-${region}`, startNats),
+    await start(`nats-${region}`, natsStarter(region)),
   ];
   const starting = [
     start("postgres", startPostgres),
-    start("nats", startNats),
+    start("nats", natsStarter()),
     Promise.all(regionsWithNats.map(startRegion)),
   ] as const;
   await Promise.allSettled(starting);

@@ -20,6 +20,7 @@ import { FleetProcess } from "./fleet-process.js";
 import type { FleetServer } from "./fleet-server.js";
 import { type FleetServers, startServers } from "./fleet-servers.js";
 import { writeKeys } from "./keys.js";
+import { writeNatsKeys, writeNatsUsers } from "./nats-keys.js";
 import { type FleetOptions, type ResolvedFleetOptions, resolveFleetOptions } from "./options.js";
 import { planFleet } from "./plan.js";
 import { coordinatorReady, hostsReady, NotReadyError, regionAgentsReady } from "./readiness.js";
@@ -108,13 +109,15 @@ class FleetBuilder {
     const wait = () => ({ timeoutMs: end - Date.now(), signal: this.#broken.signal });
     const dir = await this.#makeDirectory();
     onProgress("postgres and nats-server");
-    const servers = await startServers(
-      dir,
-      this.#options.natsPerRegion ? this.#options.regions : [],
-      (server) => this.#servers.push(server),
+    const { regions, natsPerRegion, natsUsers } = this.#options;
+    const regionsWithNats = natsPerRegion ? regions : [];
+    if (natsUsers) await writeNatsKeys(dir, { regions, regionsWithNats });
+    const servers = await startServers(dir, { regionsWithNats, natsUsers }, (server) =>
+      this.#servers.push(server),
     );
     const plan = await this.#planOn(servers, dir);
     await writeKeys(plan);
+    if (natsUsers) await writeNatsUsers(plan);
     this.#plan(plan);
 
     onProgress("coordinator");

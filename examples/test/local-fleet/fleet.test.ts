@@ -1,8 +1,10 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { connect } from "nats";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { FleetError, startLocalFleet } from "../../src/local-fleet/index.js";
@@ -42,6 +44,25 @@ fleets("runs real processes, says which one ended, and leaves nothing", async ()
   }
   assert.not(existsSync(fleet.dir));
   assert.equal(await processesIn(fleet.dir), []);
+});
+
+fleets("runs where NATS lets every process do its own work only", async () => {
+  const fleet = await startLocalFleet({ ...small, natsPerRegion: true, natsUsers: true });
+  try {
+    for (const server of [fleet.nats, ...fleet.regionNats.values()]) {
+      const stranger = await connect({ servers: server.url, noAsyncTraces: true }).then(
+        () => "let in",
+        String,
+      );
+      assert.match(stranger, /Authorization Violation/);
+      assert.not.match(
+        await readFile(server.logFile, "utf8"),
+        /Publish Violation|Subscription Vio/,
+      );
+    }
+  } finally {
+    await fleet.stop();
+  }
 });
 
 fleets("gives up starting when it is told to", async () => {
