@@ -157,8 +157,16 @@ export class NatsLink {
       } else if (status.type === Events.Error && isRefusal(status.data)) {
         this.#refusals += 1;
         const { log, name } = this.#options;
-        if (this.#refusals === 1)
+        if (this.#refusals === 1) {
           log.warn({ name, reason: status.data }, "nats refuses this agent");
+        }
+      } else if (status.type === Events.Error) {
+        // Such as a subject that this agent may not use.
+        const { permissionContext } = status;
+        this.#options.log.warn(
+          { reason: status.data, permissionContext },
+          "nats refuses a request",
+        );
       } else if (status.type === Events.Reconnect) {
         this.#restored(connection, false);
       }
