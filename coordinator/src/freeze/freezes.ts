@@ -7,6 +7,9 @@ import { uuidv7 } from "../uuid.js";
 /** Freezes in force at once; deployments read those that concern them at every look. */
 const MAX_IN_FORCE = 1_000;
 
+/** Shared by all that begins, held alone by a freeze that is being made. */
+const LOCK = "hashtextextended('slipway freezes', 0)";
+
 /** What is to be frozen: one of the two. */
 export interface FreezeScope {
   application?: string | undefined;
@@ -36,6 +39,19 @@ export async function freezesOf(
   return rows.map(fromRow);
 }
 
+/**
+ * The same for what begins in this transaction: freezes that are being made are waited for, and none is
+ * made until the transaction ends. To be called with the transaction's rows locked already.
+ */
+export async function freezesAtCommit(
+  trx: Knex,
+  application: string,
+  regions: readonly string[],
+): Promise<Freeze[]> {
+  await trx.raw(`select pg_advisory_xact_lock_shared(${LOCK})`);
+  return freezesOf(trx, application, regions);
+}
+
 /** All that are in force, the first to expire in front. */
 export async function listFreezes(db: Knex): Promise<Freeze[]> {
   const rows = await inForce(db).limit(MAX_IN_FORCE);
@@ -54,6 +70,8 @@ export function createFreeze(
   by: Author,
 ): Promise<Freeze> {
   return db.transaction(async (trx) => {
+    // What has begun is committed then, and what begins from now on sees it.
+    await trx.raw(`select pg_advisory_xact_lock(${LOCK})`);
     if (application !== undefined) {
       const known: unknown = await trx("applications").where({ name: application }).first("name");
       if (known === undefined) throw notFound("application", application);

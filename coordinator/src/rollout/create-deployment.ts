@@ -2,7 +2,7 @@ import type { Strategy } from "@slipway/proto";
 import type { Knex } from "knex";
 import { checkStrategy } from "../application/strategy.js";
 import { failedPrecondition } from "../errors.js";
-import { freezesOf } from "../freeze/freezes.js";
+import { freezesAtCommit } from "../freeze/freezes.js";
 import { describeMissing, missingRegions, type MissingRegion } from "../replication/deployable.js";
 import { planReplications } from "../replication/replication-store.js";
 import { Violations } from "../validate.js";
@@ -77,7 +77,7 @@ async function checkFreezes(
   application: string,
   regions: readonly string[],
 ): Promise<void> {
-  const freezes = await freezesOf(db, application, regions);
+  const freezes = await freezesAtCommit(db, application, regions);
   if (freezes.length === 0) return;
   throw failedPrecondition(
     "FROZEN",

@@ -1,6 +1,7 @@
 import type { Knex } from "knex";
 import { writeAudit } from "../audit/audit-log.js";
 import { failedPrecondition } from "../errors.js";
+import { freezesAtCommit } from "../freeze/freezes.js";
 import { GOAL_MAX_BYTES } from "../goal/goal.js";
 import { enqueueNotification } from "../notification/outbox.js";
 import { anyHost } from "../status/enrolment.js";
@@ -10,6 +11,7 @@ import * as store from "./deployment-store.js";
 import { rollBackStrategy } from "./plan-steps.js";
 import { generationElsewhere, prepare, preparedBytes, type Prepared } from "./prepare.js";
 import type { RolloutContext } from "./rollout-context.js";
+import { presentStep } from "./snapshot.js";
 import { SLIPWAY, transition, type DeploymentEvent, type Outcome } from "./transition.js";
 
 /** What an event has made of a deployment. */
@@ -24,7 +26,7 @@ type Changed = Extract<Outcome, { kind: "changed" }>;
 
 /**
  * Lets an event happen to a deployment, and writes all that follows in one transaction.
- * @returns undefined if it was changed by somebody else since it was read.
+ * @returns undefined if it was changed, or the step that begins frozen, by somebody since it was read.
  * @throws DomainError FAILED_PRECONDITION if somebody asked for what cannot be.
  */
 export async function move(
@@ -38,13 +40,14 @@ export async function move(
   if (outcome.kind === "unchanged") return { stored: read, rollBack: undefined, changed: false };
   const { application } = read.deployment;
   const known = outcome.rollBack ? await generationElsewhere(context, application) : 0;
-  const moved = await context.db.transaction(async (trx) => {
+  const moved = await unlessFrozen(context.db, async (trx) => {
     const back = outcome.rollBack ? await prepareRollBack(trx, context, read, known) : undefined;
     const stored = await storeOutcome(trx, read, outcome, {
       rolledBackBy: back?.goal.deploymentId,
       tokenId,
     });
     if (stored === undefined) return undefined;
+    if (event.type === "staged") await checkFreezes(trx, stored);
     const reason = reasonOf(outcome.note);
     const rollBack =
       back && (await insertPrepared(trx, back, { reason, idempotencyKey: null, request: "" }));
@@ -55,6 +58,32 @@ export async function move(
   if (moved.rollBack !== undefined) context.stats.rollout.add("created");
   tell(context, moved, outcome);
   return moved;
+}
+
+/** A step was frozen since it was decided that it begins. */
+class FrozenMeanwhile extends Error {
+  override readonly name = "FrozenMeanwhile";
+}
+
+/** @throws FrozenMeanwhile, for the step not to begin. */
+async function checkFreezes(trx: Knex.Transaction, { goal, snapshot }: StoredDeployment) {
+  if (snapshot.isRollback || snapshot.overrideFreeze) return;
+  const { regions } = presentStep(snapshot);
+  const freezes = await freezesAtCommit(trx, goal.application, regions);
+  if (freezes.length > 0) throw new FrozenMeanwhile();
+}
+
+/** Does it in a transaction, or nothing at all, with the answer undefined, if it is frozen. */
+async function unlessFrozen<T>(
+  db: Knex,
+  work: (trx: Knex.Transaction) => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await db.transaction(work);
+  } catch (error) {
+    if (error instanceof FrozenMeanwhile) return undefined;
+    throw error;
+  }
 }
 
 /** Why what ran before is put back. */

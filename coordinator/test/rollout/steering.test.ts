@@ -13,6 +13,7 @@ import {
 } from "@slipway/proto";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { createFreeze, endFreeze, freezesAtCommit } from "../../src/freeze/freezes.js";
 import { call } from "../call.js";
 import { FakeRegion } from "./fake-region.js";
 import {
@@ -371,6 +372,62 @@ test("a freeze that begins meanwhile holds the next step until it is over", asyn
   assert.equal([held.state, held.blockedBy.endsWith("(audit)")], [PENDING, true]);
   await world.db("freezes").where({ application: name }).update({ end_time: new Date() });
   await reached(deployment.id, SUCCEEDED);
+});
+
+/** Somebody waits for a freeze to be made, or for what must come before one. */
+const awaitsFreeze = (mode: "ShareLock" | "ExclusiveLock"): Promise<unknown> =>
+  until("one that waits", async () => {
+    const waiting = { locktype: "advisory", granted: false, mode };
+    const found: unknown = await world.db("pg_locks").where(waiting).first("pid");
+    return found !== undefined;
+  });
+
+const eve = { actor: "eve", reason: "audit" };
+const anHour = () => ({ expireTime: new Date(Date.now() + 3_600_000), maxMs: 86_400_000 });
+
+test("a step or a deployment that is to begin waits for a freeze that is being made", async () => {
+  const name = freshName();
+  const buildId = await build(name, AT_ONCE);
+  const deployment = await createDeployment(clients, { buildId });
+  const freeze = await world.db.transaction(async (trx) => {
+    const made = await createFreeze(trx, { application: name }, anHour(), eve);
+    await hosts(deployment);
+    await awaitsFreeze("ShareLock");
+    assert.is((await read(deployment.id)).stepPhase, StepPhase.STAGING);
+    return made;
+  });
+  const held = await until("what it waits for", async () => {
+    const now = await read(deployment.id);
+    return now.blockedBy !== "" && now;
+  });
+  assert.equal([held.state, held.stepPhase], [PENDING, StepPhase.STAGING]);
+  assert.ok(await endFreeze(world.db, freeze.id, eve));
+  await reached(deployment.id, SUCCEEDED);
+
+  const { next, made } = await world.db.transaction(async (trx) => {
+    const other = await createFreeze(trx, { region: "us" }, anHour(), eve);
+    const created = refused(createDeployment(clients, { buildId }));
+    await awaitsFreeze("ShareLock");
+    return { next: created.catch(String), made: other };
+  });
+  assert.equal(await next, [status.FAILED_PRECONDITION, "FROZEN"]);
+  await endFreeze(world.db, made.id, eve);
+});
+
+test("a freeze is made once what has just begun is written", async () => {
+  let made = false;
+  const making = await world.db.transaction(async (trx) => {
+    assert.equal(await freezesAtCommit(trx, "any", ["eu"]), []);
+    const freeze = createFreeze(world.db, { region: "eu" }, anHour(), eve);
+    const settled = freeze.then((created) => {
+      made = true;
+      return created;
+    });
+    await awaitsFreeze("ExclusiveLock");
+    assert.not(made);
+    return { settled };
+  });
+  await endFreeze(world.db, (await making.settled).id, eve);
 });
 
 test("bad strategies, people and steps are refused with what is wrong with them", async () => {
