@@ -1,4 +1,5 @@
 import type { TlsFiles } from "./auth/server-certificates.js";
+import { type ConnectionLimits, connectionLimits } from "./connection-limits.js";
 
 /** Everything a coordinator can be told. Times are in milliseconds. */
 export interface CoordinatorConfig {
@@ -11,6 +12,8 @@ export interface CoordinatorConfig {
   authentication: "tokens" | "none";
   /** PEM files to serve TLS with; read again when they change. Without: plain text. */
   tls?: TlsFiles | undefined;
+  /** What callers may cost. Default: of 10,000 connections, 5,000 of one address. */
+  connections: ConnectionLimits;
   /** Postgres: applications, builds, deployments. */
   databaseUrl: string;
   /** Postgres: replication status; another database, may be on another server. */
@@ -89,6 +92,7 @@ export function resolveConfig(options: CoordinatorOptions): CoordinatorConfig {
   const config: CoordinatorConfig = {
     membershipValidForMs: 7 * 24 * 3_600_000,
     authentication: "tokens",
+    connections: connectionLimits({ all: 10_000, each: 5_000 }),
     databasePoolSize: 10,
     statementTimeoutMs: 15_000,
     startTimeoutMs: 60_000,

@@ -11,6 +11,7 @@ import {
   type NatsRevocationConfig,
 } from "./config.js";
 import type { TlsFiles } from "./auth/server-certificates.js";
+import { connectionLimits } from "./connection-limits.js";
 import { startCoordinator } from "./index.js";
 import { certificateCommand, initCommand } from "./init-command.js";
 import { generateKey } from "./keygen.js";
@@ -36,6 +37,8 @@ interface ServeOptions {
   membershipKey?: string;
   membershipDays: number;
   hookSecretFile?: string;
+  maxConnections: number;
+  maxConnectionsPerAddress: number;
   metricsListen?: string;
   logLevel: string;
 }
@@ -107,6 +110,16 @@ program
       .default(7),
   )
   .addOption(option("--hook-secret-file <file>", "secret that signs notifications; none: no hooks"))
+  .addOption(
+    option("--max-connections <number>", "connections at once; limits of strangers follow from it")
+      .argParser(parseConnections)
+      .default(10_000),
+  )
+  .addOption(
+    option("--max-connections-per-address <number>", "the same of one address, such as a NAT's")
+      .argParser(parseConnections)
+      .default(5_000),
+  )
   .addOption(
     option(
       "--metrics-listen <host:port>",
@@ -186,6 +199,10 @@ async function serve(options: ServeOptions): Promise<void> {
     membershipKeyFile: options.membershipKey,
     membershipValidForMs: options.membershipDays * DAY_MS,
     hookSecretFile: options.hookSecretFile,
+    connections: connectionLimits({
+      all: options.maxConnections,
+      each: options.maxConnectionsPerAddress,
+    }),
   });
   const config = usage(() => resolveConfig(asked()));
   const { metricsListen: at } = options;
@@ -230,6 +247,12 @@ function parseDays(text: string): number {
   const days = Number(text);
   if (/^\d{1,3}$/.test(text) && days >= 1 && days <= 365) return days;
   throw new InvalidArgumentError("It must be a whole number from 1 to 365.");
+}
+
+function parseConnections(text: string): number {
+  const connections = Number(text);
+  if (/^\d{1,6}$/.test(text) && connections >= 10) return connections;
+  throw new InvalidArgumentError("It must be a whole number from 10 to 999999.");
 }
 
 /** @throws Error with a one-line reason. */

@@ -8,6 +8,7 @@ import { ServerCertificates } from "./auth/server-certificates.js";
 import { ActiveCalls } from "./rpc/calls.js";
 import { Handlers } from "./rpc/handler.js";
 import { Listener } from "./rpc/listener.js";
+import { STRANGER_CALLS } from "./rpc/sessions.js";
 import { acceptEncoded, createServices, requireRules } from "./rpc/services.js";
 import { addStandardServices } from "./rpc/standard-services.js";
 
@@ -27,8 +28,8 @@ const OPTIONS = {
   "grpc.keepalive_timeout_ms": 10_000,
   "grpc.keepalive_permit_without_calls": 1,
   "grpc.http2.min_ping_interval_without_data_ms": 5_000,
-  // A connection's calls at once: a caller that opens more has them wait on its side.
-  "grpc.max_concurrent_streams": 10_000,
+  // Until somebody was let in over it.
+  "grpc.max_concurrent_streams": STRANGER_CALLS,
 };
 
 /** Starts to listen with every service, reflection and health. */
@@ -51,7 +52,8 @@ export async function startServer(context: Context): Promise<GrpcServer> {
   const health = addStandardServices(server, admission, log);
   const certificates = config.tls && (await ServerCertificates.open(config.tls, log));
   const security = certificates?.credentials ?? ServerCredentials.createInsecure();
-  const listener = new Listener(server, security, stats);
+  const limits = config.connections;
+  const listener = new Listener({ server, credentials: security, limits, stats, log });
   const port = await listener.listen(config.listen);
   certificates?.start();
   const address = `${config.listen.host.includes(":") ? `[${config.listen.host}]` : config.listen.host}:${port}`;

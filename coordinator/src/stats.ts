@@ -72,8 +72,12 @@ export class Stats {
     "role",
     "scope",
   ]);
-  /** Connections that were closed: no more may be open, or nobody was let in over it in time. */
-  readonly connections = new Tally(["full", "silent"]);
+  /**
+   * Connections that were closed: no more may be open, in all ("full") or of one address; there were
+   * too many new ones ("rate"); or nobody was let in over it, in time ("silent"), before others came
+   * ("crowded"), or before too much was sent ("bytes").
+   */
+  readonly connections = new Tally(["full", "address_full", "rate", "silent", "crowded", "bytes"]);
   /** Calls that ended, by method and then gRPC status. */
   readonly calls = new Map<string, Map<string, number>>();
   /** Streams that are open now, by method. */

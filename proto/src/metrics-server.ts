@@ -1,8 +1,13 @@
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
+import type { Socket } from "node:net";
+import { Door, addressOf } from "./admission/index.js";
 
-/** More at once are refused; a scraper needs one. */
-const MAX_CONNECTIONS = 32;
+/** A scraper needs one connection. Of more than these the oldest is closed, of who has most. */
+const ROOM = { each: 32, all: 64 };
+const RATE = { each: { burst: 500, perSecond: 50 }, all: { burst: 1_000, perSecond: 100 } };
 const REQUEST_MS = 5_000;
+/** How often it is looked whose request takes longer. */
+const CHECK_MS = 1_000;
 const IDLE_MS = 65_000;
 const MAX_HEADER_BYTES = 8 * 1024;
 
@@ -34,6 +39,9 @@ export interface MetricsLog {
 export class MetricsServer {
   readonly #source: MetricsSource;
   readonly #server: Server;
+  readonly #door: Door<Socket>;
+  /** Connections that were closed, by why. */
+  readonly refused = { rate: 0, crowded: 0, late: 0 };
   #ready = false;
   #scrape: Promise<string> | undefined;
   #stopped: Promise<void> | undefined;
@@ -41,7 +49,13 @@ export class MetricsServer {
   private constructor(source: MetricsSource, log: MetricsLog) {
     this.#source = source;
     this.#server = createServer(
-      { requestTimeout: REQUEST_MS, keepAliveTimeout: IDLE_MS, maxHeaderSize: MAX_HEADER_BYTES },
+      {
+        requestTimeout: REQUEST_MS,
+        headersTimeout: REQUEST_MS,
+        connectionsCheckingInterval: CHECK_MS,
+        keepAliveTimeout: IDLE_MS,
+        maxHeaderSize: MAX_HEADER_BYTES,
+      },
       (request, response) => {
         this.#answer(request, response).catch((error: unknown) => {
           log.error({ err: error }, "metrics cannot be told");
@@ -49,7 +63,31 @@ export class MetricsServer {
         });
       },
     );
-    this.#server.maxConnections = MAX_CONNECTIONS;
+    this.#door = new Door({
+      limits: { rate: RATE, room: ROOM },
+      close: (socket) => socket.destroy(),
+      onRefused: (reason) => this.refused[reason]++,
+    });
+    this.#server.on("connection", (socket) => this.#admit(socket));
+    // Nothing is read of more.
+    this.#server.maxConnections = ROOM.all + 1;
+  }
+
+  /** Connections that are open. */
+  get connections(): number {
+    return this.#door.size;
+  }
+
+  #admit(socket: Socket): void {
+    const { remoteAddress } = socket;
+    if (
+      remoteAddress === undefined ||
+      !this.#door.enter(socket, addressOf(remoteAddress, "without-port"))
+    ) {
+      socket.destroy();
+      return;
+    }
+    socket.on("close", () => this.#door.leave(socket));
   }
 
   /** Throws MetricsListenError. */
@@ -111,8 +149,24 @@ export class MetricsServer {
 
   /** Those who ask at the same time get the same answer. */
   #metrics(): Promise<string> {
-    this.#scrape ??= this.#source.metrics().finally(() => (this.#scrape = undefined));
+    this.#scrape ??= this.#source
+      .metrics()
+      .then((text) => text + this.#refusals())
+      .finally(() => (this.#scrape = undefined));
     return this.#scrape;
+  }
+
+  /** Of this server itself, which no registry knows. */
+  #refusals(): string {
+    const name = "slipway_metrics_connections_refused_total";
+    const { rate, crowded } = this.refused;
+    return [
+      `# HELP ${name} Connections to the metrics' port that were closed, as there were too many.`,
+      `# TYPE ${name} counter`,
+      `${name}{reason="rate"} ${rate}`,
+      `${name}{reason="crowded"} ${crowded}`,
+      "",
+    ].join("\n");
   }
 }
 

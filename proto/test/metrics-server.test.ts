@@ -26,7 +26,9 @@ test("tells metrics and health, and nothing else", async () => {
     assert.equal([posted.status, posted.headers.get("allow")], [405, "GET, HEAD"]);
     const metrics = await get("/metrics");
     assert.is(metrics.headers.get("content-type"), source.contentType);
-    assert.is(await metrics.text(), "up 1\n");
+    const text = await metrics.text();
+    assert.match(text, /^up 1\n# HELP slipway_metrics_connections_refused_total /);
+    assert.match(text, /^slipway_metrics_connections_refused_total\{reason="rate"\} 0\n/m);
     assert.is((await get("/metrics", { method: "HEAD" })).status, 200);
   } finally {
     await server.stop();
@@ -63,5 +65,40 @@ test("a metric that can't be told is an error, and the next scrape is tried anew
     await server.stop();
   }
 });
+
+test("slow and silent connections leave room for the scraper, and end", async () => {
+  const server = await start();
+  const get = (path: string): Promise<Response> => fetch(`http://127.0.0.1:${server.port}${path}`);
+  const sockets = ["", "GET /metrics HTTP/1.1\r\nHost: x\r\nX-Slow: "].flatMap((says) =>
+    Array.from({ length: 60 }, (_, number) => {
+      const from = { localAddress: `127.0.0.${(number % 5) + 1}` };
+      const socket = net.connect({ port: server.port, host: "127.0.0.1", ...from });
+      socket.on("error", () => {});
+      socket.write(says);
+      return socket.resume();
+    }),
+  );
+  try {
+    await until(() => server.connections + server.refused.crowded === 120);
+    assert.is(server.connections, 64);
+    assert.is((await get("/metrics")).status, 200);
+    await until(() => sockets.every(({ closed }) => closed));
+    assert.is((await get("/metrics")).status, 200);
+    const long = { headers: { "x-long": "x".repeat(9_000) } };
+    const url = `http://127.0.0.1:${server.port}/metrics`;
+    assert.is((await fetch(url, long)).status, 431);
+  } finally {
+    for (const socket of sockets) socket.destroy();
+    await server.stop();
+  }
+});
+
+async function until(condition: () => boolean): Promise<void> {
+  const end = Date.now() + 30_000;
+  while (!condition()) {
+    if (Date.now() > end) throw new Error("not so within 30 s");
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
 
 test.run();

@@ -1,3 +1,4 @@
+import { addressOf } from "@slipway/proto/admission";
 import type { Knex } from "knex";
 import type { Logger } from "pino";
 import type { Clock, Service } from "../context.js";
@@ -6,7 +7,7 @@ import type { EventBus } from "../events.js";
 import type { Stats } from "../stats.js";
 import { Sweeper } from "../sweeper.js";
 import type { Asked, Authenticator } from "./admission.js";
-import { addressOf, FailureLimiter } from "./failure-limiter.js";
+import { FailureLimiter } from "./failure-limiter.js";
 import { NOBODY, type Identity } from "./identity.js";
 import { Refusals } from "./refusals.js";
 import { TokenCache, type CachedToken } from "./token-cache.js";
