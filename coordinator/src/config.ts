@@ -28,10 +28,18 @@ export interface CoordinatorConfig {
   natsIssuerFile?: string | undefined;
   /** How revoked members are shut out from NATS at once, not when their JWT expires. */
   natsRevocation?: NatsRevocationConfig | undefined;
-  /** Ed25519 private key (PKCS#8 PEM) that signs goals. */
-  goalKeyFile: string;
+  /** Ed25519 private key (PKCS#8 PEM) that signs goals. This or goalSigner. */
+  goalKeyFile?: string | undefined;
+  /** A command that signs goals instead. */
+  goalSigner?: SignerCommand | undefined;
   /** Ed25519 private key (PKCS#8 PEM) that signs memberships. Without one nobody joins or renews. */
   membershipKeyFile?: string | undefined;
+  /** A command that signs memberships instead. */
+  membershipSigner?: SignerCommand | undefined;
+  /** A SignedKeySet to publish; read again when it changes. Without one hosts know keys by themselves. */
+  keySetFile?: string | undefined;
+  /** Ed25519 public key (SPKI PEM) that must have signed it. Without one the file is believed. */
+  rootPublicKeyFile?: string | undefined;
   /** How long a membership holds; agents renew it after two thirds. Default 7 days. */
   membershipValidForMs: number;
   /** Secret that signs notifications. Without one there are no notification hooks. */
@@ -67,6 +75,16 @@ export interface CoordinatorConfig {
   reconcileIntervalMs: number;
   /** How often the goal bucket is compared with the database. Default 60 s. */
   projectionIntervalMs: number;
+  /** How often the key set's file is read again. Default 10 s. */
+  keySetIntervalMs: number;
+}
+
+/** A command that signs: see README.md. */
+export interface SignerCommand {
+  /** The command and its arguments. */
+  argv: readonly string[];
+  /** Ed25519 public key (SPKI PEM) that its signatures must fit. */
+  publicKeyFile: string;
 }
 
 /** What it takes to revoke NATS users; natsIssuerFile as well. */
@@ -82,7 +100,7 @@ export interface NatsRevocationConfig {
 /** What has no default. */
 type RequiredConfig = Pick<
   CoordinatorConfig,
-  "listen" | "databaseUrl" | "replicationDatabaseUrl" | "natsUrls" | "goalKeyFile"
+  "listen" | "databaseUrl" | "replicationDatabaseUrl" | "natsUrls"
 >;
 
 export type CoordinatorOptions = RequiredConfig & Partial<CoordinatorConfig>;
@@ -107,8 +125,10 @@ export function resolveConfig(options: CoordinatorOptions): CoordinatorConfig {
     replicationDeadlineMs: 6 * 3_600_000,
     reconcileIntervalMs: 5_000,
     projectionIntervalMs: 60_000,
+    keySetIntervalMs: 10_000,
     ...options,
   };
+  checkKeys(config);
   const needsTls = config.authentication === "tokens" && !isLoopback(config.listen.host);
   if (needsTls && config.tls === undefined) {
     throw new Error(
@@ -117,6 +137,21 @@ export function resolveConfig(options: CoordinatorOptions): CoordinatorConfig {
     );
   }
   return config;
+}
+
+function checkKeys(config: CoordinatorConfig): void {
+  const { goalKeyFile, goalSigner, membershipKeyFile, membershipSigner } = config;
+  if ((goalKeyFile === undefined) === (goalSigner === undefined)) {
+    throw new Error("goals need one key: give --goal-key, or --goal-signer-command, and not both");
+  }
+  if (membershipKeyFile !== undefined && membershipSigner !== undefined) {
+    throw new Error(
+      "memberships have one key: give --membership-key or --membership-signer-command, not both",
+    );
+  }
+  if (config.rootPublicKeyFile !== undefined && config.keySetFile === undefined) {
+    throw new Error("--root-public-key is to check a key set: give --key-set as well");
+  }
 }
 
 /** Parses HOST:PORT, with brackets around an IPv6 host. @throws Error with a one-line reason. */

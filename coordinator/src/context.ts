@@ -7,6 +7,7 @@ import type { CoordinatorConfig } from "./config.js";
 import type { EventBus } from "./events.js";
 import type { GoalPublisher } from "./goal/goal-publisher.js";
 import type { RevocationPublisher } from "./goal/revocation-publisher.js";
+import type { FleetKeys } from "./keys/fleet-keys.js";
 import type { MemberIssuer } from "./membership/issuer.js";
 import type { BuildLogs } from "./logs/build-logs.js";
 import type { LateLines } from "./logs/late-lines.js";
@@ -48,6 +49,8 @@ export interface Context {
   revokedUsers: RevokedUsers | undefined;
   /** Makes agents members; undefined if this coordinator has no membership key. */
   memberIssuer: MemberIssuer | undefined;
+  /** Which keys the fleet goes by; undefined without a key set. */
+  fleetKeys: FleetKeys | undefined;
   /** Finds out who calls; undefined if everybody may do everything. */
   authenticator: Authenticator | undefined;
   /** Signs notifications; undefined if this coordinator sends none. */

@@ -14,10 +14,12 @@ import { GoalBucket } from "./goal/goal-bucket.js";
 import { RevocationPublisher } from "./goal/revocation-publisher.js";
 import { createRevocationSigner } from "./goal/revocation-signer.js";
 import { createGoalSigner } from "./goal/signing.js";
+import { KeySetPublisher } from "./keys/key-set-publisher.js";
+import { keySetService } from "./keys/key-set-service.js";
+import { openKeys } from "./keys/parts.js";
 import { Lifetimes } from "./lifetimes.js";
 import { createMemberIssuer } from "./membership/parts.js";
 import { metricsServices } from "./metrics/parts.js";
-import { readNamedFile } from "./named-file.js";
 import { connectNats } from "./nats.js";
 import { createRevokedUsers, readNatsServers } from "./nats-access/parts.js";
 import { readHookSecret } from "./notification/hook-secret.js";
@@ -83,10 +85,12 @@ async function createContext(
   lifetimes: Lifetimes,
   { log, signal, metrics }: { log: Logger; signal: AbortSignal; metrics: Registry | undefined },
 ): Promise<Context> {
-  const goalKey = await readNamedFile("goal key", config.goalKeyFile);
-  const signer = createGoalSigner(goalKey);
+  const stats = new Stats();
+  const keys = await openKeys(config, { log, stats });
+  const { goalSigner, fleetKeys } = keys;
+  const otherKeys = (keyId: string) => fleetKeys?.goalKey(keyId);
   const hookSecret = await readHookSecret(config.hookSecretFile);
-  const memberIssuer = await createMemberIssuer(config);
+  const memberIssuer = await createMemberIssuer(config, keys);
   const natsServers = await readNatsServers(config);
   const until = { deadline: Date.now() + config.startTimeoutMs, signal, log };
   const pool = {
@@ -128,13 +132,13 @@ async function createContext(
   notifications.start();
   lifetimes.add("notifications", () => notifications.stop());
 
-  const stats = new Stats();
   const connected = { config, log, clock: systemClock, db, replicationDb, nats, events, stats };
   const base = { ...connected, ...createBuildParts({ ...connected, queueDb }) };
+  const bucket = new GoalBucket(nats, { log, stats });
   const revocations = new RevocationPublisher({
     db,
-    bucket: new GoalBucket(nats, { log, stats }),
-    signer: createRevocationSigner(goalKey),
+    bucket,
+    signer: createRevocationSigner(goalSigner, otherKeys),
     clock: systemClock,
     log,
     stats,
@@ -144,11 +148,12 @@ async function createContext(
   const revokedUsers = await createRevokedUsers(config, connected);
   const context: Context = {
     ...base,
-    ...createDeploymentParts(base, signer),
+    ...createDeploymentParts(base, createGoalSigner(goalSigner, otherKeys)),
     hookSecret,
     revocations,
     revokedUsers,
     memberIssuer,
+    fleetKeys,
     authenticator,
   };
   const services = [
@@ -161,9 +166,25 @@ async function createContext(
     const connected = () => ({ postgres: notifications.listening, nats: isConnected() });
     services.push(...metricsServices(context, metrics, connected));
   }
-  for (const [what, service] of services) {
-    await service.start();
-    lifetimes.add(what, () => service.stop());
+  if (fleetKeys !== undefined) {
+    const service = keySetService({
+      keys: fleetKeys,
+      publisher: new KeySetPublisher({ keys: fleetKeys, bucket, log, stats }),
+      nats,
+      publishIntervalMs: config.projectionIntervalMs,
+      reloadIntervalMs: config.keySetIntervalMs,
+      log,
+    });
+    services.unshift(["publishing the key set", service]);
+  }
+  try {
+    for (const [what, service] of services) {
+      await service.start();
+      lifetimes.add(what, () => service.stop());
+    }
+  } finally {
+    // Before the services that ask for signatures: they would wait for them.
+    lifetimes.add("signing", () => keys.stop());
   }
   return context;
 }

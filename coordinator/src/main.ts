@@ -1,6 +1,6 @@
 import process from "node:process";
 import { MetricsServer } from "@slipway/proto/metrics-server";
-import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { pino } from "pino";
 import { Registry } from "prom-client";
 import {
@@ -14,11 +14,14 @@ import type { TlsFiles } from "./auth/server-certificates.js";
 import { connectionLimits } from "./connection-limits.js";
 import { startCoordinator } from "./index.js";
 import { certificateCommand, initCommand } from "./init-command.js";
+import { addKeyOptions, type KeyOptions, keyConfig } from "./key-options.js";
 import { generateKey } from "./keygen.js";
+import { keysCommand } from "./keys-command.js";
+import { option } from "./option.js";
 import { tokenCommand } from "./token-command.js";
 import { natsConfigCommand, natsUserCommand } from "./nats-config-command.js";
 
-interface ServeOptions {
+interface ServeOptions extends KeyOptions {
   listen: string;
   insecure?: true;
   tlsCert?: string;
@@ -33,8 +36,6 @@ interface ServeOptions {
   natsSystemCredentials?: string;
   natsOperatorKey?: string;
   regionNats: Record<string, string[]>;
-  goalKey: string;
-  membershipKey?: string;
   membershipDays: number;
   hookSecretFile?: string;
   maxConnections: number;
@@ -46,19 +47,12 @@ interface ServeOptions {
 const DAY_MS = 24 * 3_600_000;
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal"];
 
-/** An option that may also come from SLIPWAY_<NAME>. */
-function option(flags: string, description: string): Option {
-  const created = new Option(flags, description);
-  return created.env(`SLIPWAY_${created.name().toUpperCase().replaceAll("-", "_")}`);
-}
-
 const program = new Command("slipway-coordinator")
   .description("Build queue, goal state and deployments of Slipway.")
   .exitOverride()
   .showHelpAfterError("(--help shows the options)");
 
-program
-  .command("serve")
+addKeyOptions(program.command("serve"))
   .description("Migrates both databases and serves gRPC.")
   .addOption(option("--listen <host:port>", "where to serve gRPC").default("127.0.0.1:7700"))
   .addOption(
@@ -100,10 +94,6 @@ program
       .argParser(parseRegionUrls)
       .default({}, "none"),
   )
-  .addOption(option("--goal-key <file>", "private key that signs goals").makeOptionMandatory())
-  .addOption(
-    option("--membership-key <file>", "private key that signs memberships; none: nobody can join"),
-  )
   .addOption(
     option("--membership-days <number>", "how long a membership holds, until it is renewed")
       .argParser(parseDays)
@@ -139,11 +129,17 @@ program
     await generateKey(out);
   });
 
-program.addCommand(initCommand().copyInheritedSettings(program));
-program.addCommand(certificateCommand().copyInheritedSettings(program));
-program.addCommand(natsConfigCommand());
-program.addCommand(tokenCommand());
-program.addCommand(natsUserCommand());
+for (const command of [
+  initCommand(),
+  certificateCommand(),
+  natsConfigCommand(),
+  tokenCommand(),
+  natsUserCommand(),
+  keysCommand(),
+]) {
+  inherit(command, program);
+  program.addCommand(command);
+}
 
 function natsRevocation({
   natsIssuer,
@@ -182,6 +178,12 @@ function parseRegionUrls(text: string, before: Record<string, string[]>): Record
   return urls;
 }
 
+/** Bad usage ends all commands in the same way. */
+function inherit(command: Command, from: Command): void {
+  command.copyInheritedSettings(from);
+  for (const inner of command.commands) inherit(inner, command);
+}
+
 async function serve(options: ServeOptions): Promise<void> {
   const log = pino({ level: options.logLevel });
   const asked = (): CoordinatorOptions => ({
@@ -195,8 +197,7 @@ async function serve(options: ServeOptions): Promise<void> {
     natsCaFile: options.natsCa,
     natsIssuerFile: options.natsIssuer,
     natsRevocation: natsRevocation(options),
-    goalKeyFile: options.goalKey,
-    membershipKeyFile: options.membershipKey,
+    ...keyConfig(options),
     membershipValidForMs: options.membershipDays * DAY_MS,
     hookSecretFile: options.hookSecretFile,
     connections: connectionLimits({

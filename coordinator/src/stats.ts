@@ -1,3 +1,4 @@
+import type { KeyUse, SignerFailure } from "./keys/signer.js";
 import type { Backlog } from "./queue/queue.js";
 import type { DeploymentEvent } from "./rollout/transition.js";
 
@@ -34,6 +35,17 @@ const ROLLOUT_EVENTS: Record<DeploymentEvent["type"] | "created", true> = {
   superseded: true,
 };
 
+const SIGNATURE_RESULTS = [
+  "signed",
+  "failed",
+  "timed_out",
+  "malformed",
+  "mismatched",
+  "full",
+  "not_held",
+  "stopped",
+] as const;
+
 /** What this coordinator counts for its metrics. Names and labels have bounds: no ids, no names. */
 export class Stats {
   /** Answers of the queue; see CountedQueue. */
@@ -57,7 +69,12 @@ export class Stats {
   /** Writes to the global goals bucket; a conflict is read and tried again. */
   readonly goalWrites = new Tally(["written", "conflict"]);
   /** What was found in that bucket that no coordinator signed, or that cannot be read. */
-  readonly nonsense = new Tally(["goal", "revocations"]);
+  readonly nonsense = new Tally(["goal", "revocations", "key_set"]);
+  /** What became of signatures that were asked for, by key. */
+  readonly signatures: Readonly<Record<KeyUse, Tally<SignerFailure | "signed">>> = {
+    goal: new Tally(SIGNATURE_RESULTS),
+    membership: new Tally(SIGNATURE_RESULTS),
+  };
   /** Hosts that were decommissioned, and were not enrolled again. */
   readonly enrolments = new Tally(["skipped"]);
   /** Calls that were not let in, by why. */

@@ -32,7 +32,7 @@ export class GoalPublisher {
 
   /**
    * Puts the goal into the bucket unless it is there. Safe to call at any time by any coordinator.
-   * @throws NatsError if NATS is away.
+   * @throws NatsError if NATS is away; SignerError if it cannot be signed now.
    */
   async publish(source: AnyGoalSource): Promise<Published> {
     const { bucket, signer, clock, log, stats } = this.#options;
@@ -46,7 +46,7 @@ export class GoalPublisher {
         const { generation: ahead, deploymentId: of } = plan;
         return { outcome: "ahead", generation: ahead, deploymentId: of };
       }
-      const goal = applicationGoalOf(plan.source, signer, plan.issueTime);
+      const goal = await applicationGoalOf(plan.source, signer, plan.issueTime);
       if (await bucket.put(goal, entry?.revision ?? 0)) {
         const { why } = plan;
         const limits = limitsOfSource(plan.source);

@@ -92,21 +92,26 @@ function goalOf(source: AnyGoalSource, region: string, issueTime: Date): Goal {
   };
 }
 
-/** The value of the application's key in the global bucket, signed for each region. */
-export function applicationGoalOf(
+/**
+ * The value of the application's key in the global bucket, signed for each region.
+ * @throws SignerError if it cannot be signed now.
+ */
+export async function applicationGoalOf(
   source: AnyGoalSource,
-  signer: GoalSigner,
+  signer: Pick<GoalSigner, "sign">,
   issueTime: Date,
-): ApplicationGoal {
-  const regions: Record<string, SignedGoal> = {};
-  for (const region of regionsOfSource(source)) {
-    regions[region] = signer.sign(goalOf(source, region, issueTime));
-  }
+): Promise<ApplicationGoal> {
+  const regions = await Promise.all(
+    regionsOfSource(source).map(async (region): Promise<[string, SignedGoal]> => [
+      region,
+      await signer.sign(goalOf(source, region, issueTime)),
+    ]),
+  );
   return {
     application: source.application,
     generation: source.generation,
     deploymentId: source.deploymentId,
-    regions,
+    regions: Object.fromEntries(regions),
   };
 }
 

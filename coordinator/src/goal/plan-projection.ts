@@ -88,7 +88,7 @@ function holds(source: AnyGoalSource): boolean {
   return !("removed" in source) && source.holds;
 }
 
-/** What is wrong with one region's goal, and the goal if it is one that we signed. */
+/** What is wrong with one region's goal, and the goal if it is one that the fleet signed. */
 function judge(
   source: AnyGoalSource,
   region: string,
@@ -98,11 +98,12 @@ function judge(
 ): { why: WriteReason | undefined; published: Goal | undefined } {
   const signed: SignedGoal | undefined = present.regions[region];
   if (signed === undefined) return { why: "incomplete", published: undefined };
-  if (signed.keyId !== signer.keyId) return { why: "key", published: undefined };
+  const isOwn = signed.keyId === signer.keyId;
   const published = signer.open(signed);
   if (published === undefined || !isOf(published, source, region)) {
-    return { why: "nonsense", published: undefined };
+    return { why: isOwn ? "nonsense" : "key", published: undefined };
   }
+  if (!isOwn) return { why: "key", published };
   const limit = limitsOfSource(source)[region] ?? 0;
   if (published.bucketLimit < limit && !holds(source)) return { why: "limit", published };
   const left = (published.expireTime?.getTime() ?? 0) - now.getTime();

@@ -17,11 +17,13 @@ export interface RevocationPlan {
  * Compares the ids that the database says are revoked, the last one in front, with the list that the
  * bucket has, if it is ours. Nothing that was revoked is ever taken back: the database may
  * be a restored backup. Pure.
+ * @param signAgain - Also what is there is to be written.
  */
 export function planRevocations(
   revoked: readonly string[],
   present: RevocationList | undefined,
   now: Date,
+  signAgain = false,
 ): RevocationPlan {
   const known = new Set(revoked);
   const unknown = (present?.hostIds ?? []).filter((hostId) => !known.has(hostId));
@@ -36,7 +38,7 @@ export function planRevocations(
   const leftOut = revoked.length + unknown.length - hostIds.length;
   const there = new Set(present?.hostIds);
   const isThere = hostIds.length === there.size && hostIds.every((hostId) => there.has(hostId));
-  if (isThere) return { write: undefined, unknown, leftOut };
+  if (isThere && !signAgain) return { write: undefined, unknown, leftOut };
   // By the clock, so that it rises also after the bucket was lost; by one if the clock stood still.
   const version = Math.max((present?.version ?? 0) + 1, now.getTime());
   return { write: { version, issueTime: now, hostIds }, unknown, leftOut };

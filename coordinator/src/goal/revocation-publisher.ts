@@ -18,7 +18,7 @@ interface Options {
   signer: RevocationSigner;
   clock: Clock;
   log: Logger;
-  stats: Pick<Stats, "nonsense">;
+  stats: Pick<Stats, "nonsense" | "leads">;
 }
 
 /** Keeps the list of revoked members in the global bucket. The bucket can be lost and is rebuilt. */
@@ -49,18 +49,20 @@ export class RevocationPublisher {
   /**
    * Puts into the bucket what it lacks. Safe to call at any time by any coordinator. Answers how many
    * lists were written.
-   * @throws NatsError if NATS is away.
+   * @throws NatsError if NATS is away; SignerError if nothing can be signed now.
    */
   async publish(): Promise<number> {
-    const { db, bucket, signer, clock, log } = this.#options;
+    const { db, bucket, signer, clock, log, stats } = this.#options;
     const revoked = await revokedIds(db, MAX_IDS);
     // It may have been lost since we saw it.
     await bucket.prepare();
     for (let attempt = 1; attempt <= MAX_ATTEMPTS; attempt += 1) {
       const entry = await bucket.getValue(REVOCATIONS_KEY);
-      const present = this.#open(entry?.value);
+      const { list: present, keyId } = this.#open(entry?.value);
       const now = new Date(clock.now());
-      const { write, unknown, leftOut } = planRevocations(revoked, present, now);
+      // By one coordinator alone: while a key is replaced, the others may have another one.
+      const signAgain = present !== undefined && keyId !== signer.keyId && stats.leads;
+      const { write, unknown, leftOut } = planRevocations(revoked, present, now, signAgain);
       if (unknown.length > 0) {
         const some = { count: unknown.length, ids: unknown.slice(0, 20) };
         log.error(
@@ -72,7 +74,7 @@ export class RevocationPublisher {
         log.error({ leftOut }, "the list of revocations is full: the first ones are left out");
       }
       if (write === undefined) return 0;
-      const value = SignedRevocationList.encode(signer.sign(write)).finish();
+      const value = SignedRevocationList.encode(await signer.sign(write)).finish();
       if (await bucket.putValue(REVOCATIONS_KEY, value, entry?.revision ?? 0)) {
         log.info(
           { revoked: write.hostIds.length, version: write.version },
@@ -84,17 +86,18 @@ export class RevocationPublisher {
     throw new Error("the list of revocations was changed by others at every attempt");
   }
 
-  /** What is not ours is replaced. */
-  #open(value: Uint8Array | undefined): RevocationList | undefined {
-    if (value === undefined) return undefined;
+  /** What is not the fleet's is replaced. */
+  #open(value: Uint8Array | undefined): { list?: RevocationList; keyId?: string } {
+    if (value === undefined) return {};
     try {
-      const list = this.#options.signer.open(SignedRevocationList.decode(value));
-      if (list !== undefined) return list;
+      const signed = SignedRevocationList.decode(value);
+      const list = this.#options.signer.open(signed);
+      if (list !== undefined) return { list, keyId: signed.keyId };
       this.#options.log.error("a list of revocations that nobody here signed is replaced");
     } catch (error) {
       this.#options.log.error({ err: error }, "a list of revocations cannot be read, is replaced");
     }
     this.#options.stats.nonsense.add("revocations");
-    return undefined;
+    return {};
   }
 }

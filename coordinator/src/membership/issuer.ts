@@ -6,6 +6,7 @@ import {
   Role,
 } from "@slipway/proto";
 import { failedPrecondition } from "../errors.js";
+import type { Signer } from "../keys/signer.js";
 import {
   issueNatsUser,
   NatsUserError,
@@ -14,7 +15,6 @@ import {
 } from "../nats-access/issue-user.js";
 import type { IssuerKeys } from "../nats-access/keys.js";
 import type { CheckedClaim } from "./claims.js";
-import type { MembershipSigner } from "./membership-signer.js";
 
 const CONTEXT = Buffer.from(MEMBERSHIP_SIGNATURE_CONTEXT);
 
@@ -25,7 +25,7 @@ export interface Validity {
 }
 
 interface IssuerOptions {
-  signer: MembershipSigner;
+  signer: Signer;
   /** How long what it grants holds. */
   validForMs: number;
   /** Sign the NATS users that members are, for as long as their certificates hold. Default: none. */
@@ -59,6 +59,7 @@ export class MemberIssuer {
     }
   }
 
+  /** @throws SignerError if the certificate cannot be signed now. */
   async grant(member: CheckedClaim, { issueTime, expireTime }: Validity): Promise<MemberGrant> {
     const { keySet } = this.#options;
     const { regional = "", global = "" } = (await this.#natsUser(member, expireTime)) ?? {};

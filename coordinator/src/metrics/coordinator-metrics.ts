@@ -11,6 +11,8 @@ export interface Readings {
   /** Deployments that are not final, by state; undefined while that is not known. */
   deployments: () => Readonly<Record<string, number>> | undefined;
   connected: () => { postgres: boolean; nats: boolean };
+  /** Undefined without one. Days until the first of its keys ends; undefined if none does. */
+  keySet: () => { version: number; daysLeft: number | undefined } | undefined;
 }
 
 /** Registers what a coordinator tells Prometheus. */
@@ -36,6 +38,29 @@ export function registerCoordinator(registry: Registry, readings: Readings): voi
   registerBuilds(registry, readings);
   registerDeployments(registry, readings);
   registerCalls(registry, readings.stats);
+  registerKeys(registry, readings);
+}
+
+function registerKeys(registry: Registry, { stats, keySet }: Readings): void {
+  registerGauge(registry, {
+    name: "slipway_key_set_version",
+    help: "Of the fleet's key set, as this coordinator knows it.",
+    read: () => keySet()?.version,
+  });
+  registerGauge(registry, {
+    name: "slipway_key_set_days_left",
+    help: "Until the first of its keys ends; negative once it has; not told if none has an end.",
+    read: () => keySet()?.daysLeft,
+  });
+  registerCounts(registry, {
+    name: "slipway_signatures_total",
+    help: "Signatures that were asked for, by key and what became of it.",
+    labels: ["key", "result"],
+    read: () =>
+      Object.entries(stats.signatures).flatMap(([key, { counts }]) =>
+        Object.entries(counts).map(([result, count]) => [[key, result], count] as const),
+      ),
+  });
 }
 
 function registerBuilds(registry: Registry, { stats, builders }: Readings): void {

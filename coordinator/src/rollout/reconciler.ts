@@ -1,4 +1,5 @@
 import type { AnyGoalSource } from "../goal/goal.js";
+import { SignerError } from "../keys/signer.js";
 import { onReconnect } from "../status/reconnects.js";
 import { decide, nextLook } from "./decide.js";
 import * as store from "./deployment-store.js";
@@ -162,7 +163,10 @@ export class Reconciler {
       return await this.#projection.publish(goal);
     } catch (error) {
       this.#context.log.warn({ err: error, application, deploymentId }, "goal not written yet");
-      return `the goal could not be written to NATS (${(error as Error).message})`;
+      const { message } = error as Error;
+      return error instanceof SignerError
+        ? `the goal could not be signed (${message})`
+        : `the goal could not be written to NATS (${message})`;
     }
   }
 

@@ -3,6 +3,7 @@ import { Metadata, status, type StatusObject } from "@grpc/grpc-js";
 import { setErrorDetails } from "@slipway/proto";
 import type { Logger } from "pino";
 import { DomainError } from "../errors.js";
+import { SignerError } from "../keys/signer.js";
 import { isDatabaseUnavailable, isMessagingUnavailable } from "../unavailable.js";
 
 /** The error that a gRPC call ends with. */
@@ -34,6 +35,11 @@ function callError(
 }
 
 function fromInfrastructure(error: unknown, log: Logger): DomainError | undefined {
+  if (error instanceof SignerError) {
+    const message = "what is asked for cannot be signed at the moment; try again";
+    log.error({ err: error }, "nothing can be signed");
+    return new DomainError(status.UNAVAILABLE, message, { reason: "SIGNER_UNAVAILABLE" });
+  }
   const unreachable = isDatabaseUnavailable(error)
     ? { reason: "DATABASE_UNAVAILABLE", message: "the database is not available; try again" }
     : isMessagingUnavailable(error)

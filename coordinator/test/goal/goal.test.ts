@@ -8,11 +8,13 @@ import {
   GOAL_VALIDITY_MS,
   type GoalSource,
 } from "../../src/goal/goal.js";
-import { createGoalSigner, keyId, openSignedGoal } from "../../src/goal/signing.js";
+import { shortKeyId } from "@slipway/proto";
+import { createKeySigner } from "../../src/keys/signer.js";
+import { createGoalSigner, openSignedGoal } from "../../src/goal/signing.js";
 
 const keys = generateKeyPairSync("ed25519");
 const pem = keys.privateKey.export({ type: "pkcs8", format: "pem" });
-const signer = createGoalSigner(String(pem));
+const signer = createGoalSigner(createKeySigner(String(pem), "goal"));
 const now = new Date("2030-01-01T00:00:00Z");
 
 const source: GoalSource = {
@@ -28,8 +30,8 @@ const source: GoalSource = {
   holds: false,
 };
 
-test("a goal carries what the deployment says, for its region, and can be verified", () => {
-  const goal = applicationGoalOf(source, signer, now);
+test("a goal carries what the deployment says, for its region, and can be verified", async () => {
+  const goal = await applicationGoalOf(source, signer, now);
   assert.equal(Object.keys(goal.regions), ["eu", "us"]);
   assert.is(goal.generation, 7);
   const signed = goal.regions["us"] ?? SignedGoal.fromPartial({});
@@ -58,14 +60,14 @@ const part = (goal: ApplicationGoal, region: string): SignedGoal => {
   return signed;
 };
 
-test("how large the bucket's value gets is known before, and not too low", () => {
-  const { length } = ApplicationGoal.encode(applicationGoalOf(source, signer, now)).finish();
+test("how large the bucket's value gets is known before, and not too low", async () => {
+  const { length } = ApplicationGoal.encode(await applicationGoalOf(source, signer, now)).finish();
   const estimate = goalBytes(source);
   assert.ok(estimate >= length && estimate < length + 600, `${estimate} for ${length}`);
 });
 
-test("another key, other bytes or a missing context do not verify", () => {
-  const signed = part(applicationGoalOf(source, signer, now), "eu");
+test("another key, other bytes or a missing context do not verify", async () => {
+  const signed = part(await applicationGoalOf(source, signer, now), "eu");
   const other = generateKeyPairSync("ed25519").publicKey;
   assert.is(openSignedGoal(signed, other), undefined);
   const payload = Buffer.from(signed.payload);
@@ -75,14 +77,14 @@ test("another key, other bytes or a missing context do not verify", () => {
 
 test("a key is named by the start of the hash of its raw bytes", () => {
   assert.match(signer.keyId, /^[0-9a-f]{16}$/);
-  assert.is(keyId(keys.publicKey), signer.keyId);
+  assert.is(shortKeyId(keys.publicKey), signer.keyId);
 });
 
 test("what is not an Ed25519 private key is refused", () => {
-  assert.throws(() => createGoalSigner("nonsense"), /not a private key in PEM/);
+  assert.throws(() => createKeySigner("nonsense", "goal"), /not a private key in PEM/);
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const text = String(privateKey.export({ type: "pkcs8", format: "pem" }));
-  assert.throws(() => createGoalSigner(text), /must be an Ed25519 key, not ec/);
+  assert.throws(() => createKeySigner(text, "goal"), /must be an Ed25519 key, not ec/);
 });
 
 test.run();

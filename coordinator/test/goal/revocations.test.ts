@@ -10,6 +10,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { planRevocations } from "../../src/goal/plan-revocations.js";
 import { createRevocationSigner } from "../../src/goal/revocation-signer.js";
+import { createKeySigner } from "../../src/keys/signer.js";
 import { call } from "../call.js";
 import { startWorld, until, type Clients, type World } from "../rollout/world.js";
 
@@ -66,7 +67,7 @@ test("a list that somebody else has signed is replaced", async () => {
   const { privateKey } = generateKeyPairSync("ed25519");
   const pem = privateKey.export({ type: "pkcs8", format: "pem" }).toString();
   const version = Number.MAX_SAFE_INTEGER;
-  const forged = createRevocationSigner(pem).sign({
+  const forged = await createRevocationSigner(createKeySigner(pem, "goal")).sign({
     version,
     issueTime: undefined,
     hostIds: ["h3"],

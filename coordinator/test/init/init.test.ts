@@ -10,7 +10,7 @@ import * as assert from "uvu/assert";
 import { CertificateError, checkName } from "../../src/init/certificates.js";
 import { writeCertificate, writeFleetFiles } from "../../src/init/write-fleet.js";
 import { readHookSecret } from "../../src/notification/hook-secret.js";
-import { readMembershipSigner } from "../../src/membership/membership-signer.js";
+import { createKeySigner } from "../../src/keys/signer.js";
 
 const test = suite("what a fleet begins with");
 const DAY_MS = 24 * 3_600_000;
@@ -51,7 +51,7 @@ test("is all there, for its owner alone", async () => {
     const publicKey = createPublicKey(createPrivateKey(await read(name)));
     assert.ok(publicKey.equals(createPublicKey(await read(`${name}.pub`))), name);
   }
-  const signer = await readMembershipSigner(path.join(fleet, "membership.key"));
+  const signer = createKeySigner(await read("membership.key"), "membership");
   assert.is((await signer.sign(Buffer.from("x"))).length, 64);
   assert.match((await readHookSecret(path.join(fleet, "hook.secret"))) ?? "", /^[\w-]{43}$/);
   const nats = await readdir(path.join(fleet, "nats"), { recursive: true });

@@ -20,9 +20,11 @@ export async function join(
   checkEnrolment(identity, claim);
   issuer.check(claim);
   const validity = issuer.validity(clock.now());
+  // Before anything is written: where nothing can be signed, nobody has joined.
+  const grant = await issuer.grant(claim, validity);
   const changed = await joinMember(db, claim, validity, termsOf(identity));
   if (changed) log.info({ id: claim.id }, `${describeMember(claim)} joined`);
-  return { grant: await issuer.grant(claim, validity) };
+  return { grant };
 }
 
 /** What the token lets its holder be. */

@@ -21,9 +21,10 @@ export async function renew(context: Context, request: RenewRequest): Promise<Re
   if (!isSignedRenewal(request, row.public_key)) throw notThatMember();
   checkClaimTime(time, now);
   const validity = issuer.validity(now);
-  await renewMember(db, row, time, validity);
-  log.debug({ id, expireTime: validity.expireTime }, "membership renewed");
   const { region, public_key: publicKey, nats_public_key: natsPublicKey } = row;
   const member = { id, role: roleOf(row.role), region, publicKey, natsPublicKey };
-  return { grant: await issuer.grant(member, validity) };
+  const grant = await issuer.grant(member, validity);
+  await renewMember(db, row, time, validity);
+  log.debug({ id, expireTime: validity.expireTime }, "membership renewed");
+  return { grant };
 }
