@@ -17,8 +17,9 @@ interface CertificateOptions {
 }
 
 const SUMMARY = `
-  root.key         signs sets of keys: keep it offline, with ca.key
+  root.key         signs sets of keys: keep it offline, with ca.key; agents get root.key.pub
   ca.key, ca.crt   sign certificates; everybody trusts ca.crt
+  key-set          says which keys hold: coordinators publish it
   goal.key         signs goals: coordinators'; agents get goal.key.pub
   membership.key   signs memberships: coordinators'; agents get membership.key.pub
   server.key, .crt are coordinators', and NATS servers'

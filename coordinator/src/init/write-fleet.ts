@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { generateKey } from "../keygen.js";
+import { writeKeySet } from "../keys/key-set-file.js";
 import { writeNatsConfig } from "../nats-access/write-nats-config.js";
 import { createAuthority, issueCertificate, type PemPair } from "./certificates.js";
 
@@ -19,7 +20,7 @@ export interface FleetFilesOptions {
 }
 
 /**
- * Makes every key and certificate that a fleet begins with: all of them, or none.
+ * Makes every key and certificate that a fleet begins with, and its first key set: all, or nothing.
  * @throws CertificateError for a name that is none; Error with a one-line reason for the folder.
  */
 export async function writeFleetFiles({
@@ -34,6 +35,17 @@ export async function writeFleetFiles({
   const file = (name: string): string => path.join(folder, name);
   try {
     for (const name of ["root.key", "goal.key", "membership.key"]) await generateKey(file(name));
+    await writeKeySet(
+      {
+        rootKeys: [file("root.key")],
+        goalKeys: [{ file: file("goal.key.pub"), notAfter: undefined }],
+        membershipKeys: [{ file: file("membership.key.pub"), notAfter: undefined }],
+        revoked: [],
+        version: 1,
+        out: file("key-set"),
+      },
+      Date.now(),
+    );
     const authority = await createAuthority(AUTHORITY_DAYS);
     await writePair(file("ca"), authority);
     await writePair(

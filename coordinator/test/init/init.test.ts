@@ -10,6 +10,7 @@ import * as assert from "uvu/assert";
 import { CertificateError, checkName } from "../../src/init/certificates.js";
 import { writeCertificate, writeFleetFiles } from "../../src/init/write-fleet.js";
 import { readHookSecret } from "../../src/notification/hook-secret.js";
+import { readKeySet } from "../../src/keys/key-set-file.js";
 import { createKeySigner } from "../../src/keys/signer.js";
 
 const test = suite("what a fleet begins with");
@@ -40,7 +41,7 @@ async function failure(promise: Promise<unknown>): Promise<Error> {
 test("is all there, for its owner alone", async () => {
   const pairs = ["ca.crt", "ca.key", "server.crt", "server.key"];
   const keys = ["root", "goal", "membership"].flatMap((name) => [`${name}.key`, `${name}.key.pub`]);
-  const expected = [...pairs, ...keys, "hook.secret", "nats"].sort();
+  const expected = [...pairs, ...keys, "hook.secret", "key-set", "nats"].sort();
   assert.equal((await readdir(fleet)).sort(), expected);
   assert.equal(await readdir(folder), ["fleet"], "nothing else is left");
   assert.is((await stat(fleet)).mode & 0o777, 0o700);
@@ -51,8 +52,14 @@ test("is all there, for its owner alone", async () => {
     const publicKey = createPublicKey(createPrivateKey(await read(name)));
     assert.ok(publicKey.equals(createPublicKey(await read(`${name}.pub`))), name);
   }
-  const signer = createKeySigner(await read("membership.key"), "membership");
-  assert.is((await signer.sign(Buffer.from("x"))).length, 64);
+  const set = await readKeySet(path.join(fleet, "key-set"), path.join(fleet, "root.key.pub"));
+  assert.is(set.version, 1);
+  const held = { goal: set.goalKeys, membership: set.membershipKeys };
+  for (const use of ["goal", "membership"] as const) {
+    const { keyId } = createKeySigner(await read(`${use}.key`), use);
+    const keys = held[use].map((key) => [key.keyId, key.notAfter]);
+    assert.equal(keys, [[keyId, undefined]]);
+  }
   assert.match((await readHookSecret(path.join(fleet, "hook.secret"))) ?? "", /^[\w-]{43}$/);
   const nats = await readdir(path.join(fleet, "nats"), { recursive: true });
   assert.ok(nats.length > 3);
