@@ -30,6 +30,7 @@ const ROLLOUT_EVENTS: Record<DeploymentEvent["type"] | "created", true> = {
   failed: true,
   paused: true,
   resumed: true,
+  accepted: true,
   promoted: true,
   aborted: true,
   superseded: true,

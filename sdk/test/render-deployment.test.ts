@@ -106,7 +106,8 @@ for (const [what, more, expected] of [
     [
       "paused, because too many hosts are silent: 3 of 20 in eu",
       "See which with: slipway hosts --app web --phase silent",
-      "Goes on by itself once they are heard; or end it with: slipway abort d1",
+      "Goes on by itself once they are heard; end it with: slipway abort d1",
+      "Go on without them with: slipway resume d1",
     ],
   ],
   [

@@ -38,6 +38,8 @@ export function begin(given: Beginning): Snapshot {
     pause: undefined,
     promotedStep: 0,
     blockedBy: "",
+    heldTime: undefined,
+    acceptedSilence: undefined,
     overrideFreeze: given.overrideFreeze,
     failure: undefined,
     supersededBy: "",

@@ -8,7 +8,16 @@ import {
   type Snapshot,
 } from "./snapshot.js";
 import { describeStaging, describeSwitching, samples } from "./describe.js";
-import { tally, total, type RegionEvidence, type RegionTally } from "./tally.js";
+import { allHeard, beyond, pauseFor, silenceOf } from "./silence.js";
+import {
+  budget,
+  stepOf,
+  tally,
+  toldOf,
+  total,
+  type RegionEvidence,
+  type RegionTally,
+} from "./tally.js";
 import { SLIPWAY, type DeploymentEvent } from "./transition.js";
 
 /** What a deployment is judged by. */
@@ -17,6 +26,8 @@ export interface Evidence {
   regions: readonly RegionEvidence[];
   /** Why the goal is not in the bucket as it should be, as a sentence; undefined if it is. */
   unpublished: string | undefined;
+  /** Why this coordinator cannot tell what regions are doing, as a sentence; undefined if it can. */
+  unheard: string | undefined;
   /** Freezes on the application or a region of the present step, each as a phrase. */
   freezes: readonly string[];
 }
@@ -40,17 +51,29 @@ export function decide(
   if (isPausedByRequest(snapshot)) {
     const by = failed === undefined ? "" : OVER_BUDGET;
     if (by === snapshot.blockedBy || (by === "" && !allHeard(snapshot, tallies))) return undefined;
-    return { type: "blocked", by };
+    return { type: "blocked", by, held: false };
   }
   if (failed !== undefined) return failed;
   if (snapshot.state === "WAITING") return undefined;
-  const silence = tooMuchSilence(snapshot, tallies);
+  const silence = silenceOf(snapshot, tallies);
   if (snapshot.state === "PAUSED") {
-    if (silence !== undefined || !allHeard(snapshot, tallies)) return undefined;
+    const still = pauseFor(silence, snapshot, tallies) !== undefined;
+    if (still || !allHeard(snapshot, tallies)) return undefined;
     return { type: "resumed", actor: SLIPWAY, message: "" };
   }
-  if (silence !== undefined) return silence;
-  return progress(snapshot, tallies, evidence, now) ?? overdue(snapshot, tallies, now);
+  const hold = holdOf(snapshot, tallies, evidence);
+  const wasHeld = snapshot.heldTime !== undefined;
+  if (evidence.unheard === undefined) {
+    if (snapshot.acceptedSilence === "present") return { type: "accepted", silence };
+    const pause = pauseFor(beyond(silence, snapshot.acceptedSilence), snapshot, tallies);
+    if (pause !== undefined) return pause;
+  }
+  if (hold.by !== snapshot.blockedBy || hold.held !== wasHeld) return { type: "blocked", ...hold };
+  const next = hold.by === "" ? progress(snapshot, tallies, now) : undefined;
+  const event = next ?? (hold.held ? undefined : overdue(snapshot, tallies, now));
+  // A region that nothing is heard of is not what a deployment fails for, whoever goes on without it.
+  const waited = event?.type === "failed" && silence.regions.length > 0;
+  return waited ? pauseFor({ hosts: 0, regions: silence.regions }, snapshot, tallies) : event;
 }
 
 /** When to look again, should nothing be heard until then: the next moment at which time decides. */
@@ -80,84 +103,40 @@ function tooManyFailed(
   return failure({ reason: "HOSTS_FAILED", message });
 }
 
-function tooMuchSilence(
-  snapshot: Snapshot,
-  tallies: readonly RegionTally[],
-): DeploymentEvent | undefined {
-  const told = toldOf(snapshot, tallies);
-  const own = presentStep(snapshot).regions;
-  const regions = tallies.filter(
-    (region) =>
-      region.heard === "silent" &&
-      region.hostCount > 0 &&
-      (told.includes(region) || own.includes(region.region)),
-  );
-  if (regions.length > 0) {
-    const names = regions.map(({ region }) => region).join(", ");
-    const message = `no agent is heard of in ${names}`;
-    return { type: "paused", reason: "REGION_SILENT", actor: SLIPWAY, message };
-  }
-  const silent = total(told, "chosenSilent");
-  const may = budget(total(told, "chosen"), snapshot.pace.silentPercent);
-  if (silent <= may) return undefined;
-  const where = told
-    .filter(({ chosenSilent }) => chosenSilent > 0)
-    .map(({ region, chosenSilent }) => `${chosenSilent} in ${region}`)
-    .join(", ");
-  const message =
-    `${silent} of ${total(told, "chosen")} hosts that were told to switch are silent (${where}), ` +
-    `and at most ${may} may be`;
-  return { type: "paused", reason: "HOSTS_SILENT", actor: SLIPWAY, message };
-}
-
-/** Whether all can be heard by whom it would be judged: nothing known is no end of a silence. */
-function allHeard(snapshot: Snapshot, tallies: readonly RegionTally[]): boolean {
-  const own = presentStep(snapshot).regions;
-  return tallies.every((region) => {
-    const told = limitOf(snapshot, region.region) > 0;
-    if (region.hostCount === 0 || !(told || own.includes(region.region))) return true;
-    return region.heard === "live" && (!told || region.status !== undefined);
-  });
-}
-
 function progress(
   snapshot: Snapshot,
   tallies: readonly RegionTally[],
-  evidence: Evidence,
   now: number,
 ): DeploymentEvent | undefined {
-  const own = presentStep(snapshot).regions;
-  const step = tallies.filter(({ region }) => own.includes(region));
+  const step = stepOf(snapshot, tallies);
+  const told = toldOf(snapshot, tallies);
   switch (snapshot.phase) {
-    case "STAGING": {
-      const by = evidence.unpublished ?? heldUp(snapshot, step, evidence) ?? "";
-      if (by !== snapshot.blockedBy) return { type: "blocked", by };
-      return by === "" ? stage(snapshot, step, now) : undefined;
-    }
-    case "SWITCHING": {
-      const by = evidence.unpublished ?? "";
-      if (by !== snapshot.blockedBy) return { type: "blocked", by };
-      return by === "" ? switchOver(snapshot, step, toldOf(snapshot, tallies), now) : undefined;
-    }
+    case "STAGING":
+      return stage(snapshot, step, now);
+    case "SWITCHING":
+      return switchOver(snapshot, step, told, now);
     case "BAKING":
   }
-  return bake(snapshot, toldOf(snapshot, tallies), now);
+  return bake(snapshot, told, now);
 }
 
-/** What a step waits for without a time limit of its own. */
-function heldUp(
+/** What it waits for without a time limit of the phase, if anything; and whether of no other either. */
+function holdOf(
   snapshot: Snapshot,
-  step: readonly RegionTally[],
-  { freezes }: Evidence,
-): string | undefined {
-  if (snapshot.isRollback) return undefined;
-  if (freezes.length > 0 && !snapshot.overrideFreeze) return freezes.join("; ");
-  const lacking = step.filter(({ replicated, counted, unstaged }) => {
+  tallies: readonly RegionTally[],
+  { unheard, unpublished, freezes }: Evidence,
+): { by: string; held: boolean } {
+  const { phase, isRollback, overrideFreeze } = snapshot;
+  if (unheard !== undefined) return { by: unheard, held: true };
+  if (phase !== "BAKING" && unpublished !== undefined) return { by: unpublished, held: false };
+  if (phase !== "STAGING" || isRollback) return { by: "", held: false };
+  if (freezes.length > 0 && !overrideFreeze) return { by: freezes.join("; "), held: true };
+  const lacking = stepOf(snapshot, tallies).filter(({ replicated, counted, unstaged }) => {
     return !replicated && !(counted && unstaged === 0);
   });
-  if (lacking.length === 0) return undefined;
+  if (lacking.length === 0) return { by: "", held: false };
   const names = lacking.map(({ region }) => region).join(", ");
-  return `the artifact is not complete in the store of ${names} yet`;
+  return { by: `the artifact is not complete in the store of ${names} yet`, held: false };
 }
 
 function stage(
@@ -248,8 +227,7 @@ function overdue(
 ): DeploymentEvent | undefined {
   if (now < snapshot.deadline) return undefined;
   const { step, steps, phase, blockedBy } = snapshot;
-  const own = presentStep(snapshot).regions;
-  const regions = tallies.filter(({ region }) => own.includes(region));
+  const regions = stepOf(snapshot, tallies);
   const describe = phase === "STAGING" ? describeStaging : describeSwitching;
   const why = blockedBy === "" ? describe(regions) : blockedBy;
   const message = `not done by the deadline, in step ${step} of ${steps.length} (${phase}): ${why}`;
@@ -260,17 +238,8 @@ function failure(found: Failure): DeploymentEvent {
   return { type: "failed", failure: found };
 }
 
-/** The regions in which hosts were told to switch. */
-function toldOf(snapshot: Snapshot, tallies: readonly RegionTally[]): RegionTally[] {
-  return tallies.filter(({ region }) => limitOf(snapshot, region) > 0);
-}
-
 function warming(tallies: readonly RegionTally[]): boolean {
   return tallies.some(({ heard }) => heard === "warming");
-}
-
-function budget(hosts: number, percent: number): number {
-  return Math.floor((hosts * percent) / 100);
 }
 
 /** A roll-back's hosts may have to fetch the bytes again in this time. */

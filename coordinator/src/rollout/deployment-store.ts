@@ -236,6 +236,8 @@ function changing(snapshot: Snapshot, strategy: Strategy) {
     pause_time: pause === undefined ? null : new Date(pause.time),
     promoted_step: snapshot.promotedStep,
     blocked_by: snapshot.blockedBy,
+    held_time: timeOf(snapshot.heldTime),
+    accepted_silence: jsonOf(snapshot.acceptedSilence),
     failure_reason: failure?.reason ?? null,
     failure_message: failure?.message ?? null,
     superseded_by: snapshot.supersededBy === "" ? null : snapshot.supersededBy,
@@ -247,6 +249,10 @@ function changing(snapshot: Snapshot, strategy: Strategy) {
 
 function timeOf(ms: number | undefined): Date | null {
   return ms === undefined ? null : new Date(ms);
+}
+
+function jsonOf(value: unknown): string | null {
+  return value === undefined ? null : JSON.stringify(value);
 }
 
 function deployments(db: Knex): Knex.QueryBuilder<DeploymentRow, DeploymentRow[]> {

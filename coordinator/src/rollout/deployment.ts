@@ -63,6 +63,8 @@ export interface DeploymentRow {
   promoted_step: number;
   rolled_back_by: string | null;
   blocked_by: string;
+  held_time: Date | null;
+  accepted_silence: { hosts: number; regions: string[] } | "present" | null;
   override_freeze: boolean;
   dropped_regions: string[];
   gone_regions: string[];
@@ -222,6 +224,9 @@ function snapshotOf(row: DeploymentRow, strategy: Strategy): Snapshot {
           },
     promotedStep: row.promoted_step,
     blockedBy: row.blocked_by,
+    // A coordinator that does not know of it may have gone on.
+    heldTime: row.blocked_by === "" ? undefined : row.held_time?.getTime(),
+    acceptedSilence: row.accepted_silence ?? undefined,
     overrideFreeze: row.override_freeze,
     failure:
       row.failure_reason === null

@@ -66,6 +66,7 @@ export class FactReader {
         replicated: !lacking.has(region.region),
       })),
       unpublished,
+      unheard: undefined,
       freezes,
     };
   }

@@ -24,6 +24,14 @@ interface Pause {
   time: number;
 }
 
+/** What somebody has resumed a deployment in spite of. */
+export interface Silence {
+  /** That were told to switch and are silent. */
+  hosts: number;
+  /** Of which no agent is heard. */
+  regions: readonly string[];
+}
+
 /** By region: of 10,000 buckets of hosts, how many were told to switch. */
 export type Limits = Readonly<Record<string, number>>;
 
@@ -59,6 +67,13 @@ export interface Snapshot {
   /** The last step that somebody let begin; 0 for none. */
   promotedStep: number;
   blockedBy: string;
+  /** Since when it is held up by what counts towards no deadline. */
+  heldTime: number | undefined;
+  /**
+   * The silence that it is not paused for, until there is more: somebody has resumed it in spite of
+   * that. "present" until that was counted.
+   */
+  acceptedSilence: Silence | "present" | undefined;
   overrideFreeze: boolean;
   failure: Failure | undefined;
   supersededBy: string;

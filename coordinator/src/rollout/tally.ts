@@ -1,4 +1,5 @@
 import { HostPhase, type RegionApplicationStatus } from "@slipway/proto";
+import { limitOf, presentStep, type Snapshot } from "./snapshot.js";
 
 /** What is known of one region of a deployment. */
 export interface RegionEvidence {
@@ -69,6 +70,22 @@ export function total(
   count: "hostCount" | "chosen" | "chosenSilent" | "failed" | "onTheWay",
 ): number {
   return tallies.reduce((all, region) => all + region[count], 0);
+}
+
+/** The regions of the present step. */
+export function stepOf(snapshot: Snapshot, tallies: readonly RegionTally[]): RegionTally[] {
+  const own = presentStep(snapshot).regions;
+  return tallies.filter(({ region }) => own.includes(region));
+}
+
+/** The regions in which hosts were told to switch. */
+export function toldOf(snapshot: Snapshot, tallies: readonly RegionTally[]): RegionTally[] {
+  return tallies.filter(({ region }) => limitOf(snapshot, region) > 0);
+}
+
+/** How many of the hosts so many percent are. */
+export function budget(hosts: number, percent: number): number {
+  return Math.floor((hosts * percent) / 100);
 }
 
 function countOf(status: RegionApplicationStatus | undefined, phase: HostPhase): number {

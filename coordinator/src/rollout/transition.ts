@@ -9,6 +9,7 @@ import {
   type Failure,
   type Limits,
   type PauseReason,
+  type Silence,
   type Snapshot,
   type State,
 } from "./snapshot.js";
@@ -21,8 +22,11 @@ export type DeploymentEvent =
   /**
    * Something beside its hosts holds it up, and is not waited for in vain; empty: no longer. Of one
    * that somebody paused: why it is not going to go on well.
+   * @param held that this counts towards no deadline
    */
-  | { type: "blocked"; by: string }
+  | { type: "blocked"; by: string; held: boolean }
+  /** What is silent now is what somebody has resumed it in spite of. */
+  | { type: "accepted"; silence: Silence }
   /** The present step's regions and hosts have the bytes, and may switch. */
   | { type: "staged" }
   /** More hosts are to switch. A limit below the present one changes nothing. */
@@ -100,6 +104,9 @@ export function transition(before: Snapshot, event: DeploymentEvent, now: number
     case "blocked":
       if (isPausedByRequest(before)) return heed(before, event.by);
       break;
+    case "accepted":
+      if (before.state === "PAUSED" || before.acceptedSilence !== "present") return UNCHANGED;
+      return silently({ ...before, acceptedSilence: event.silence });
     default:
   }
   // The rest is progress, which stands still meanwhile.
@@ -115,26 +122,40 @@ type Progress = Extract<
 function advance(before: Snapshot, event: Progress, now: number): Outcome {
   switch (event.type) {
     case "blocked":
-      return block(before, event.by, now);
+      return block(before, event, now);
     case "staged":
       if (before.phase !== "STAGING") return UNCHANGED;
-      return silently({ ...before, phase: "SWITCHING", ...since(now), blockedBy: "" });
+      return silently({ ...freed(before, now), phase: "SWITCHING", ...since(now) });
     case "raised":
       return raise(before, event.limits, now);
     case "switched":
       if (before.phase !== "SWITCHING" || !anySwitched(before)) return UNCHANGED;
-      return silently({ ...before, phase: "BAKING", phaseTime: now, blockedBy: "" });
+      return silently({ ...freed(before, now), phase: "BAKING", phaseTime: now });
     case "baked":
   }
   return before.phase === "BAKING" ? finishStep(before, now) : UNCHANGED;
 }
 
-function block(before: Snapshot, by: string, now: number): Outcome {
-  if (before.blockedBy === by) return UNCHANGED;
+function block(
+  before: Snapshot,
+  { by, held }: Extract<DeploymentEvent, { type: "blocked" }>,
+  now: number,
+): Outcome {
+  const wasHeld = before.heldTime !== undefined;
+  if (before.blockedBy === by && wasHeld === held) return UNCHANGED;
+  const next = held
+    ? { ...before, blockedBy: by, heldTime: before.heldTime ?? now }
+    : { ...freed(before, now), blockedBy: by };
   // What it was held up counts towards no timeout of the phase.
-  if (by !== "" || before.phase === "BAKING") return silently({ ...before, blockedBy: by });
+  if (by !== "" || before.phase === "BAKING") return silently(next);
   const phaseTime = before.phase === "STAGING" ? now : before.phaseTime;
-  return silently({ ...before, blockedBy: "", phaseTime, raiseTime: now });
+  return silently({ ...next, phaseTime, raiseTime: now });
+}
+
+/** Not held up any more, by anything; what it was counts towards no deadline. */
+function freed(before: Snapshot, now: number): Snapshot {
+  const heldMs = before.heldTime === undefined ? 0 : now - before.heldTime;
+  return { ...before, blockedBy: "", heldTime: undefined, deadline: before.deadline + heldMs };
 }
 
 /** Something is wrong that whoever paused it has to see to: told like the pause itself. */
@@ -149,7 +170,7 @@ function raise(before: Snapshot, asked: Limits, now: number): Outcome {
   if (risen.length === 0) return UNCHANGED;
   const limits: { [region: string]: number } = { ...before.limits };
   for (const region of risen) limits[region] = Math.min(HOST_BUCKETS, asked[region] ?? 0);
-  const next = { ...before, limits, raiseTime: now, blockedBy: "" };
+  const next = { ...freed(before, now), limits, raiseTime: now };
   if (before.state !== "PENDING") return silently(next);
   const started = {
     state: "RUNNING",
@@ -167,11 +188,10 @@ function finishStep(before: Snapshot, now: number): Outcome {
     });
   }
   const next: Snapshot = {
-    ...before,
+    ...freed(before, now),
     step: before.step + 1,
     phase: "STAGING",
     ...since(now),
-    blockedBy: "",
   };
   const state = resting(next);
   const message =
@@ -185,17 +205,21 @@ function pause(
   now: number,
 ): Outcome {
   // What somebody asked for outlasts the cause of an automatic pause.
-  const upheld = before.state === "PAUSED" && before.pause?.reason !== "REQUESTED";
-  if (before.state === "PAUSED" && !(upheld && reason === "REQUESTED")) return UNCHANGED;
+  const isAutomatic = before.state === "PAUSED" && before.pause?.reason !== "REQUESTED";
+  if (before.state === "PAUSED" && !(isAutomatic && reason === "REQUESTED")) return UNCHANGED;
   const time = before.pause?.time ?? now;
+  const waitedMs = before.state === "WAITING" ? now - before.phaseTime : 0;
+  const free = freed(before, now);
   return {
     ...changed(
       {
-        ...before,
+        ...free,
         state: "PAUSED",
         pause: { reason, actor, message, time },
         // It waited until now.
-        deadline: before.deadline + (before.state === "WAITING" ? now - before.phaseTime : 0),
+        deadline: free.deadline + waitedMs,
+        // There is more of it, or it has lasted too long.
+        acceptedSilence: reason === "REQUESTED" ? before.acceptedSilence : undefined,
       },
       noteOf(actor, "pause", reason === "REQUESTED" ? message : "", `${reason}: ${message}`),
     ),
@@ -209,15 +233,21 @@ function resume(
   now: number,
 ): Outcome {
   if (before.pause === undefined) return UNCHANGED;
+  const { reason, time } = before.pause;
+  const accepts = reason !== "REQUESTED" && actor !== SLIPWAY;
+  const { activateTimeoutMs, stageTimeoutMs } = before.pace;
+  const deadline = before.deadline + (now - time);
   return changed(
     {
       ...before,
       state: resting(before),
       pause: undefined,
-      deadline: before.deadline + (now - before.pause.time),
+      // Those that are silent get their time again, should it be up.
+      deadline: accepts ? Math.max(deadline, now + activateTimeoutMs + stageTimeoutMs) : deadline,
+      acceptedSilence: accepts ? "present" : before.acceptedSilence,
       ...since(now),
     },
-    noteOf(actor, "resume", message, `${before.pause.reason} is over`),
+    noteOf(actor, "resume", message, accepts ? `in spite of ${reason}` : `${reason} is over`),
   );
 }
 
@@ -270,7 +300,7 @@ function end(
   now: number,
   { note, rollBack }: { note: AuditNote; rollBack: boolean },
 ): Changed {
-  const next: Snapshot = { ...before, state, pause: undefined, blockedBy: "", finishTime: now };
+  const next = { ...freed(before, now), state, pause: undefined, finishTime: now };
   return { kind: "changed", next, note, rollBack, notify: true };
 }
 

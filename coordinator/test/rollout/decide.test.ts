@@ -30,6 +30,7 @@ function region(
 const evidence = (regions: RegionEvidence[], extra: Partial<Evidence> = {}): Evidence => ({
   regions,
   unpublished: undefined,
+  unheard: undefined,
   freezes: [],
   ...extra,
 });
@@ -46,6 +47,8 @@ function short(event: DeploymentEvent | undefined): string {
       return `paused ${event.reason}`;
     case "blocked":
       return event.by === "" ? "freed" : "blocked";
+    case "accepted":
+      return [`accepted ${event.silence.hosts} hosts`, ...event.silence.regions].join(", ");
     default:
       return event.type;
   }
@@ -53,7 +56,7 @@ function short(event: DeploymentEvent | undefined): string {
 
 // 10 percent of eu, then all of both.
 const staging = snapshotOf();
-const blocked = snapshotOf({ blockedBy: "frozen" });
+const blocked = snapshotOf({ blockedBy: "frozen", heldTime: START });
 const at = (eu: number, us: number, change: Partial<Snapshot> = {}): Snapshot =>
   snapshotOf({
     state: "RUNNING",
@@ -88,6 +91,31 @@ const usAt = (limit: number, phases: Phases = [[RUNNING, 20]]): RegionEvidence =
 const usSilent = region("us", 0, [[HELD, 20]], { heard: "silent" });
 const all = (phases: Phases, extra: Partial<Report> & Partial<RegionEvidence> = {}) =>
   evidence([region("eu", 10_000, phases, extra), usAt(10_000)]);
+
+const lacks = "the artifact is not complete in the store of eu yet";
+const freeze = { freezes: ["frozen"] };
+const frozen = snapshotOf({ deadline: LATER, blockedBy: "frozen", heldTime: START });
+const accepting = (hosts: number): Snapshot => ({
+  ...arrived,
+  acceptedSilence: { hosts, regions: [] },
+});
+const euAlone = evidence([
+  region("eu", 5_000, [[RUNNING, 20]]),
+  region("us", 5_000, [[RUNNING, 20]], { heard: "silent" }),
+]);
+const goingOn: Snapshot = { ...second, acceptedSilence: { hosts: 0, regions: ["us"] } };
+const allToldIn = (region: "eu"): Partial<Snapshot> => ({
+  limits: { ...goingOn.limits, [region]: 10_000 },
+});
+const deaf = evidence(
+  ["eu", "us"].map((name) => region(name, 10_000, [[ACTIVATING, 20]], { heard: "warming" })),
+  { unheard: "NATS is away" },
+);
+const heldBack = (snapshot: Snapshot): Snapshot => ({
+  ...snapshot,
+  blockedBy: "NATS is away",
+  heldTime: START,
+});
 
 const CASES: [string, Snapshot, Evidence, number, string][] = [
   // Staging.
@@ -209,10 +237,19 @@ const CASES: [string, Snapshot, Evidence, number, string][] = [
   ],
   [
     "never begun by the deadline",
-    snapshotOf({ deadline: LATER, blockedBy: "frozen" }),
-    evidence([held20, usHeld], { freezes: ["frozen"] }),
+    snapshotOf({ deadline: LATER, blockedBy: lacks }),
+    evidence([region("eu", 0, [[STAGING, 20]], { replicated: false }), usHeld]),
     LATER,
     "failed DEADLINE_EXCEEDED",
+  ],
+  ["frozen at the deadline", frozen, evidence([held20, usHeld], freeze), LATER, "-"],
+  ["and no more", frozen, evidence([held20, usHeld]), LATER, "freed"],
+  [
+    "frozen, as a coordinator said that lets the deadline pass",
+    { ...frozen, heldTime: undefined },
+    evidence([held20, usHeld], freeze),
+    LATER,
+    "blocked",
   ],
   // Switching.
   ["the first tenth", ready, evidence([held20, usHeld]), LATER, 'raised {"eu":1000}'],
@@ -386,6 +423,76 @@ const CASES: [string, Snapshot, Evidence, number, string][] = [
     "-",
   ],
   ["somebody paused it", pause("REQUESTED"), all([[RUNNING, 20]]), LATER, "-"],
+  [
+    "somebody goes on in spite of it",
+    { ...arrived, acceptedSilence: "present" },
+    all([[RUNNING, 20]], { silentCount: 3 }),
+    LATER,
+    "accepted 3 hosts",
+  ],
+  [
+    "as many are silent still",
+    accepting(3),
+    all([[RUNNING, 20]], { silentCount: 3 }),
+    LATER,
+    "switched",
+  ],
+  [
+    "more are",
+    accepting(3),
+    all([[RUNNING, 20]], { silentCount: 4 }),
+    LATER,
+    "paused HOSTS_SILENT",
+  ],
+  [
+    "the others are too late all the same",
+    accepting(3),
+    all(
+      [
+        [RUNNING, 15],
+        [ACTIVATING, 5],
+      ],
+      { silentCount: 3 },
+    ),
+    LATE,
+    "failed DEADLINE_EXCEEDED",
+  ],
+  [
+    "a region is, which somebody goes on without",
+    { ...second, acceptedSilence: "present" },
+    euAlone,
+    LATER,
+    "accepted 0 hosts, us",
+  ],
+  ["the other goes on", goingOn, euAlone, LATER, 'raised {"eu":7500}'],
+  [
+    "but the region's time is up",
+    { ...goingOn, ...allToldIn("eu") },
+    euAlone,
+    LATE,
+    "paused REGION_SILENT",
+  ],
+  [
+    "but the deadline is",
+    { ...goingOn, ...allToldIn("eu"), deadline: LATER },
+    euAlone,
+    LATER,
+    "paused REGION_SILENT",
+  ],
+  // This coordinator hears nothing.
+  ["the last that was heard holds no more", arrived, deaf, LATE, "blocked"],
+  ["which is said already", heldBack(arrived), deaf, LATE, "-"],
+  ["at any deadline", heldBack({ ...arrived, deadline: LATER }), deaf, LATE, "-"],
+  ["while it bakes", bakingLast, deaf, LATE, "blocked"],
+  ["it was paused for silence", pause("REGION_SILENT"), deaf, LATER, "-"],
+  [
+    "somebody goes on, who cannot know",
+    { ...heldBack(arrived), acceptedSilence: "present" },
+    deaf,
+    LATER,
+    "-",
+  ],
+  ["and hears again", heldBack(bakingLast), all([[RUNNING, 20]]), LATER, "freed"],
   ["a later region is silent", staging, evidence([held20, usSilent]), LATER, "staged"],
   [
     "the step's region is silent",
@@ -518,10 +625,11 @@ test("what takes too long says who is missing, region by region", () => {
     message(staging, unstaged, LATE),
     "hosts have not the bytes in time: eu: 15 of 20 hosts",
   );
-  const overdue = { ...staging, deadline: LATER, blockedBy: "frozen" };
+  const overdue = { ...staging, deadline: LATER, blockedBy: lacks };
+  const empty = region("eu", 0, [[STAGING, 20]], { replicated: false });
   assert.is(
-    message(overdue, evidence([held20, usHeld], { freezes: ["frozen"] }), LATER),
-    "not done by the deadline, in step 1 of 2 (STAGING): frozen",
+    message(overdue, evidence([empty, usHeld]), LATER),
+    `not done by the deadline, in step 1 of 2 (STAGING): ${lacks}`,
   );
 });
 

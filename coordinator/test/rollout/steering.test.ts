@@ -247,6 +247,38 @@ test("silent hosts pause a deployment, and it goes on by itself once they are he
   await reached(deployment.id, SUCCEEDED);
 });
 
+test("who resumes it in spite of silent hosts goes on without them, and without no more", async () => {
+  const deployment = await createDeployment(clients, {
+    buildId: await build(freshName(), AT_ONCE),
+  });
+  await hosts(deployment, [[ACTIVATING, HOSTS]], { silentCount: 1 });
+  await reached(deployment.id, PAUSED);
+  await resume(deployment);
+  await until("the silence counted", async () => {
+    const row = (await world
+      .db("deployments")
+      .where({ id: deployment.id })
+      .first("accepted_silence")) as { accepted_silence: { hosts?: number } };
+    return row.accepted_silence.hosts === 2;
+  });
+  assert.is((await read(deployment.id)).state, DeploymentState.RUNNING);
+  await hosts(deployment, [[ACTIVATING, HOSTS]], { silentCount: 2 });
+  await reached(deployment.id, PAUSED);
+  await resume(deployment);
+  await hosts(deployment, [[RUNNING, HOSTS]], { silentCount: 2 });
+  await reached(deployment.id, SUCCEEDED);
+  const actions = await audited(deployment);
+  assert.equal(
+    actions.filter((action) => /pause|resume/.test(action)),
+    [
+      "deployment.pause by slipway",
+      "deployment.resume by bob",
+      "deployment.pause by slipway",
+      "deployment.resume by bob",
+    ],
+  );
+});
+
 test("too many failures put back what ran before, in the same instant", async () => {
   const name = freshName();
   const good = await runs(name);
@@ -370,8 +402,11 @@ test("a freeze that begins meanwhile holds the next step until it is over", asyn
     return now.blockedBy !== "" && now;
   });
   assert.equal([held.state, held.blockedBy.endsWith("(audit)")], [PENDING, true]);
+  const row = () => world.db("deployments").where({ id: deployment.id }).first("held_time");
+  assert.instance(((await row()) as { held_time: unknown }).held_time, Date);
   await world.db("freezes").where({ application: name }).update({ end_time: new Date() });
   await reached(deployment.id, SUCCEEDED);
+  assert.equal(await row(), { held_time: null });
 });
 
 /** Somebody waits for a freeze to be made, or for what must come before one. */

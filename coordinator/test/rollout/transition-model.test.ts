@@ -23,7 +23,12 @@ const limits = fc.record({
 const progress: fc.Arbitrary<DeploymentEvent> = fc.oneof(
   fc.constantFrom<DeploymentEvent>({ type: "staged" }, { type: "switched" }, { type: "baked" }),
   limits.map((raised): DeploymentEvent => ({ type: "raised", limits: raised })),
-  fc.constantFrom("", "frozen").map((by): DeploymentEvent => ({ type: "blocked", by })),
+  fc
+    .tuple(fc.constantFrom("", "frozen"), fc.boolean())
+    .map(([by, held]): DeploymentEvent => ({ type: "blocked", by, held: held && by !== "" })),
+  fc.nat(3).map((hosts): DeploymentEvent => {
+    return { type: "accepted", silence: { hosts, regions: [] } };
+  }),
 );
 
 const steering: fc.Arbitrary<DeploymentEvent> = fc.oneof(
@@ -83,6 +88,10 @@ function check(snapshot: Snapshot): void {
   const { state, pause, step, steps, phase, promotedStep, finishTime, startTime } = snapshot;
   assert.is(state === "PAUSED", pause !== undefined);
   assert.is(isFinal(state), finishTime !== undefined);
+  if (snapshot.heldTime !== undefined) {
+    assert.ok(state === "PENDING" || state === "RUNNING");
+    assert.is.not(snapshot.blockedBy, "");
+  }
   assert.is(state === "FAILED", snapshot.failure !== undefined);
   assert.is(state === "SUPERSEDED", snapshot.supersededBy !== "");
   assert.ok(step >= 1 && step <= steps.length);

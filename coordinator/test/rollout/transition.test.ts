@@ -34,8 +34,10 @@ const STATES = {
   aborted: snapshotOf({ state: "ABORTED", ...switched }),
 } satisfies Record<string, Snapshot>;
 
+const FREED = { type: "blocked", by: "", held: false } as const;
+
 const EVENTS = {
-  blocked: { type: "blocked", by: "frozen" },
+  blocked: { type: "blocked", by: "frozen", held: true },
   staged: { type: "staged" },
   raised: { type: "raised", limits: { eu: 2_000 } },
   lowered: { type: "raised", limits: { eu: 0 } },
@@ -241,15 +243,58 @@ test("what somebody asked for outlasts an automatic pause, from its beginning", 
 
 test("what held a step up counts towards no time limit of its phase", () => {
   const held = after(STATES.pending, EVENTS.blocked);
-  const free = after(held, { type: "blocked", by: "" }, NOW + 500);
+  const free = after(held, FREED, NOW + 500);
   assert.equal([held.blockedBy, held.phaseTime], ["frozen", START]);
   assert.equal([free.blockedBy, free.phaseTime, free.raiseTime], ["", NOW + 500, NOW + 500]);
+});
+
+test("a time in which it is held up counts towards no deadline, whatever ends it", () => {
+  for (const before of [STATES.pending, STATES.baking]) {
+    const held = after(before, EVENTS.blocked, START + 1_000);
+    assert.is(held.heldTime, START + 1_000);
+    const other = after(held, { ...EVENTS.blocked, by: "frozen once more" }, START + 2_000);
+    assert.is(other.heldTime, START + 1_000);
+    const lacking = { type: "blocked", by: "not replicated", held: false } as const;
+    for (const event of [FREED, lacking]) {
+      const free = after(other, event, START + 6_000);
+      assert.equal([free.heldTime, free.deadline], [undefined, before.deadline + 5_000]);
+    }
+    const paused = after(other, EVENTS.paused, START + 6_000);
+    assert.equal([paused.heldTime, paused.blockedBy], [undefined, ""]);
+    const resumed = after(paused, EVENTS.resumed, START + 7_000);
+    assert.is(resumed.deadline, before.deadline + 6_000);
+  }
+});
+
+const accepted = { type: "accepted", silence: { hosts: 3, regions: ["us"] } } as const;
+
+test("who resumes what is paused for silence goes on in spite of it, until it is paused again", () => {
+  const resumed = after(STATES.silent, EVENTS.resumed);
+  assert.is(resumed.acceptedSilence, "present");
+  const counted = after(resumed, accepted);
+  assert.equal(counted.acceptedSilence, accepted.silence);
+  assert.is(transition(counted, accepted, NOW).kind, "unchanged", "it is counted once");
+  const byHand = after(after(counted, EVENTS.paused), EVENTS.resumed);
+  assert.equal(byHand.acceptedSilence, accepted.silence);
+  assert.is(after(counted, EVENTS.unheard).acceptedSilence, undefined);
+  const byItself = after(STATES.silent, { type: "resumed", actor: "slipway", message: "" });
+  assert.is(byItself.acceptedSilence, undefined);
+  assert.is(after(STATES.paused, EVENTS.resumed).acceptedSilence, undefined);
+});
+
+test("who resumes what is paused for silence gives its hosts their time again", () => {
+  const { pace } = STATES.silent;
+  const late = { ...STATES.silent, deadline: START };
+  const again = pace.activateTimeoutMs + pace.stageTimeoutMs;
+  assert.is(after(late, EVENTS.resumed).deadline, NOW + again);
+  const early = { ...late, deadline: START + again };
+  assert.is(after(early, EVENTS.resumed).deadline, NOW + again);
 });
 
 test("of one that somebody paused only what is wrong is noted, and told once", () => {
   const noted = after(STATES.paused, EVENTS.blocked);
   assert.equal(noted, { ...STATES.paused, blockedBy: "frozen" });
-  const over = transition(noted, { type: "blocked", by: "" }, NOW);
+  const over = transition(noted, FREED, NOW);
   assert.equal(over.kind === "changed" && [over.next, over.notify], [STATES.paused, false]);
 });
 

@@ -11,8 +11,9 @@ export const addResume: AddCommand = (group, run) => {
     .summary("go on with a paused deployment")
     .description(
       "Goes on with a deployment that was paused, where it stopped. One that pauses itself because " +
-        "hosts or a region are silent goes on by itself once they are heard. Resuming what is not " +
-        "paused changes nothing.",
+        "hosts or a region are silent goes on by itself once they are heard; resumed before, it goes on " +
+        "without those that are silent then, and pauses again for more. Resuming what is not paused " +
+        "changes nothing.",
     )
     .argument(TARGET, TARGET_HELP)
     .option("--reason <text>", "why, for people to read later")

@@ -4343,8 +4343,9 @@ export const DeploymentServiceService = {
     responseDeserialize: (value: Buffer): PauseDeploymentResponse => PauseDeploymentResponse.decode(value),
   },
   /**
-   * Goes on with a paused one; time that it was paused counts towards no deadline. Resuming what
-   * is not paused changes nothing. FAILED_PRECONDITION if it is final.
+   * Goes on with a paused one; time that it was paused counts towards no deadline. One that is
+   * paused for silence goes on in spite of what is silent then, and is paused again for more.
+   * Resuming what is not paused changes nothing. FAILED_PRECONDITION if it is final.
    */
   resumeDeployment: {
     path: "/slipway.v1.DeploymentService/ResumeDeployment" as const,
@@ -4421,8 +4422,9 @@ export interface DeploymentServiceServer extends UntypedServiceImplementation {
    */
   pauseDeployment: handleUnaryCall<PauseDeploymentRequest, PauseDeploymentResponse>;
   /**
-   * Goes on with a paused one; time that it was paused counts towards no deadline. Resuming what
-   * is not paused changes nothing. FAILED_PRECONDITION if it is final.
+   * Goes on with a paused one; time that it was paused counts towards no deadline. One that is
+   * paused for silence goes on in spite of what is silent then, and is paused again for more.
+   * Resuming what is not paused changes nothing. FAILED_PRECONDITION if it is final.
    */
   resumeDeployment: handleUnaryCall<ResumeDeploymentRequest, ResumeDeploymentResponse>;
   /**
@@ -4561,8 +4563,9 @@ export interface DeploymentServiceClient extends Client {
     callback: (error: ServiceError | null, response: PauseDeploymentResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Goes on with a paused one; time that it was paused counts towards no deadline. Resuming what
-   * is not paused changes nothing. FAILED_PRECONDITION if it is final.
+   * Goes on with a paused one; time that it was paused counts towards no deadline. One that is
+   * paused for silence goes on in spite of what is silent then, and is paused again for more.
+   * Resuming what is not paused changes nothing. FAILED_PRECONDITION if it is final.
    */
   resumeDeployment(
     request: ResumeDeploymentRequest,

@@ -74,7 +74,8 @@ export function notices(deployment: Deployment, columns = Number.POSITIVE_INFINI
       if (reason === PauseReason.HOSTS_SILENT) {
         say(`See which with: slipway hosts --app ${application} --phase silent`, "bold");
       }
-      advise("Goes on by itself once they are heard; or end it with", "abort");
+      advise("Goes on by itself once they are heard; end it with", "abort");
+      advise("Go on without them with", "resume");
     }
   }
   if (state === DeploymentState.WAITING) {

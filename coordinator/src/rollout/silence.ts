@@ -1,0 +1,58 @@
+import { limitOf, presentStep, type Silence, type Snapshot } from "./snapshot.js";
+import { budget, toldOf, total, type RegionTally } from "./tally.js";
+import { SLIPWAY, type DeploymentEvent } from "./transition.js";
+
+/** The regions without an agent, and the hosts told to switch that are silent. */
+export function silenceOf(snapshot: Snapshot, tallies: readonly RegionTally[]): Silence {
+  const told = toldOf(snapshot, tallies);
+  const own = presentStep(snapshot).regions;
+  const regions = tallies.filter(
+    (region) =>
+      region.heard === "silent" &&
+      region.hostCount > 0 &&
+      (told.includes(region) || own.includes(region.region)),
+  );
+  return { hosts: total(told, "chosenSilent"), regions: regions.map(({ region }) => region) };
+}
+
+/** What of a silence is more than was accepted. */
+export function beyond(silence: Silence, accepted: Silence | undefined): Silence {
+  if (accepted === undefined) return silence;
+  return {
+    hosts: silence.hosts > accepted.hosts ? silence.hosts : 0,
+    regions: silence.regions.filter((region) => !accepted.regions.includes(region)),
+  };
+}
+
+/** The pause for so much silence, if it is too much. */
+export function pauseFor(
+  silence: Silence,
+  snapshot: Snapshot,
+  tallies: readonly RegionTally[],
+): DeploymentEvent | undefined {
+  if (silence.regions.length > 0) {
+    const message = `no agent is heard of in ${silence.regions.join(", ")}`;
+    return { type: "paused", reason: "REGION_SILENT", actor: SLIPWAY, message };
+  }
+  const told = toldOf(snapshot, tallies);
+  const may = budget(total(told, "chosen"), snapshot.pace.silentPercent);
+  if (silence.hosts <= may) return undefined;
+  const where = told
+    .filter(({ chosenSilent }) => chosenSilent > 0)
+    .map(({ region, chosenSilent }) => `${chosenSilent} in ${region}`)
+    .join(", ");
+  const message =
+    `${silence.hosts} of ${total(told, "chosen")} hosts that were told to switch are silent (${where}), ` +
+    `and at most ${may} may be`;
+  return { type: "paused", reason: "HOSTS_SILENT", actor: SLIPWAY, message };
+}
+
+/** Whether all can be heard by whom it would be judged: nothing known is no end of a silence. */
+export function allHeard(snapshot: Snapshot, tallies: readonly RegionTally[]): boolean {
+  const own = presentStep(snapshot).regions;
+  return tallies.every((region) => {
+    const told = limitOf(snapshot, region.region) > 0;
+    if (region.hostCount === 0 || !(told || own.includes(region.region))) return true;
+    return region.heard === "live" && (!told || region.status !== undefined);
+  });
+}
