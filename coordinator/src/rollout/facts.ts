@@ -9,6 +9,8 @@ import type { RolloutContext } from "./rollout-context.js";
 import { presentStep } from "./snapshot.js";
 
 const MAX_AGE_MS = 5_000;
+const UNHEARD =
+  "the coordinator does not reach the global NATS, and cannot tell what regions are doing until it does";
 
 /** What the databases say of a deployment's present step. */
 interface Facts {
@@ -50,8 +52,13 @@ export class FactReader {
     const { status, clock } = this.#context;
     const { application, generation, regions } = deployment.goal;
     const { enrolled, lacking, freezes } = await this.#facts(deployment, fresh);
-    const settled = clock.now() - this.#listeningSince >= AGENT_SILENT_AFTER_MS;
+    const hearing = status.hearing.since(clock.now());
+    const listeningSince = Math.max(this.#listeningSince, hearing ?? clock.now());
+    const settled = clock.now() - listeningSince >= AGENT_SILENT_AFTER_MS;
     const progress = status.progress(application, generation, regions);
+    const isSilent = progress.some(
+      ({ region, silent }) => silent && (enrolled.get(region) ?? 0) > 0,
+    );
     return {
       regions: progress.map((region) => ({
         region: region.region,
@@ -66,7 +73,7 @@ export class FactReader {
         replicated: !lacking.has(region.region),
       })),
       unpublished,
-      unheard: undefined,
+      unheard: hearing === undefined && isSilent ? UNHEARD : undefined,
       freezes,
     };
   }

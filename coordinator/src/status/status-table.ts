@@ -1,4 +1,5 @@
 import type { RegionAgentStatus, RegionApplicationStatus, RegionProgress } from "@slipway/proto";
+import { Hearing } from "./hearing.js";
 
 /** A region is silent when no agent that leads it was heard of for this long. */
 export const AGENT_SILENT_AFTER_MS = 15_000;
@@ -23,6 +24,8 @@ type Trust = "live" | "warming" | "silent";
  * the agent that leads.
  */
 export class StatusTable {
+  /** Whether what agents say would be heard. */
+  readonly hearing = new Hearing();
   /** By region, then agent id. */
   readonly #regions = new Map<string, Map<string, Agent>>();
   readonly #listeners = new Set<StatusListener>();

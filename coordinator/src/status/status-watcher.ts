@@ -9,6 +9,8 @@ import type { StatusTable } from "./status-table.js";
 
 const REQUEST_TIMEOUT_MS = 2_000;
 const SWEEP_INTERVAL_MS = 1_000;
+/** NATS is asked whether it is there when nothing was heard for so long. */
+const PROBE_AFTER_MS = 1_000;
 /** Agents speak every 2 s. A watch that hears nothing for so long is made anew. */
 const IDLE_LIMIT_MS = 20_000;
 
@@ -20,6 +22,8 @@ export class StatusWatcher implements Service {
   /** Ends the present watch, or the wait for another try, so that another watch is made. */
   #rearm: (() => void) | undefined;
   #heardAt = 0;
+  #bucket: KV | undefined;
+  #probing = false;
   /** NATS came back after the present try began. */
   #reconnected = false;
 
@@ -49,6 +53,7 @@ export class StatusWatcher implements Service {
     const sweeper = setInterval(() => {
       table.sweep();
       if (clock.now() - this.#heardAt > IDLE_LIMIT_MS) this.#rearm?.();
+      if (clock.now() - this.#heardAt >= PROBE_AFTER_MS) void this.#probe();
     }, SWEEP_INTERVAL_MS);
     try {
       for (let failures = 0; !signal.aborted;) {
@@ -80,24 +85,47 @@ export class StatusWatcher implements Service {
 
   /** Follows the bucket until it is told to begin anew or to stop. */
   async #watch(started: () => void): Promise<void> {
-    const { nats, clock } = this.#options;
+    const { nats } = this.#options;
     this.#reconnected = false;
     const bucket = await openStatusBucket(nats);
     let live = false;
     const entries = await bucket.watch({ initializedFn: () => (live = true) });
-    this.#heardAt = clock.now();
+    this.#bucket = bucket;
+    this.#hear();
     this.#rearm = () => entries.stop();
     if (this.#stop.signal.aborted) entries.stop();
     started();
     try {
       for await (const entry of entries) {
-        this.#heardAt = clock.now();
+        this.#hear();
         this.#take(entry, live);
       }
     } finally {
       this.#rearm = undefined;
+      this.#bucket = undefined;
       entries.stop();
     }
+  }
+
+  #hear(): void {
+    const { table, clock } = this.#options;
+    this.#heardAt = clock.now();
+    table.hearing.note(this.#heardAt);
+  }
+
+  /** Whose silence it is, when nothing is heard: the bucket's, or that of those who write to it. */
+  async #probe(): Promise<void> {
+    const bucket = this.#bucket;
+    if (bucket === undefined || this.#probing) return;
+    this.#probing = true;
+    const { table, clock } = this.#options;
+    await bucket.status().then(
+      () => table.hearing.note(clock.now()),
+      () => {
+        // Said by its not being heard; the watch looks after itself.
+      },
+    );
+    this.#probing = false;
   }
 
   #take(entry: KvEntry, live: boolean): void {

@@ -3,6 +3,7 @@ import {
   DeploymentState,
   GLOBAL_GOALS_BUCKET,
   HostPhase,
+  PauseReason,
   SignedGoal,
   type Deployment,
   type WatchDeploymentResponse,
@@ -85,6 +86,54 @@ test("goals that NATS lost are written again from the database", async () => {
     world.goalPublicKey,
   );
   assert.ok((signed?.expireTime?.getTime() ?? 0) > Date.now() + 29 * 86_400_000);
+});
+
+test("while NATS is away nobody's silence is blamed, and no time passes", async () => {
+  const deployment = await deploy();
+  const { application, generation, id } = deployment;
+  await region.report({ application, generation, phases: [[HostPhase.ACTIVATING, 1]] });
+  const read = async () => (await call(clients.deployments, "getDeployment", { id })).deployment;
+  await until("it switches", async () => (await read())?.state === DeploymentState.RUNNING);
+  await world.natsServer.stop();
+  const held = await until(
+    "what is wrong",
+    async () => {
+      const now = await read();
+      assert.is(now?.state, DeploymentState.RUNNING);
+      return now?.blockedBy === "" ? undefined : now;
+    },
+    40_000,
+  );
+  assert.match(held.blockedBy, /^the coordinator does not reach the global NATS/);
+  await world.natsServer.start();
+  await until("that it hears again", async () => (await read())?.blockedBy === "", 20_000);
+  await arrive(deployment);
+  const done = await until("its end", async () => {
+    const now = await read();
+    return now?.state === DeploymentState.SUCCEEDED && now;
+  });
+  assert.ok(Number(done.deadline) > Number(held.deadline));
+});
+
+test("a region that is silent while NATS is there is", async () => {
+  const deployment = await deploy();
+  const { application, generation, id } = deployment;
+  await region.report({ application, generation, phases: [[HostPhase.ACTIVATING, 1]] });
+  const read = async () => (await call(clients.deployments, "getDeployment", { id })).deployment;
+  await until("it switches", async () => (await read())?.state === DeploymentState.RUNNING);
+  region.stop();
+  const paused = await until(
+    "a pause",
+    async () => {
+      const now = await read();
+      return now?.state === DeploymentState.PAUSED && now;
+    },
+    40_000,
+  );
+  assert.is(paused.pause?.reason, PauseReason.REGION_SILENT);
+  region = await FakeRegion.start(world.nats, "eu");
+  await arrive(deployment);
+  await until("its end", async () => (await read())?.state === DeploymentState.SUCCEEDED);
 });
 
 test("a watch and a deployment outlive a restart of Postgres", async () => {

@@ -1,0 +1,22 @@
+/** NATS has to answer at least this often: a multiple of how often it is asked. */
+export const GAP_MS = 5_000;
+
+/**
+ * Whether this coordinator would hear of regions at all, and since when without a gap: what it does
+ * not hear of them while NATS does not answer says nothing of them. Times are by the caller's clock.
+ */
+export class Hearing {
+  #since = 0;
+  #answeredAt = Number.NEGATIVE_INFINITY;
+
+  /** NATS has answered, or said something, just now. */
+  note(now: number): void {
+    if (now - this.#answeredAt > GAP_MS) this.#since = now;
+    this.#answeredAt = Math.max(now, this.#answeredAt);
+  }
+
+  /** Milliseconds since 1970; undefined while NATS does not answer. */
+  since(now: number): number | undefined {
+    return now - this.#answeredAt > GAP_MS ? undefined : this.#since;
+  }
+}

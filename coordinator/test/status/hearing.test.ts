@@ -1,0 +1,26 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { GAP_MS, Hearing } from "../../src/status/hearing.js";
+
+const START = 1_000_000;
+
+test("nothing is heard before NATS has answered, nor long after", () => {
+  const hearing = new Hearing();
+  assert.is(hearing.since(START), undefined);
+  hearing.note(START);
+  assert.is(hearing.since(START + GAP_MS), START);
+  assert.is(hearing.since(START + GAP_MS + 1), undefined);
+});
+
+test("it is heard since the last gap", () => {
+  const hearing = new Hearing();
+  for (let at = 0; at <= 3; at += 1) hearing.note(START + at * GAP_MS);
+  assert.is(hearing.since(START + 3 * GAP_MS), START);
+  const back = START + 4 * GAP_MS + 1;
+  hearing.note(back);
+  assert.is(hearing.since(back + 1), back);
+  hearing.note(back - 10);
+  assert.is(hearing.since(back + GAP_MS), back, "an answer that is late takes nothing back");
+});
+
+test.run();
