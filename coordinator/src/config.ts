@@ -38,8 +38,8 @@ export interface CoordinatorConfig {
   membershipSigner?: SignerCommand | undefined;
   /** A SignedKeySet to publish; read again when it changes. Without one hosts know keys by themselves. */
   keySetFile?: string | undefined;
-  /** Ed25519 public key (SPKI PEM) that must have signed it. Without one the file is believed. */
-  rootPublicKeyFile?: string | undefined;
+  /** Ed25519 public keys (SPKI PEM), one of which must have signed it. Without any it is believed. */
+  rootPublicKeyFiles?: readonly string[] | undefined;
   /** How long a membership holds; agents renew it after two thirds. Default 7 days. */
   membershipValidForMs: number;
   /** Secret that signs notifications. Without one there are no notification hooks. */
@@ -149,7 +149,7 @@ function checkKeys(config: CoordinatorConfig): void {
       "memberships have one key: give --membership-key or --membership-signer-command, not both",
     );
   }
-  if (config.rootPublicKeyFile !== undefined && config.keySetFile === undefined) {
+  if ((config.rootPublicKeyFiles ?? []).length > 0 && config.keySetFile === undefined) {
     throw new Error("--root-public-key is to check a key set: give --key-set as well");
   }
 }

@@ -12,7 +12,7 @@ export interface KeyOptions {
   membershipSignerCommand?: string;
   membershipPublicKey?: string;
   keySet?: string;
-  rootPublicKey?: string;
+  rootPublicKey: string[];
 }
 
 export function addKeyOptions(command: Command): Command {
@@ -44,7 +44,11 @@ export function addKeyOptions(command: Command): Command {
         "from keys sign: published to the fleet; read again when it changes",
       ),
     )
-    .addOption(option("--root-public-key <file>", "must have signed the key set"));
+    .addOption(
+      option("--root-public-key <files>", "with commas between: one must have signed the key set")
+        .argParser((text) => text.split(",").map((file) => file.trim()))
+        .default([], "the file is believed"),
+    );
 }
 
 /** @throws Error with a one-line reason. */
@@ -57,7 +61,7 @@ export function keyConfig(
   | "membershipKeyFile"
   | "membershipSigner"
   | "keySetFile"
-  | "rootPublicKeyFile"
+  | "rootPublicKeyFiles"
 > {
   return {
     goalKeyFile: options.goalKey,
@@ -69,7 +73,7 @@ export function keyConfig(
       options.membershipPublicKey,
     ),
     keySetFile: options.keySet,
-    rootPublicKeyFile: options.rootPublicKey,
+    rootPublicKeyFiles: options.rootPublicKey,
   };
 }
 

@@ -16,8 +16,8 @@ type OwnKeys = Readonly<{ goal: string; membership: string | undefined }>;
 interface FleetKeysOptions {
   /** Of the SignedKeySet. */
   file: string;
-  /** That signs key sets; undefined: whoever writes the file is believed. */
-  rootKey: KeyObject | undefined;
+  /** That sign key sets; undefined: whoever writes the file is believed. */
+  rootKeys: readonly KeyObject[] | undefined;
   own: OwnKeys;
   clock: Clock;
   log: Logger;
@@ -44,11 +44,11 @@ export class FleetKeys {
    *   hold by it.
    */
   static async open(options: FleetKeysOptions): Promise<FleetKeys> {
-    const { file, rootKey } = options;
+    const { file, rootKeys } = options;
     const bytes = await readNamedBytes("key set", file);
     let set: VerifiedKeySet;
     try {
-      set = verifyKeySet(bytes, rootKey && [rootKey]);
+      set = verifyKeySet(bytes, rootKeys);
     } catch (error) {
       if (!(error instanceof KeySetRefusedError)) throw error;
       throw new Error(`${file}: ${error.message}`, { cause: error });
@@ -87,9 +87,9 @@ export class FleetKeys {
 
   /** The key set in a value of the bucket; undefined if it is none, or the root key did not sign it. */
   read(value: Uint8Array): VerifiedKeySet | undefined {
-    const { rootKey } = this.#options;
+    const { rootKeys } = this.#options;
     try {
-      return verifyKeySet(value, rootKey && [rootKey]);
+      return verifyKeySet(value, rootKeys);
     } catch (error) {
       if (error instanceof KeySetRefusedError) return undefined;
       throw error;
@@ -98,7 +98,7 @@ export class FleetKeys {
 
   /** Takes a newer set that another coordinator has published. Nobody is believed without a root key. */
   adopt(set: VerifiedKeySet): void {
-    if (this.#options.rootKey === undefined || set.version <= this.#held.version) return;
+    if (this.#options.rootKeys === undefined || set.version <= this.#held.version) return;
     this.#take(set, "another coordinator");
   }
 

@@ -32,14 +32,14 @@ export async function openKeys(
     config.membershipSigner,
   );
   if (goal === undefined) throw new Error("there is no goal key");
-  const { keySetFile: file, rootPublicKeyFile: rootFile } = config;
+  const { keySetFile: file, rootPublicKeyFiles: rootFiles = [] } = config;
   const own = { goal: goal.keyId, membership: membership?.keyId };
-  const rootKey =
-    rootFile === undefined ? undefined : await readPublicKey("root public key", rootFile);
+  const given = await Promise.all(rootFiles.map((one) => readPublicKey("root public key", one)));
+  const rootKeys = given.length === 0 ? undefined : given;
   const fleetKeys =
     file === undefined
       ? undefined
-      : await FleetKeys.open({ file, rootKey, own, clock: systemClock, log });
+      : await FleetKeys.open({ file, rootKeys, own, clock: systemClock, log });
   const hold = (signer: Signer, use: KeyUse): Signer =>
     holdSigner(signer, { use, stats, fault: () => fleetKeys?.faultOf(use) });
   return {

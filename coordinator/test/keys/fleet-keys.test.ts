@@ -41,9 +41,9 @@ const set = (version: number, change: Partial<TestSet> = {}, by = root) =>
   signInto(file, by, { version, goal: [goal], membership: [member], ...change }, NOW);
 async function open({ rooted = true, joins = true } = {}) {
   const pem = await readFile(root.publicFile, "utf8");
-  const rootKey = rooted ? parsePublicKey(pem, "root public key") : undefined;
+  const rootKeys = rooted ? [parsePublicKey(pem, "root public key")] : undefined;
   const own = { goal: goal.keyId, membership: joins ? member.keyId : undefined };
-  return FleetKeys.open({ file, rootKey, own, clock: { now: () => now }, log });
+  return FleetKeys.open({ file, rootKeys, own, clock: { now: () => now }, log });
 }
 async function refusal(options?: Parameters<typeof open>[0]): Promise<string> {
   try {

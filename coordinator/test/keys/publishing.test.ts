@@ -32,7 +32,7 @@ test.before(async () => {
     goalKeyFile: goal.file,
     membershipKeyFile: member.file,
     keySetFile: file,
-    rootPublicKeyFile: root.publicFile,
+    rootPublicKeyFiles: [root.publicFile],
     projectionIntervalMs: 100,
     keySetIntervalMs: 50,
   };
@@ -122,7 +122,7 @@ test("an older one is replaced, and a coordinator with an older file goes by the
     members.close();
   }
   // Who cannot tell whether it is the fleet's leaves it alone, and says so.
-  await world.coordinator({ ...options, keySetFile: old, rootPublicKeyFile: undefined });
+  await world.coordinator({ ...options, keySetFile: old, rootPublicKeyFiles: undefined });
   await until("a complaint", () => logged(/^a newer key set is published/));
   assert.is((await bucket.keySet())?.version, 2);
 });

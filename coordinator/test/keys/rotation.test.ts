@@ -44,7 +44,7 @@ const start = (key: KeyFiles, options: Partial<CoordinatorOptions> = {}): Promis
     goalKeyFile: key.file,
     membershipKeyFile: member.file,
     keySetFile: file,
-    rootPublicKeyFile: root.publicFile,
+    rootPublicKeyFiles: [root.publicFile],
     projectionIntervalMs: 200,
     reconcileIntervalMs: 200,
     keySetIntervalMs: 50,
