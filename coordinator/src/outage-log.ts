@@ -1,4 +1,5 @@
 import type { Logger } from "pino";
+import { SignerError } from "./keys/signer.js";
 import { OutageNotes } from "./outage-notes.js";
 import { isDatabaseUnavailable, isMessagingUnavailable } from "./unavailable.js";
 
@@ -44,6 +45,7 @@ export function foldOutages(log: Logger): { log: Logger; stop: () => void } {
 
 function serverAway(error: unknown): string | undefined {
   if (error === undefined) return undefined;
+  if (error instanceof SignerError) return "the signer";
   if (isDatabaseUnavailable(error)) return "Postgres";
   return isMessagingUnavailable(error) ? "NATS" : undefined;
 }

@@ -105,6 +105,7 @@ const roles: Record<string, May> = {
       "$KV.slipway_status.us.a1.shop",
       "$KV.slipway_goals.shop",
       "$KV.slipway_goals._revocations",
+      "$KV.slipway_goals._keys",
       "slipway.build.logs.x",
       "slipway.query.us",
       "slipway.query.eu",
@@ -143,6 +144,7 @@ const roles: Record<string, May> = {
     publish: [
       "$KV.slipway_goals.shop",
       "$KV.slipway_goals._revocations",
+      "$KV.slipway_goals._keys",
       "slipway.query.eu",
       "slipway.artifacts.us",
       "slipway.logs.us",
