@@ -47,7 +47,6 @@ interface CommonOptions extends CoordinatorFiles {
   regionNatsCredentials?: string;
   natsCa?: string;
   identity: string;
-  membershipPublicKey: string;
   listen: Address;
   bootstrap: Address[];
 }
@@ -131,14 +130,9 @@ export function createProgram(
     .addOption(coordinatorTokenFile())
     .addOption(coordinatorCert())
     .addOption(coordinatorKey())
-    .addOption(need("--membership-public-key <file>", "SPKI PEM"))
-    .addOption(
-      may(
-        "--goal-public-key <files>",
-        "SPKI PEM, with commas between: other goals are not copied",
-        parseList,
-      ).default([]),
-    )
+    .addOption(rootPublicKey())
+    .addOption(membershipPublicKey())
+    .addOption(goalPublicKey("SPKI PEM, with commas between: other goals are not copied"))
     .addOption(need("--listen <host:port>", "swarm: udp and tcp", parseAddress))
     .addOption(
       need("--bootstrap <addresses>", "the region's agents, with commas between", parseAddresses),
@@ -155,9 +149,10 @@ export function createProgram(
     .addOption(downloadCap())
     .addOption(metricsListen())
     .addOption(logLevel())
-    .action((options: CommonOptions & RegionOptions) => {
+    .action((options: CommonOptions & RegionOptions, command: Command) => {
       const {
         identity,
+        rootPublicKey,
         membershipPublicKey,
         goalPublicKey,
         blobStoreShared,
@@ -167,9 +162,11 @@ export function createProgram(
         natsCa,
         ...same
       } = options;
+      requireTrust(command, options, ["membershipPublicKey"]);
       return commands.region({
         ...same,
         identityFile: identity,
+        rootPublicKeyFiles: rootPublicKey,
         membershipPublicKeyFile: membershipPublicKey,
         goalPublicKeyFiles: goalPublicKey,
         blobStoreShared: blobStoreShared === true,
@@ -201,8 +198,9 @@ export function createProgram(
     .addOption(coordinatorTokenFile())
     .addOption(coordinatorCert())
     .addOption(coordinatorKey())
-    .addOption(need("--membership-public-key <file>", "SPKI PEM"))
-    .addOption(need("--goal-public-key <files>", "SPKI PEM, with commas between", parseList))
+    .addOption(rootPublicKey())
+    .addOption(membershipPublicKey())
+    .addOption(goalPublicKey("SPKI PEM, with commas between"))
     .addOption(need("--listen <host:port>", "swarm: udp and tcp", parseAddress))
     .addOption(
       need("--bootstrap <addresses>", "the region's agents, with commas between", parseAddresses),
@@ -226,9 +224,10 @@ export function createProgram(
     .addOption(option("--launched-release <name>", "from the launcher").hideHelp())
     .addOption(metricsListen())
     .addOption(logLevel())
-    .action((options: CommonOptions & HostOptions) => {
+    .action((options: CommonOptions & HostOptions, command: Command) => {
       const {
         identity,
+        rootPublicKey,
         membershipPublicKey,
         goalPublicKey,
         label,
@@ -238,12 +237,14 @@ export function createProgram(
         natsCa,
         ...same
       } = options;
+      requireTrust(command, options, ["membershipPublicKey", "goalPublicKey"]);
       return commands.host({
         ...same,
         labels: label,
         regionNatsCredentialsFile: regionNatsCredentials,
         natsCaFile: natsCa,
         identityFile: identity,
+        rootPublicKeyFiles: rootPublicKey,
         membershipPublicKeyFile: membershipPublicKey,
         goalPublicKeyFiles: goalPublicKey,
         environment: baseEnvironment(ownEnvironment, env),
@@ -297,6 +298,12 @@ interface BuilderOptions extends Omit<CommonOptions, "identity"> {
   buildProcesses?: number;
 }
 
+interface TrustOptions {
+  rootPublicKey: string[];
+  membershipPublicKey?: string;
+  goalPublicKey: string[];
+}
+
 interface SwarmCaps {
   maxUploadBytesPerSecond?: number;
   maxDownloadBytesPerSecond?: number;
@@ -307,23 +314,21 @@ type IdentityOptions = Omit<IdentityConfig, "membershipKeyFile" | "region"> & {
   membershipKey: string;
 };
 
-interface RegionOptions extends SwarmCaps {
+interface RegionOptions extends SwarmCaps, TrustOptions {
   joinTokenFile?: string;
   nats: string[];
   natsCredentials?: string;
   mainBlobStore: string;
   blobStoreShared?: true | undefined;
-  goalPublicKey: string[];
   cells: string[];
   recheckSeconds: number;
 }
 
-interface HostOptions extends SwarmCaps {
+interface HostOptions extends SwarmCaps, TrustOptions {
   joinTokenFile?: string;
   cell: string;
   neighbourCells: string[];
   label: Record<string, string>;
-  goalPublicKey: string[];
   env: Record<string, string>;
   storeMaxBytes: number;
   stopReleasesOnExit?: true | undefined;
@@ -356,6 +361,33 @@ function need(
   parse: (text: string) => unknown = parseText,
 ): Option {
   return may(flags, description, parse).makeOptionMandatory();
+}
+
+function rootPublicKey(): Option {
+  const what = "SPKI PEM, with commas between: sign key sets, which say what other keys hold";
+  return may("--root-public-key <files>", what, parseList).default([]);
+}
+
+function membershipPublicKey(): Option {
+  const what = "SPKI PEM; with a root key, until there is a key set";
+  return may("--membership-public-key <file>", what, parseText);
+}
+
+function goalPublicKey(what: string): Option {
+  return may("--goal-public-key <files>", what, parseList).default([]);
+}
+
+/** Without a root key nobody else can say which keys to go by. */
+function requireTrust(
+  command: Command,
+  options: TrustOptions,
+  needed: readonly ("membershipPublicKey" | "goalPublicKey")[],
+): void {
+  if (options.rootPublicKey.length > 0) return;
+  const missing = needed.find((name) => (options[name] ?? []).length === 0);
+  if (missing === undefined) return;
+  const flag = missing === "goalPublicKey" ? "--goal-public-key" : "--membership-public-key";
+  command.error(`error: ${flag} is needed, or a --root-public-key`);
 }
 
 function joinTokenFile(): Option {

@@ -51,7 +51,10 @@ export interface HostConfig extends CommonConfig, SwarmCaps {
   identityFile: string;
   /** Holds a join token, for the first start. */
   joinTokenFile?: string | undefined;
-  membershipPublicKeyFile: string;
+  /** Sign key sets; none: there are no key sets, and the other keys hold for good. */
+  rootPublicKeyFiles?: string[] | undefined;
+  /** These two hold until there is a key set, and may be left out if there is to be one. */
+  membershipPublicKeyFile?: string | undefined;
   goalPublicKeyFiles: string[];
   /** Of the swarm: DHT on UDP and chunks on TCP. */
   listen: Address;
@@ -95,8 +98,13 @@ export interface RegionConfig extends CommonConfig, SwarmCaps {
   identityFile: string;
   /** Holds a join token, for the first start. */
   joinTokenFile?: string | undefined;
-  membershipPublicKeyFile: string;
-  /** Goals that none of these keys signed are not copied; none: that is left to the hosts. */
+  /** As of a host. */
+  rootPublicKeyFiles?: string[] | undefined;
+  membershipPublicKeyFile?: string | undefined;
+  /**
+   * Goals that none of these keys signed are not copied. None, and no root key: that is left to the
+   * hosts.
+   */
   goalPublicKeyFiles: string[];
   /** Other agents of the region use the same blob store: the one that leads copies into it. */
   blobStoreShared: boolean;

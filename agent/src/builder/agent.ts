@@ -27,7 +27,7 @@ export async function startBuilderAgent(
   try {
     const channel = await openChannel(config, log);
     if (identityFile !== undefined) {
-      const me = { region: "", role: "builder" as const, membershipPublicKey: undefined };
+      const me = { region: "", role: "builder" as const, trust: undefined };
       const member = await openMember({ ...config, ...me, identityFile, channel, log, signal });
       cleanUp.push(() => member.stop());
       if (metrics !== undefined) registerCertificate(metrics, member);

@@ -1,8 +1,8 @@
 import {
   HostApplicationStatus,
+  HostFailureReason,
   HostPhase,
   type HostFailure,
-  type HostFailureReason,
 } from "@slipway/proto";
 import type { FetchProgress } from "../swarm/types.js";
 import type { ReleaseRecord, TransferRecord } from "./application-state.js";
@@ -77,17 +77,26 @@ export class ProgressReport {
     this.#onPhase(HostPhase[this.#phase], this.#generation);
   }
 
+  /** The key that signed what is obeyed holds, again perhaps. */
+  admitKey(): void {
+    if (this.#refusal?.reason === HostFailureReason.GOAL_KEY_NOT_TRUSTED) this.refuse(undefined);
+  }
+
   /** The whole, with what is on the host. */
-  status(application: string, { running, transfer, trouble, held }: OnHost): HostApplicationStatus {
+  status(
+    application: string,
+    { running, transfer, trouble, held, goalStale }: OnHost,
+  ): HostApplicationStatus {
     return applicationStatus(application, {
       generation: this.#generation,
       phase: this.#phase,
       phaseTime: this.#phaseTime,
       chosen: this.#chosen,
-      failure: this.#failure ?? this.#refusal ?? trouble,
+      failure: this.#failure ?? trouble ?? this.#refusal,
       running,
       transfer,
       held,
+      goalStale,
     });
   }
 
@@ -107,6 +116,8 @@ interface OnHost {
   trouble: HostFailure | undefined;
   /** Digests of the artifacts that are whole here. */
   held: string[];
+  /** The goal's time is over, by this host's clock. */
+  goalStale: boolean;
 }
 
 interface Report extends Omit<OnHost, "trouble"> {
@@ -140,6 +151,7 @@ function applicationStatus(application: string, report: Report): HostApplication
     activateDurationMs: clampUint32(current?.activateDurationMs ?? 0),
     heldArtifactDigests: report.held,
     chosen: report.chosen,
+    goalStale: report.goalStale,
   });
 }
 

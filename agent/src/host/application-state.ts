@@ -4,7 +4,7 @@ import { ARTIFACT_DIGEST_PATTERN, HostFailureReason, RunSpec, type Release } fro
 import type { Logger } from "../log.js";
 import { writeAtomically } from "../atomic-file.js";
 import { readIfThere } from "../store/files.js";
-import type { GoalOrder } from "./goal-order.js";
+import type { GoalOrder, ObeyedOrder } from "./goal-order.js";
 import { RELEASE_FOLDER_PATTERN } from "./release-key.js";
 
 /** A release on this host. */
@@ -37,7 +37,7 @@ export interface TransferRecord {
 /** What is kept of an application over restarts of the agent. */
 export interface ApplicationState {
   /** The newest goal that was obeyed; older ones never will be. */
-  obeyed?: GoalOrder | undefined;
+  obeyed?: ObeyedOrder | undefined;
   /** That goal, a SignedGoal in base64, so that the host goes on without its region. */
   signedGoal?: string | undefined;
   /** The last release that was healthy: what a failed one is put back to. */
@@ -76,7 +76,7 @@ export async function writeState(folder: string, state: ApplicationState): Promi
 }
 
 /** That the application was here, until the goal of this place in the order. */
-export interface ForgottenRecord extends GoalOrder {
+export interface ForgottenRecord extends ObeyedOrder {
   /** Milliseconds since the epoch. */
   forgottenTimeMs: number;
 }
@@ -160,9 +160,13 @@ function parseState(value: unknown): ApplicationState {
   };
 }
 
-function order(value: unknown): GoalOrder {
+function order(value: unknown): ObeyedOrder {
   const fields = object(value, "order");
-  return { generation: number(fields, "generation"), issueTimeMs: number(fields, "issueTimeMs") };
+  return {
+    generation: number(fields, "generation"),
+    issueTimeMs: number(fields, "issueTimeMs"),
+    keyId: optional(fields["keyId"], () => string(fields, "keyId")),
+  };
 }
 
 function artifacts(value: unknown): string[] {

@@ -1,13 +1,25 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { HostFailureReason, HostPhase, type HostApplicationStatus } from "@slipway/proto";
+import {
+  HostFailureReason,
+  HostPhase,
+  type HostApplicationStatus,
+  type HostFailure,
+} from "@slipway/proto";
 import { backOffMs } from "../back-off.js";
 import { hostFailure, ProgressReport } from "./application-report.js";
 import { Converger, type ConvergerOptions } from "./converge.js";
-import { compareGoalOrder, goalOrder, type GoalOrder } from "./goal-order.js";
+import {
+  compareGoalOrder,
+  goalOrder,
+  isStale,
+  type GoalOrder,
+  type ObeyedOrder,
+} from "./goal-order.js";
 import { isChosen } from "./choose.js";
 import type { LogFile } from "./log-file.js";
 import { stageFailure } from "./stage.js";
 import { asksTheSame, takesHost } from "./target.js";
+import type { KeyFault } from "../trust/trusted-keys.js";
 import type { VerifiedGoal } from "./verify-goal.js";
 
 const RETRY = { baseMs: 2_000, maxMs: 60_000 };
@@ -18,7 +30,9 @@ export interface ApplicationOptions extends Omit<
   "report" | "onProgress" | "onTrouble"
 > {
   /** Reads back the goal that was obeyed last; throws GoalRefusedError. */
-  verify: (signed: Buffer) => VerifiedGoal;
+  verifyKept: (signed: Buffer) => VerifiedGoal;
+  /** What is wrong with a goal key, if anything. */
+  keyFault: (keyId: string) => KeyFault | undefined;
   onChange: (change: "phase" | "progress") => void;
   /** The newest goal has nothing of it on this host, and nothing runs any more: see `gone`. */
   onGone: () => void;
@@ -61,17 +75,30 @@ export class Application {
 
   /** Reads what an earlier agent left behind, takes over what it left running, and goes on. */
   async start(): Promise<void> {
-    const { log, verify } = this.#options;
+    const { log, verifyKept } = this.#options;
     await this.#converger.load();
     const { signedGoal } = this.#converger.state;
     if (signedGoal !== undefined) {
       try {
-        this.#learn(verify(Buffer.from(signedGoal, "base64")));
+        this.#learn(verifyKept(Buffer.from(signedGoal, "base64")));
       } catch (error) {
         log.error({ err: error }, "goal that was obeyed before is refused now; what runs is kept");
       }
     }
+    this.checkKey();
     this.#loop = this.#run();
+  }
+
+  /** The keys that the fleet goes by may be others: what was obeyed goes on, but that is said. */
+  checkKey(): void {
+    const keyId = this.#obeyed?.keyId ?? "";
+    const fault = keyId === "" ? undefined : this.#options.keyFault(keyId);
+    if (fault === undefined) {
+      this.#report.admitKey();
+      return;
+    }
+    const message = `no goal is obeyed until one comes that another key has signed, and what runs goes on: ${fault.message}`;
+    this.refuse(hostFailure(HostFailureReason.GOAL_KEY_NOT_TRUSTED, message));
   }
 
   /** Whether a goal at this place in the order would be obeyed. */
@@ -97,13 +124,13 @@ export class Application {
   }
 
   /** Nothing of it is on this host, by the goal at this place in the order; undefined until then. */
-  get gone(): GoalOrder | undefined {
-    return this.#gone && this.#goal !== undefined ? goalOrder(this.#goal.goal) : undefined;
+  get gone(): ObeyedOrder | undefined {
+    return this.#gone && this.#goal !== undefined ? this.#obeyed : undefined;
   }
 
   /** A goal was refused: reported until the next good one. */
-  refuse(message: string): void {
-    this.#report.refuse(hostFailure(HostFailureReason.GOAL_REFUSED, message));
+  refuse(refusal: HostFailure): void {
+    this.#report.refuse(refusal);
   }
 
   status(): HostApplicationStatus {
@@ -114,7 +141,13 @@ export class Application {
       transfer,
       trouble,
       held: held.digests,
+      goalStale: this.isStale(Date.now()),
     });
+  }
+
+  /** The fleet has not said for too long what should run. `now` in milliseconds since 1970. */
+  isStale(now: number): boolean {
+    return this.#goal !== undefined && isStale(this.#goal.goal, now);
   }
 
   /** The store may have dropped artifacts. */
@@ -150,18 +183,25 @@ export class Application {
   }
 
   #compare(order: GoalOrder): "newer" | "known" | "older" {
-    const goal = this.#goal?.goal;
-    const known = goal === undefined ? this.#converger.state.obeyed : goalOrder(goal);
-    const difference = known === undefined ? 1 : compareGoalOrder(order, known);
+    const known = this.#obeyed;
+    // Whoever stole a key may have signed the highest of generations: it shuts the fleet's out no more.
+    const isDisowned = this.#options.keyFault(known?.keyId ?? "")?.reason === "revoked";
+    const difference = known === undefined || isDisowned ? 1 : compareGoalOrder(order, known);
     // The goal that was obeyed last may be lost, with a damaged state file: it is obeyed again.
-    if (difference === 0) return goal === undefined ? "newer" : "known";
+    if (difference === 0) return this.#goal === undefined ? "newer" : "known";
     return difference > 0 ? "newer" : "older";
+  }
+
+  get #obeyed(): ObeyedOrder | undefined {
+    const goal = this.#goal;
+    if (goal === undefined) return this.#converger.state.obeyed;
+    return { ...goalOrder(goal.goal), keyId: goal.keyId };
   }
 
   #learn(goal: VerifiedGoal): void {
     this.#goal = goal;
     const { generation, expireTime, deploymentId, bucketLimit } = goal.goal;
-    if (expireTime !== undefined && expireTime.getTime() < Date.now()) {
+    if (isStale(goal.goal, Date.now())) {
       this.#options.log.warn({ generation, expireTime }, "goal is stale; obeyed all the same");
     }
     const taken = takesHost(this.#options.host, goal.goal);

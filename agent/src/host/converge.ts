@@ -162,10 +162,10 @@ export class Converger {
   }
 
   /** Writes the goal down before anything is done about it. */
-  async #obey({ goal, signed }: VerifiedGoal): Promise<void> {
+  async #obey({ goal, signed, keyId }: VerifiedGoal): Promise<void> {
     const { failed, transfer } = this.state;
     await this.#state.save({
-      obeyed: goalOrder(goal),
+      obeyed: { ...goalOrder(goal), keyId },
       signedGoal: signed.toString("base64"),
       failed: failed?.generation === goal.generation ? failed : undefined,
       transfer: transfer?.generation === goal.generation ? transfer : undefined,

@@ -8,7 +8,7 @@ import {
   writeForgotten,
   type ForgottenRecord,
 } from "./application-state.js";
-import { compareGoalOrder, type GoalOrder } from "./goal-order.js";
+import { compareGoalOrder, type GoalOrder, type ObeyedOrder } from "./goal-order.js";
 
 /** How long the log of an application that is here no more can be read. */
 const LOG_KEPT_MS = 14 * 86_400_000;
@@ -23,9 +23,15 @@ export class Forgotten {
   readonly #root: string;
   readonly #records = new Map<string, ForgottenRecord>();
 
-  /** @param root where each application has its folder. */
-  constructor(root: string) {
+  readonly #disowns: (keyId: string) => boolean;
+
+  /**
+   * @param root where each application has its folder.
+   * @param disowns - Whether this goal key was revoked, and holds nobody to an order.
+   */
+  constructor(root: string, disowns: (keyId: string) => boolean) {
     this.#root = root;
+    this.#disowns = disowns;
   }
 
   /** Reads which they are. The answer names the applications that are here still. */
@@ -50,7 +56,8 @@ export class Forgotten {
    */
   isOlder(name: string, order: GoalOrder): boolean {
     const known = this.#records.get(name);
-    return known !== undefined && compareGoalOrder(order, known) < 0;
+    if (known === undefined || this.#disowns(known.keyId ?? "")) return false;
+    return compareGoalOrder(order, known) < 0;
   }
 
   has(name: string): boolean {
@@ -58,9 +65,9 @@ export class Forgotten {
   }
 
   /** An application is here no more, since the goal of this place in the order. */
-  async add(name: string, { generation, issueTimeMs }: GoalOrder): Promise<void> {
+  async add(name: string, { generation, issueTimeMs, keyId }: ObeyedOrder): Promise<void> {
     const { forgottenTimeMs = Date.now() } = this.#records.get(name) ?? {};
-    const record = { generation, issueTimeMs, forgottenTimeMs };
+    const record = { generation, issueTimeMs, keyId, forgottenTimeMs };
     this.#records.set(name, record);
     await writeForgotten(path.join(this.#root, name), record);
     await this.#clear(name);

@@ -4,6 +4,7 @@ import {
   GOAL_DIGEST_KEY,
   GoalDigest,
   goalSubject,
+  KEY_SET_KEY,
   NAME_PATTERN,
   regionGoalsBucket,
   REVOCATIONS_KEY,
@@ -22,11 +23,12 @@ const NOT_FOUND = 404;
 const SECOND_LOOK_MIN_MS = 250;
 const SECOND_LOOK_SPREAD_MS = 2_000;
 
-interface RevocationsSink {
-  /** Of the list that is known. */
+/** Who wants one of the values that are not goals: the key set, or the list of revoked hosts. */
+interface Sink {
+  /** Of the value that is known. */
   readonly version: number;
-  /** A list has come, unverified; it may be old, or known. */
-  onList: (signed: Buffer) => void;
+  /** A value has come, unverified; it may be old, or known. */
+  onValue: (signed: Buffer) => void;
 }
 
 interface GoalFollowerOptions {
@@ -37,8 +39,9 @@ interface GoalFollowerOptions {
   wants: (version: GoalVersion) => boolean;
   /** A goal has come, unverified; it may be old, or known. */
   onGoal: (application: string, signed: Buffer) => void;
-  /** Who wants the list of revoked hosts. Default: nobody. */
-  revocations?: RevocationsSink | undefined;
+  /** Default: nobody wants it. */
+  keySet?: Sink | undefined;
+  revocations?: Sink | undefined;
   /** Between polls, in ms. Default: 30 to 60 s by chance. */
   pollMs?: (() => number) | undefined;
 }
@@ -76,6 +79,11 @@ export class GoalFollower {
     this.#loop ??= this.#run();
   }
 
+  /** Reads what is wanted now: what was refused before may be good by now. */
+  lookNow(): void {
+    this.#wake();
+  }
+
   async stop(): Promise<void> {
     this.#controller.abort();
     clearTimeout(this.#second);
@@ -88,8 +96,10 @@ export class GoalFollower {
     // A deletion is republished without a value; an application that is absent changes nothing.
     if (message.data.length === 0) return;
     if (key === GOAL_DIGEST_KEY) this.#onDigest(message.data);
-    else if (key === REVOCATIONS_KEY) this.#deliverRevocations(message.data);
-    else this.#deliver(key, message.data);
+    else if (key === KEY_SET_KEY) this.#options.keySet?.onValue(Buffer.from(message.data));
+    else if (key === REVOCATIONS_KEY) {
+      this.#options.revocations?.onValue(Buffer.from(message.data));
+    } else this.#deliver(key, message.data);
   }
 
   /**
@@ -104,7 +114,7 @@ export class GoalFollower {
         try {
           const digest = GoalDigest.decode(this.#newestDigest);
           const wanted = digest.goals.some((version) => this.#options.wants(version));
-          if (wanted || this.#wantsRevocations(digest)) this.#wake();
+          if (wanted || this.#missed(digest).length > 0) this.#wake();
         } catch (error) {
           this.#options.log.warn({ err: error }, "digest cannot be decoded");
         }
@@ -113,13 +123,15 @@ export class GoalFollower {
     );
   }
 
-  #wantsRevocations({ revocationsVersion }: GoalDigest): boolean {
-    const { revocations } = this.#options;
-    return revocations !== undefined && revocationsVersion > revocations.version;
-  }
-
-  #deliverRevocations(data: Uint8Array): void {
-    this.#options.revocations?.onList(Buffer.from(data));
+  /** Keys of what the digest says there is, and is not known; the key set first: others go by it. */
+  #missed({ keySetVersion, revocationsVersion }: GoalDigest): { key: string; sink: Sink }[] {
+    const { keySet, revocations } = this.#options;
+    return [
+      { key: KEY_SET_KEY, sink: keySet, version: keySetVersion },
+      { key: REVOCATIONS_KEY, sink: revocations, version: revocationsVersion },
+    ].flatMap(({ key, sink, version }) =>
+      sink !== undefined && version > sink.version ? [{ key, sink }] : [],
+    );
   }
 
   #deliver(application: string, data: Uint8Array): void {
@@ -175,15 +187,15 @@ export class GoalFollower {
     const bytes = await this.#read(connection, GOAL_DIGEST_KEY);
     if (bytes === undefined) return;
     const digest = GoalDigest.decode(bytes);
+    for (const { key, sink } of this.#missed(digest)) {
+      const value = await this.#read(connection, key);
+      if (value !== undefined) sink.onValue(Buffer.from(value));
+    }
     for (const version of digest.goals) {
       if (this.#controller.signal.aborted) return;
       if (!NAME_PATTERN.test(version.application) || !this.#options.wants(version)) continue;
       const goal = await this.#read(connection, version.application);
       if (goal !== undefined) this.#deliver(version.application, goal);
-    }
-    if (this.#wantsRevocations(digest)) {
-      const list = await this.#read(connection, REVOCATIONS_KEY);
-      if (list !== undefined) this.#deliverRevocations(list);
     }
   }
 

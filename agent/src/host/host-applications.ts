@@ -1,3 +1,4 @@
+import { KeyObject } from "node:crypto";
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import {
@@ -5,9 +6,11 @@ import {
   HostFailureReason,
   HostPhase,
   type GoalVersion,
+  type HostFailure,
 } from "@slipway/proto";
 import type { Logger } from "../log.js";
 import { statIfThere } from "../store/files.js";
+import type { GoalKeys, KeyFault } from "../trust/trusted-keys.js";
 import { Application } from "./application.js";
 import { hostFailure } from "./application-report.js";
 import { Forgotten, LOG_FOLDER } from "./forgotten.js";
@@ -20,7 +23,7 @@ import type { SelfUpdate } from "./self-update.js";
 import type { Stager } from "./stage.js";
 import { Supervisor } from "./supervisor.js";
 import { takesHost } from "./target.js";
-import { GoalRefusedError, verifyGoal, type GoalKeys, type VerifiedGoal } from "./verify-goal.js";
+import { GoalRefusedError, verifyGoal, type GoalFault, type VerifiedGoal } from "./verify-goal.js";
 
 /** Refused goals of applications that this host does not have, that are reported at a time. */
 const MAX_STRANGERS = 100;
@@ -48,7 +51,8 @@ export class HostApplications {
   readonly #forgotten: Forgotten;
   /** Goals are handled one after the other, so that an application is opened once. */
   #queue: Promise<void> = Promise.resolve();
-  readonly #strangers = new Map<string, string>();
+  readonly #strangers = new Map<string, HostFailure>();
+  readonly #refused: Record<GoalFault, number> = { key: 0, signature: 0, content: 0, order: 0 };
   #collecting: Promise<void> = Promise.resolve();
   #sweeping: NodeJS.Timeout | undefined;
   #stopped = false;
@@ -56,7 +60,8 @@ export class HostApplications {
   constructor(options: HostApplicationsOptions) {
     this.#options = options;
     this.#root = path.join(options.dataDir, "apps");
-    this.#forgotten = new Forgotten(this.#root);
+    const disowns = (keyId: string): boolean => this.#keyFault(keyId)?.reason === "revoked";
+    this.#forgotten = new Forgotten(this.#root, disowns);
   }
 
   /** Opens every application that an earlier agent had. */
@@ -66,6 +71,19 @@ export class HostApplications {
     await this.#sweep();
     this.#sweeping = setInterval(() => void this.#sweep(), SWEEP_EVERY_MS);
     this.#sweeping.unref();
+  }
+
+  /** Goals that were refused, by what did not fit, and applications whose goal is stale now. */
+  get stats(): { refused: Readonly<Record<GoalFault, number>>; stale: number } {
+    const now = Date.now();
+    const stale = [...this.#applications.values()].filter((one) => one.isStale(now)).length;
+    return { refused: this.#refused, stale };
+  }
+
+  /** The keys that the fleet goes by may be others. */
+  checkKeys(): void {
+    for (const application of this.#applications.values()) application.checkKey();
+    this.#options.onChange("phase");
   }
 
   /** Whether a goal of this version is news to this host. */
@@ -96,12 +114,9 @@ export class HostApplications {
     const known = [...this.#applications.values()].flatMap((application) =>
       application.gone === undefined ? [application.status()] : [],
     );
-    const strangers = [...this.#strangers].map(([application, message]) =>
-      HostApplicationStatus.fromPartial({
-        application,
-        phase: HostPhase.PENDING,
-        failure: hostFailure(HostFailureReason.GOAL_REFUSED, message),
-      }),
+    const { PENDING } = HostPhase;
+    const strangers = [...this.#strangers].map(([application, failure]) =>
+      HostApplicationStatus.fromPartial({ application, phase: PENDING, failure }),
     );
     return [...known, ...strangers];
   }
@@ -133,7 +148,7 @@ export class HostApplications {
       goal = this.#verify(name, signed);
     } catch (error) {
       if (!(error instanceof GoalRefusedError)) throw error;
-      this.#refuse(name, error.message);
+      this.#refuse(name, error);
       return;
     }
     const order = goalOrder(goal.goal);
@@ -181,26 +196,32 @@ export class HostApplications {
 
   #refuseOlder(name: string, { generation, issueTimeMs }: GoalOrder): void {
     const issued = new Date(issueTimeMs).toISOString();
-    this.#refuse(
-      name,
-      `the goal of generation ${generation}, issued at ${issued}, is older than the one that was obeyed`,
-    );
+    const message = `the goal of generation ${generation}, issued at ${issued}, is older than the one that was obeyed`;
+    this.#refuse(name, new GoalRefusedError(message, "order"));
   }
 
-  #refuse(name: string, message: string): void {
-    this.#options.log.error({ application: name, reason: message }, "goal refused");
+  #refuse(name: string, { message, fault }: GoalRefusedError): void {
+    this.#refused[fault] += 1;
+    this.#options.log.error({ application: name, fault, reason: message }, "goal refused");
+    const { GOAL_KEY_NOT_TRUSTED, GOAL_REFUSED } = HostFailureReason;
+    const failure = hostFailure(fault === "key" ? GOAL_KEY_NOT_TRUSTED : GOAL_REFUSED, message);
     const application = this.#applications.get(name);
     if (application !== undefined) {
-      application.refuse(message);
+      application.refuse(failure);
     } else if (this.#strangers.has(name) || this.#strangers.size < MAX_STRANGERS) {
-      this.#strangers.set(name, message);
+      this.#strangers.set(name, failure);
       this.#options.onChange("phase");
     }
   }
 
-  #verify(application: string, signed: Buffer): VerifiedGoal {
+  #verify(application: string, signed: Buffer, { kept = false } = {}): VerifiedGoal {
     const { keys, host } = this.#options;
-    return verifyGoal(signed, { application, region: host.region, keys });
+    return verifyGoal(signed, { application, region: host.region, keys, kept });
+  }
+
+  #keyFault(keyId: string): KeyFault | undefined {
+    const key = this.#options.keys.find(keyId);
+    return key instanceof KeyObject ? undefined : key;
   }
 
   async #open(name: string): Promise<Application> {
@@ -226,7 +247,8 @@ export class HostApplications {
       }),
       logFile,
       log,
-      verify: (signed) => this.#verify(name, signed),
+      verifyKept: (signed) => this.#verify(name, signed, { kept: true }),
+      keyFault: (keyId) => this.#keyFault(keyId),
       collect: (maxBytes) => this.#collect(maxBytes),
       onChange,
       selfUpdate: self?.application === name ? self.update : undefined,

@@ -1,10 +1,11 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { hostInbox, HostStatus, hostStatusSubject } from "@slipway/proto";
 import type { Registry } from "prom-client";
 import type { HostConfig } from "../config.js";
 import type { Logger } from "../log.js";
 import { registerCertificate, registerStore } from "../metrics/agent-metrics.js";
+import { registerObeyed, registerTrust } from "../metrics/trust-metrics.js";
 import { registerSwarm } from "../metrics/swarm-metrics.js";
 import { openChannel } from "../coordinator/channel.js";
 import { openMember } from "../membership/open-member.js";
@@ -14,8 +15,9 @@ import { lockDataDirectory } from "../process/data-directory-lock.js";
 import { KeptRevocations } from "../revocation/kept-revocations.js";
 import { RevocationReader } from "../revocation/revocation-reader.js";
 import { openArtifactStore } from "../store/artifact-store.js";
-import { join, readPublicKey, type Identity, type Swarm } from "../swarm/index.js";
+import { join, type Identity, type Swarm } from "../swarm/index.js";
 import { RevokedError } from "../swarm/revoked.js";
+import { openTrust } from "../trust/open-trust.js";
 import { AGENT_VERSION } from "../version.js";
 import { type RunningAgent, stopOnce } from "../running-agent.js";
 import { GoalFollower } from "./goal-follower.js";
@@ -24,7 +26,6 @@ import { LogRequests } from "./log-requests.js";
 import { VersionFiles } from "../launcher/version-files.js";
 import { SelfUpdate } from "./self-update.js";
 import { StatusReporter } from "./status-reporter.js";
-import { readGoalKeys } from "./verify-goal.js";
 
 /**
  * Starts the agent of one machine: follows the region's goals, gets artifacts from the swarm, and
@@ -40,28 +41,20 @@ export async function startHost(
   signal?: AbortSignal,
 ): Promise<RunningAgent> {
   const startTime = new Date();
-  const [membershipPublicKey, pems] = await Promise.all([
-    readPublicKey(config.membershipPublicKeyFile),
-    Promise.all(config.goalPublicKeyFiles.map((file) => readFile(file))),
-  ]);
   const { cell } = config;
   const neighbourCells = config.neighbourCells.filter((other) => other !== cell);
-  const keys = readGoalKeys(pems);
   await mkdir(config.dataDir, { recursive: true, mode: 0o755 });
   const cleanUp: (() => Promise<void> | void)[] = [await lockDataDirectory(config.dataDir)];
   const stop = stopOnce(cleanUp, log);
   let joining: Promise<Swarm> | undefined;
   try {
-    const membership = await openMember({
-      ...config,
-      role: "host",
-      channel: await openChannel(config, log),
-      membershipPublicKey,
-      log,
-      signal,
-    });
+    const trust = await openTrust(config, log);
+    const { keys, keySet } = trust;
+    cleanUp.push(() => keySet?.stop());
+    const channel = await openChannel(config, log);
+    const membership = await openMember({ ...config, role: "host", channel, trust, log, signal });
     cleanUp.push(() => membership.stop());
-    const reader = new RevocationReader(keys, log);
+    const reader = new RevocationReader(keys.goals, log);
     const revocations = new KeptRevocations({
       dataDir: config.dataDir,
       reader,
@@ -85,7 +78,7 @@ export async function startHost(
         )
       : join({
           identity: membership.identity,
-          membershipPublicKey,
+          membershipPublicKey: keys.memberships,
           cell,
           neighbourCells,
           listen: config.listen,
@@ -109,6 +102,8 @@ export async function startHost(
       registerCertificate(metrics, membership);
       registerSwarm(metrics, () => swarm?.stats);
       registerStore(metrics, () => store.list());
+      registerTrust(metrics, trust);
+      registerObeyed(metrics, () => applications.stats);
     }
     const member = joining;
     member.catch(() => {
@@ -139,6 +134,7 @@ export async function startHost(
           startTime,
           neighbourCount: swarm?.stats.neighbours ?? 0,
           applications: applications.statuses(),
+          keySetVersion: keys.version,
         });
         link.publish(
           hostStatusSubject(config.region, config.id),
@@ -149,7 +145,7 @@ export async function startHost(
     const applications = new HostApplications({
       dataDir: config.dataDir,
       host: { hostId: config.id, region: config.region, labels, base: config.environment },
-      keys,
+      keys: keys.goals,
       stager: {
         store,
         swarm: {
@@ -170,15 +166,25 @@ export async function startHost(
       log,
       wants: (version) => applications.wants(version),
       onGoal: (application, signed) => void applications.offer(application, signed),
+      keySet: keySet && {
+        get version() {
+          return keySet.version;
+        },
+        onValue: (signed) => void keySet.offer(signed, "region"),
+      },
       revocations: {
         get version() {
           return revocations.version;
         },
-        onList: (signed) => {
+        onValue: (signed) => {
           const list = reader.read(signed, "region");
           if (list !== undefined) revocations.take(list);
         },
       },
+    });
+    keys.onChange(() => {
+      applications.checkKeys();
+      follower.lookNow();
     });
     const leave = (): void => {
       log.error(

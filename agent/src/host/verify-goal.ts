@@ -1,19 +1,18 @@
-import { createHash, createPublicKey, verify, type KeyObject } from "node:crypto";
+import { createPublicKey, KeyObject, verify } from "node:crypto";
 import {
   ARTIFACT_DIGEST_PATTERN,
   GOAL_SIGNATURE_CONTEXT,
   HOST_BUCKETS,
   Goal,
   NAME_PATTERN,
+  shortKeyId,
   SignedGoal,
   type Release,
 } from "@slipway/proto";
+import { type GoalKeys, type KeyFault, outlives, TrustedKeys } from "../trust/trusted-keys.js";
 
 /** Largest signed goal that is looked at: NATS' own bound for a message. */
 const SIGNED_GOAL_MAX_BYTES = 1024 * 1024;
-
-/** Keys that may sign goals, by key id. */
-export type GoalKeys = ReadonlyMap<string, KeyObject>;
 
 /** A goal whose signature and content were checked. */
 export interface VerifiedGoal {
@@ -22,30 +21,54 @@ export interface VerifiedGoal {
   run: Release | undefined;
   /** The SignedGoal as received, to be kept. */
   signed: Buffer;
+  /** Of the key that signed it. */
+  keyId: string;
 }
+
+/** What a goal must be. */
+export interface GoalExpected {
+  application: string;
+  region: string;
+  keys: GoalKeys;
+  /** It was obeyed already, when its key held: that it holds no more does not matter. */
+  kept?: boolean | undefined;
+}
+
+/**
+ * What of a goal does not fit: the key that it names is none that the agent goes by; its signature;
+ * what it says; or its place in the order, behind one that was obeyed.
+ */
+export type GoalFault = "key" | "signature" | "content" | "order";
 
 export class GoalRefusedError extends Error {
   override readonly name = "GoalRefusedError";
+  readonly fault: GoalFault;
+
+  constructor(message: string, fault: GoalFault = "content", options?: ErrorOptions) {
+    super(message, options);
+    this.fault = fault;
+  }
 }
 
 /** First 8 bytes of SHA-256 of the raw public key, in hexadecimal. */
-export function goalKeyId(key: KeyObject): string {
-  const raw = Buffer.from(key.export({ format: "jwk" }).x ?? "", "base64url");
-  return createHash("sha256").update(raw).digest("hex").slice(0, 16);
-}
+export const goalKeyId = shortKeyId;
 
 /**
  * Reads public keys in SPKI PEM.
  * @throws Error for anything but an Ed25519 public key.
  */
 export function readGoalKeys(pems: readonly (string | Buffer)[]): GoalKeys {
-  const keys = new Map<string, KeyObject>();
-  for (const pem of pems) {
-    const key = createPublicKey(pem);
-    if (key.asymmetricKeyType !== "ed25519") throw new Error("a goal key is not an Ed25519 key");
-    keys.set(goalKeyId(key), key);
-  }
-  return keys;
+  const goalKeys = pems.map((pem) => createPublicKey(pem));
+  const isOther = goalKeys.some(({ asymmetricKeyType }) => asymmetricKeyType !== "ed25519");
+  if (isOther) throw new Error("a goal key is not an Ed25519 key");
+  return TrustedKeys.fixed({ goalKeys }).goals;
+}
+
+export interface SignatureFault {
+  readonly fault: "key" | "signature";
+  readonly message: string;
+  /** What is wrong with the key. */
+  readonly key?: KeyFault;
 }
 
 /** Why none of the keys has signed this payload in this context; undefined if one has. */
@@ -54,15 +77,15 @@ export function signatureFault(
   { payload, signature, keyId }: SignedGoal,
   context: string,
   keys: GoalKeys,
-): string | undefined {
-  const key = keys.get(keyId);
-  if (key === undefined) {
-    return keyId === ""
-      ? `the ${what} is not signed`
-      : `no goal key has the id ${printable(keyId)}`;
+): SignatureFault | undefined {
+  if (keyId === "") return { fault: "signature", message: `the ${what} is not signed` };
+  const key = keys.find(keyId);
+  if (!(key instanceof KeyObject)) {
+    return { fault: "key", message: `the ${what}'s key is not trusted: ${key.message}`, key };
   }
   const message = Buffer.concat([Buffer.from(context), payload]);
-  return verify(null, message, key, signature) ? undefined : `the ${what}'s signature does not fit`;
+  if (verify(null, message, key, signature)) return undefined;
+  return { fault: "signature", message: `the ${what}'s signature does not fit` };
 }
 
 /**
@@ -70,17 +93,15 @@ export function signatureFault(
  * The order of goals is not looked at.
  * @throws GoalRefusedError saying what does not fit.
  */
-export function verifyGoal(
-  signed: Buffer,
-  expected: { application: string; region: string; keys: GoalKeys },
-): VerifiedGoal {
+export function verifyGoal(signed: Buffer, expected: GoalExpected): VerifiedGoal {
   if (signed.length > SIGNED_GOAL_MAX_BYTES) throw new GoalRefusedError("the goal is too large");
   const signedGoal = decode(SignedGoal, signed, "signed goal");
   const fault = signatureFault("goal", signedGoal, GOAL_SIGNATURE_CONTEXT, expected.keys);
-  if (fault !== undefined) throw new GoalRefusedError(fault);
+  const kept = expected.kept === true && fault?.key !== undefined && outlives(fault.key);
+  if (fault !== undefined && !kept) throw new GoalRefusedError(fault.message, fault.fault);
   const goal = decode(Goal, signedGoal.payload, "goal");
   const run = checkContent(goal, expected);
-  return { goal, run, signed };
+  return { goal, run, signed, keyId: signedGoal.keyId };
 }
 
 function checkContent(
@@ -118,7 +139,7 @@ function decode<T>(type: { decode(bytes: Buffer): T }, bytes: Buffer, what: stri
   try {
     return type.decode(bytes);
   } catch (error) {
-    throw new GoalRefusedError(`the ${what} cannot be decoded`, { cause: error });
+    throw new GoalRefusedError(`the ${what} cannot be decoded`, "content", { cause: error });
   }
 }
 

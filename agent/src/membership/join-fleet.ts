@@ -1,5 +1,4 @@
 import { readFile, rm } from "node:fs/promises";
-import type { KeyObject } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { Metadata, status, type ServiceError } from "@grpc/grpc-js";
 import { type JoinResponse, type MembershipServiceClient, unary } from "@slipway/proto";
@@ -11,7 +10,8 @@ import { readIfThere } from "../store/files.js";
 import { type Identity, type MemberRole, noiseKeyPair } from "../swarm/identity.js";
 import { writeIdentity } from "../swarm/identity-file.js";
 import { type Candidate, joinRequest } from "./proofs.js";
-import { takeGrant } from "./take-grant.js";
+import type { Trust } from "../trust/open-trust.js";
+import { offerKeySet, takeGrant } from "./take-grant.js";
 
 const RETRY = { baseMs: 500, maxMs: 15_000 };
 const CALL_TIMEOUT_MS = 10_000;
@@ -43,7 +43,8 @@ export interface JoinFleetOptions<R extends MemberRole> {
   joinTokenFile: string;
   /** What is written in the end. */
   identityFile: string;
-  membershipPublicKey: KeyObject | undefined;
+  /** Checks certificates. Undefined: nobody does. */
+  trust: Trust | undefined;
   log: Logger;
   signal: AbortSignal;
 }
@@ -56,10 +57,11 @@ export interface JoinFleetOptions<R extends MemberRole> {
 export async function joinFleet<R extends MemberRole>(
   options: JoinFleetOptions<R>,
 ): Promise<Identity<R>> {
-  const { id, region, role, identityFile, membershipPublicKey, log } = options;
+  const { id, region, role, identityFile, trust, log } = options;
   const candidate = { id, region, role, ...(await keepKeys(pendingFile(identityFile))) };
   const { grant } = await ask(candidate, options);
-  const identity = takeGrant<R>(candidate, grant, membershipPublicKey);
+  offerKeySet(trust, grant);
+  const identity = takeGrant<R>(candidate, grant, trust?.keys.memberships);
   await writeIdentity(identityFile, identity);
   await rm(pendingFile(identityFile), { force: true });
   log.info({ id, region, role, expireTime: grant?.expireTime }, "joined the fleet");

@@ -1,4 +1,3 @@
-import type { KeyObject } from "node:crypto";
 import { rm } from "node:fs/promises";
 import { insecureChannel, type CoordinatorChannel } from "../coordinator/channel.js";
 import { GRPC_MAX_MESSAGE_BYTES, MembershipServiceClient } from "@slipway/proto";
@@ -6,6 +5,7 @@ import type { Logger } from "../log.js";
 import { errorCode } from "../store/errors.js";
 import type { Identity, MemberRole } from "../swarm/identity.js";
 import { readMemberIdentity } from "../swarm/identity-file.js";
+import type { Trust } from "../trust/open-trust.js";
 import { joinFleet, pendingFile } from "./join-fleet.js";
 import { Renewer, type RenewalStats } from "./renewer.js";
 
@@ -40,8 +40,8 @@ export interface OpenMemberOptions<R extends MemberRole> {
   coordinator?: string | undefined;
   /** Default: no TLS, and no token. */
   channel?: CoordinatorChannel | undefined;
-  /** Of the fleet; certificates that it did not sign are not taken. */
-  membershipPublicKey: KeyObject | undefined;
+  /** Certificates that none of its keys signed are not taken. Undefined: nobody checks them. */
+  trust: Trust | undefined;
   log: Logger;
   /** Gives up joining. */
   signal?: AbortSignal | undefined;
@@ -54,7 +54,7 @@ export interface OpenMemberOptions<R extends MemberRole> {
 export async function openMember<R extends MemberRole>(
   options: OpenMemberOptions<R>,
 ): Promise<Member<R>> {
-  const { coordinator, identityFile, membershipPublicKey, log } = options;
+  const { coordinator, identityFile, trust, log } = options;
   const { credentials, interceptors } = options.channel ?? insecureChannel();
   const client =
     coordinator === undefined
@@ -70,7 +70,7 @@ export async function openMember<R extends MemberRole>(
     const renewer =
       client === undefined || identity.issueTime === undefined
         ? undefined
-        : new Renewer({ client, identity, identityFile, membershipPublicKey, log, onRenewed });
+        : new Renewer({ client, identity, identityFile, trust, log, onRenewed });
     return {
       get identity() {
         return identity;

@@ -1,13 +1,18 @@
-import type { KeyObject } from "node:crypto";
 import type { ServiceError } from "@grpc/grpc-js";
-import { getErrorDetails, type MembershipServiceClient, unary } from "@slipway/proto";
+import {
+  getErrorDetails,
+  MembershipCertificate,
+  type MembershipServiceClient,
+  unary,
+} from "@slipway/proto";
 import { backOffMs } from "../back-off.js";
 import type { Logger } from "../log.js";
 import { pause } from "../pause.js";
 import { certificateExpiry, type Identity, type MemberRole } from "../swarm/identity.js";
 import { replaceIdentity } from "../swarm/identity-file.js";
+import type { Trust } from "../trust/open-trust.js";
 import { renewRequest } from "./proofs.js";
-import { takeGrant } from "./take-grant.js";
+import { offerKeySet, takeGrant } from "./take-grant.js";
 import { renewalTime } from "./when-to-renew.js";
 
 const RETRY = { baseMs: 5_000, maxMs: 5 * 60_000 };
@@ -25,7 +30,7 @@ export interface RenewerOptions<R extends MemberRole> {
   client: MembershipServiceClient;
   identity: Identity<R>;
   identityFile: string;
-  membershipPublicKey: KeyObject | undefined;
+  trust: Trust | undefined;
   log: Logger;
   /** The identity has another certificate; it is written down already. */
   onRenewed: (identity: Identity<R>) => void;
@@ -65,8 +70,9 @@ export class Renewer<R extends MemberRole> {
     let dueTime = this.#dueTime();
     let attempt = 0;
     while (!signal.aborted) {
-      let waitMs = Math.min(lookMs, Math.max(0, dueTime - Date.now()));
-      if (Date.now() >= dueTime) {
+      const nextTime = Math.min(dueTime, this.#keyDueTime());
+      let waitMs = Math.min(lookMs, Math.max(0, nextTime - Date.now()));
+      if (Date.now() >= nextTime) {
         try {
           await this.renew();
           attempt = 0;
@@ -91,19 +97,37 @@ export class Renewer<R extends MemberRole> {
 
   /** Once, now. @throws ServiceError, GrantError, and errors of the file. */
   async renew(): Promise<void> {
-    const { client, identityFile, membershipPublicKey, log, onRenewed } = this.#options;
+    const { client, identityFile, trust, log, onRenewed } = this.#options;
     const options = { timeoutMs: CALL_TIMEOUT_MS, signal: this.#controller.signal };
     // This machine's clock may be wrong: that must not cost it its place.
     const { time } = await unary(client, "getTime", {}, options);
     if (time === undefined) throw new Error("the coordinator does not say what time it is");
     const request = renewRequest(this.#identity, time);
     const { grant } = await unary(client, "renew", request, options);
-    const renewed = takeGrant<R>(this.#identity, grant, membershipPublicKey);
+    offerKeySet(trust, grant);
+    const renewed = takeGrant<R>(this.#identity, grant, trust?.keys.memberships);
     await replaceIdentity(identityFile, renewed);
     this.#identity = renewed;
     this.stats.renewed += 1;
     log.info({ expireTime: grant?.expireTime }, "certificate renewed");
     onRenewed(renewed);
+  }
+
+  /**
+   * When the certificate is to be renewed for its key's sake: at once if that holds no more, and early
+   * if it ends before the certificate does.
+   */
+  #keyDueTime(): number {
+    const { trust } = this.#options;
+    if (trust?.keySet === undefined) return Infinity;
+    const { certificate, issueTime = new Date(0) } = this.#identity;
+    const signer = trust.keys.memberships.signer(MembershipCertificate.decode(certificate));
+    if (signer === undefined) return 0;
+    const endTime = trust.keys.memberships.endTime(signer);
+    if (endTime >= certificateExpiry(this.#identity).getTime()) return Infinity;
+    const early = renewalTime({ issueTime, expireTime: new Date(endTime) }, 0);
+    // Renewed by the same key once more, it would be due again sooner and sooner.
+    return Math.max(early, issueTime.getTime() + LOOK_MS);
   }
 
   #dueTime(): number {

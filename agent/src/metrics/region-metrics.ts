@@ -1,4 +1,5 @@
-import { Counter, Gauge, type Registry } from "prom-client";
+import { Gauge, type Registry } from "prom-client";
+import { registerCounts } from "./register-counts.js";
 
 /** What hosts call their cells must not fill the scraper's memory. */
 const CELLS_MAX = 256;
@@ -90,23 +91,4 @@ export function registerGoals(
       return { copied, conflicts, malformed, refused };
     },
   });
-}
-
-/** A counter for each of a few results. */
-function registerCounts(
-  registry: Registry,
-  { name, help, read }: { name: string; help: string; read: () => Record<string, number> },
-): void {
-  registry.registerMetric(
-    new Counter({
-      name,
-      help,
-      labelNames: ["result"],
-      registers: [],
-      collect() {
-        this.reset();
-        for (const [result, count] of Object.entries(read())) this.inc({ result }, count);
-      },
-    }),
-  );
 }

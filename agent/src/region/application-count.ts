@@ -64,6 +64,7 @@ export class ApplicationCount {
     chosenUnsettledCount: 0,
     stagedCount: 0,
     unstagedCount: 0,
+    staleCount: 0,
   };
   #changed = true;
 
@@ -148,6 +149,7 @@ export class ApplicationCount {
     // Who says nothing of an application that was removed has done all there was to do.
     if (!removed || said !== undefined) this.#phases.add(phase, by);
     if (silent) total.silentCount += by;
+    if (said?.goalStale === true) total.staleCount += by;
     this.#addBytes(hostId, current, by);
     if (said !== undefined && said.runningBuildId !== "")
       this.#running.add(said.runningBuildId, by);
@@ -164,7 +166,10 @@ export class ApplicationCount {
     this.#chosenPhases.add(phase, by);
     if (silent) total.chosenSilentCount += by;
     else if (phase !== RUNNING && phase !== FAILED) total.chosenUnsettledCount += by;
-    if (phase === RUNNING && failure !== undefined) total.chosenUnsteadyCount += by;
+    // That a goal was refused, forged perhaps, says nothing of what runs.
+    if (phase === RUNNING && failure !== undefined && !isRefusal(failure)) {
+      total.chosenUnsteadyCount += by;
+    }
   }
 
   #addBytes(hostId: string, said: HostApplicationStatus | undefined, by: 1 | -1): void {
@@ -199,8 +204,12 @@ function phaseCounts(tally: Tally<HostPhase>): { phase: HostPhase; count: number
 
 /** Why a host does not obey the present goal: it says so at the generation that it last obeyed. */
 function refusal(said: HostApplicationStatus | undefined): HostFailure | undefined {
-  const { GOAL_REFUSED } = HostFailureReason;
-  return said?.failure?.reason === GOAL_REFUSED ? said.failure : undefined;
+  return isRefusal(said?.failure) ? said?.failure : undefined;
+}
+
+function isRefusal(failure: HostFailure | undefined): boolean {
+  const { GOAL_REFUSED, GOAL_KEY_NOT_TRUSTED } = HostFailureReason;
+  return failure?.reason === GOAL_REFUSED || failure?.reason === GOAL_KEY_NOT_TRUSTED;
 }
 
 function* take<T>(items: Iterable<T>, max: number): Generator<T> {

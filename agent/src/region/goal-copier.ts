@@ -2,19 +2,22 @@ import {
   GLOBAL_GOALS_BUCKET,
   GOAL_DIGEST_KEY,
   goalSubject,
+  KEY_SET_KEY,
   regionGoalsBucket,
   REVOCATIONS_KEY,
   type Goal,
 } from "@slipway/proto";
 import type { KV, NatsConnection } from "nats";
 import { backOffMs } from "../back-off.js";
-import type { GoalKeys } from "../host/verify-goal.js";
 import type { Logger } from "../log.js";
 import type { NatsLink } from "../nats/link.js";
 import { makeBucket } from "../nats/make-bucket.js";
 import { pause } from "../pause.js";
 import { RevocationReader } from "../revocation/revocation-reader.js";
 import type { Revocations } from "../revocation/verify-revocations.js";
+import type { Trust } from "../trust/open-trust.js";
+import type { GoalKeys } from "../trust/trusted-keys.js";
+import { KeySetReader, newest, type Versioned } from "./key-set-reader.js";
 import { KvMirror, type MirrorEntry } from "./kv-mirror.js";
 import { encodeDigest, replaces, type RegionGoal } from "./plan-goals.js";
 import { GoalReader } from "./goal-reader.js";
@@ -31,6 +34,8 @@ interface GoalCopierOptions {
   leading: () => boolean;
   /** Goals that none of these signed are not copied. Undefined: that is left to the hosts. */
   keys?: GoalKeys | undefined;
+  /** Whose key sets are copied. Default: those of the right form. */
+  trust?: Trust | undefined;
   /** A list of revoked hosts was seen; it may be old, or known. Nobody has checked it without keys. */
   onRevocations?: ((list: Revocations) => void) | undefined;
   log: Logger;
@@ -39,17 +44,18 @@ interface GoalCopierOptions {
 }
 
 /**
- * Copies the region's part of every global goal, and the list of revoked hosts, to the region's
- * bucket, if it is newer than what is there, and keeps the bucket's digest. The agent that leads
- * does; as writes are compare-and-set, two that believe they do, for a moment, do no harm.
+ * Copies the region's part of every global goal, the key set, and the list of revoked hosts to the
+ * region's bucket, if it is newer than what is there, and keeps the bucket's digest. The agent that
+ * leads does; as writes are compare-and-set, two that believe they do, for a moment, do no harm.
  */
 export class GoalCopier {
   /** Counters, for whoever watches the agent. */
-  readonly stats = { copied: 0, conflicts: 0, digests: 0, revocations: 0 };
+  readonly stats = { copied: 0, conflicts: 0, digests: 0, revocations: 0, keySets: 0 };
   readonly #options: GoalCopierOptions;
   readonly #global: KvMirror;
   readonly #regional: KvMirror;
   readonly #reader: GoalReader;
+  readonly #keySetReader: KeySetReader;
   readonly #revocationReader: RevocationReader;
   readonly #controller = new AbortController();
   #goals: ReadonlyMap<string, Goal> = new Map();
@@ -61,6 +67,7 @@ export class GoalCopier {
     this.#options = options;
     const { region, log, pollMs, globalLink, regionLink } = options;
     this.#reader = new GoalReader(options);
+    this.#keySetReader = new KeySetReader(options.trust, log);
     this.#revocationReader = new RevocationReader(options.keys, log);
     const onChange = (): void => this.reconcileSoon();
     this.#global = new KvMirror({
@@ -136,22 +143,22 @@ export class GoalCopier {
   /** Brings the regional bucket up to what both mirrors say. */
   async #reconcile(): Promise<void> {
     const { leading } = this.#options;
+    const keySets = this.#keySetReader;
+    // First: the rest is checked by it.
+    const keySet = newest(keySets.read(this.#global.entries, "global"), keySets.held);
+    const keySetThere = keySets.read(this.#regional.entries, "regional");
     const wanted = this.#reader.readGlobal(this.#global.entries);
     const entries = this.#regional.entries;
     const there = this.#reader.readRegional(entries);
-    this.#setGoals(wanted, there);
+    this.#setGoals(wanted, there, entries);
     const revoked = this.#readRevocations(this.#global.entries, "global");
     const revokedThere = this.#readRevocations(entries, "regional");
     const { kv } = this.#regional;
     if (entries === undefined || kv === undefined) return;
-    let revocationsVersion = revokedThere?.version ?? 0;
-    if (revoked !== undefined && revoked.version > revocationsVersion && leading()) {
-      await this.#write(kv, REVOCATIONS_KEY, revoked.signed, entries.get(REVOCATIONS_KEY));
-      revocationsVersion = revoked.version;
-      this.stats.revocations += 1;
-      const { version, hostIds } = revoked;
-      this.#options.log.info({ version, hosts: hostIds.size }, "revocations copied to the region");
-    }
+    const versions = {
+      keySetVersion: await this.#copy(kv, KEY_SET_KEY, keySet, keySetThere),
+      revocationsVersion: await this.#copy(kv, REVOCATIONS_KEY, revoked, revokedThere),
+    };
     for (const [application, goal] of wanted) {
       this.#controller.signal.throwIfAborted();
       if (!replaces(goal, there.get(application))) continue;
@@ -164,12 +171,28 @@ export class GoalCopier {
     }
     if (!leading()) return;
     const goals = [...there.values()].map(({ goal }) => goal);
-    const digest = encodeDigest(goals, revocationsVersion);
+    const digest = encodeDigest(goals, versions);
     const known = entries.get(GOAL_DIGEST_KEY);
     if (known === undefined ? digest.length > 0 : !digest.equals(known.value)) {
       await this.#write(kv, GOAL_DIGEST_KEY, digest, known);
       this.stats.digests += 1;
     }
+  }
+
+  /** The version that the region has in the end. */
+  async #copy(
+    kv: KV,
+    key: typeof KEY_SET_KEY | typeof REVOCATIONS_KEY,
+    wanted: Versioned | undefined,
+    there: Versioned | undefined,
+  ): Promise<number> {
+    const known = there?.version ?? 0;
+    if (wanted === undefined || wanted.version <= known || !this.#options.leading()) return known;
+    await this.#write(kv, key, wanted.signed, this.#regional.entries?.get(key));
+    this.stats[key === KEY_SET_KEY ? "keySets" : "revocations"] += 1;
+    const { version } = wanted;
+    this.#options.log.info({ key, version }, "copied to the region");
+    return version;
   }
 
   #readRevocations(
@@ -205,8 +228,16 @@ export class GoalCopier {
     }
   }
 
-  #setGoals(wanted: ReadonlyMap<string, RegionGoal>, there: ReadonlyMap<string, RegionGoal>): void {
+  #setGoals(
+    wanted: ReadonlyMap<string, RegionGoal>,
+    there: ReadonlyMap<string, RegionGoal>,
+    entries: ReadonlyMap<string, MirrorEntry> | undefined,
+  ): void {
     const goals = new Map<string, Goal>();
+    // Hosts go on by what they obeyed, also once its key holds no more: they are counted by it.
+    for (const [application, goal] of this.#goals) {
+      if (entries?.has(application) === true) goals.set(application, goal);
+    }
     for (const [application, { goal }] of there) goals.set(application, goal);
     for (const [application, goal] of wanted) {
       if (replaces(goal, there.get(application))) goals.set(application, goal.goal);

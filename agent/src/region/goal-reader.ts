@@ -1,8 +1,11 @@
-import { GOAL_DIGEST_KEY, REVOCATIONS_KEY } from "@slipway/proto";
-import { GoalRefusedError, verifyGoal, type GoalKeys } from "../host/verify-goal.js";
+import { GOAL_DIGEST_KEY, KEY_SET_KEY, REVOCATIONS_KEY } from "@slipway/proto";
+import { GoalRefusedError, verifyGoal } from "../host/verify-goal.js";
 import type { Logger } from "../log.js";
+import type { GoalKeys } from "../trust/trusted-keys.js";
 import type { MirrorEntry } from "./kv-mirror.js";
 import { GoalValueError, readGlobalGoal, readRegionalGoal, type RegionGoal } from "./plan-goals.js";
+
+const OTHER_KEYS: ReadonlySet<string> = new Set([GOAL_DIGEST_KEY, KEY_SET_KEY, REVOCATIONS_KEY]);
 
 type Entries = ReadonlyMap<string, MirrorEntry> | undefined;
 
@@ -12,12 +15,17 @@ interface GoalReaderOptions {
   log: Logger;
 }
 
-/** Reads each value of the goal buckets once; one that is not to be used is logged, once, and left out. */
+/**
+ * Reads each value of the goal buckets once for each change of the keys that goals are checked by; one
+ * that is not to be used is logged, once, and left out.
+ */
 export class GoalReader {
   readonly stats = { malformed: 0, refused: 0 };
   readonly #options: GoalReaderOptions;
   /** By the value as it came. */
-  readonly #read = new WeakMap<Uint8Array, RegionGoal | undefined>();
+  #read = new WeakMap<Uint8Array, RegionGoal | undefined>();
+  /** Of the keys, when `#read` was filled. */
+  #epoch = "";
 
   constructor(options: GoalReaderOptions) {
     this.#options = options;
@@ -37,8 +45,11 @@ export class GoalReader {
     parse: (key: string, value: Uint8Array, region: string) => RegionGoal | undefined,
   ): Map<string, RegionGoal> {
     const goals = new Map<string, RegionGoal>();
+    const epoch = this.#options.keys?.epoch ?? "";
+    if (epoch !== this.#epoch) this.#read = new WeakMap();
+    this.#epoch = epoch;
     for (const [key, { value, revision }] of entries ?? []) {
-      if (key === GOAL_DIGEST_KEY || key === REVOCATIONS_KEY) continue;
+      if (OTHER_KEYS.has(key)) continue;
       if (!this.#read.has(value)) {
         this.#read.set(
           value,

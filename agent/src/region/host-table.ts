@@ -261,6 +261,7 @@ function sameCounts(a: HostApplicationStatus, b: HostApplicationStatus): boolean
     a.bytesDone === b.bytesDone &&
     a.bytesTotal === b.bytesTotal &&
     a.runningBuildId === b.runningBuildId &&
+    a.goalStale === b.goalStale &&
     a.failure?.reason === b.failure?.reason &&
     a.failure?.message === b.failure?.message &&
     a.heldArtifactDigests.length === b.heldArtifactDigests.length &&

@@ -52,10 +52,13 @@ export function replaces(global: RegionGoal, regional: RegionGoal | undefined): 
 }
 
 /**
- * The digest of a regional bucket's goals, and of its list of revoked hosts: sorted, so that equal
- * goals give equal bytes.
+ * The digest of a regional bucket's goals, of its list of revoked hosts and of its key set: sorted, so
+ * that equal goals give equal bytes.
  */
-export function encodeDigest(goals: Iterable<Goal>, revocationsVersion = 0): Buffer {
+export function encodeDigest(
+  goals: Iterable<Goal>,
+  { revocationsVersion = 0, keySetVersion = 0 }: Partial<Omit<GoalDigest, "goals">> = {},
+): Buffer {
   const versions = [...goals]
     .sort((a, b) => (a.application < b.application ? -1 : 1))
     .map(({ application, generation, issueTime, selector, removed }) =>
@@ -67,9 +70,8 @@ export function encodeDigest(goals: Iterable<Goal>, revocationsVersion = 0): Buf
         selector: Object.fromEntries(Object.entries(selector).sort(([a], [b]) => (a < b ? -1 : 1))),
       }),
     );
-  return Buffer.from(
-    GoalDigest.encode({ goals: versions, revocationsVersion, keySetVersion: 0 }).finish(),
-  );
+  const digest = { goals: versions, revocationsVersion, keySetVersion };
+  return Buffer.from(GoalDigest.encode(digest).finish());
 }
 
 function check(key: string, signed: Buffer, region: string): RegionGoal {

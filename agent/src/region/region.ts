@@ -1,4 +1,4 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import {
   FleetServiceClient,
@@ -9,10 +9,10 @@ import {
 import type { Registry } from "prom-client";
 import { openDirectoryBlobStore } from "../blob/index.js";
 import { DEFAULT_CELL, type RegionConfig } from "../config.js";
-import { readGoalKeys } from "../host/verify-goal.js";
 import type { Logger } from "../log.js";
 import { registerCertificate } from "../metrics/agent-metrics.js";
 import { registerGoals, registerHosts, registerLeader } from "../metrics/region-metrics.js";
+import { registerStale, registerTrust } from "../metrics/trust-metrics.js";
 import { registerSwarm } from "../metrics/swarm-metrics.js";
 import { openChannel } from "../coordinator/channel.js";
 import { openMember } from "../membership/open-member.js";
@@ -22,7 +22,8 @@ import { KeptRevocations } from "../revocation/kept-revocations.js";
 import { RevocationReader } from "../revocation/revocation-reader.js";
 import { lockDataDirectory } from "../process/data-directory-lock.js";
 import { type RunningAgent, stopOnce } from "../running-agent.js";
-import { join, readPublicKey } from "../swarm/index.js";
+import { join } from "../swarm/index.js";
+import { openTrust } from "../trust/open-trust.js";
 import { AGENT_VERSION } from "../version.js";
 import { blobSource } from "./blob-source.js";
 import { CellWatch } from "./cell-watch.js";
@@ -53,25 +54,17 @@ export async function startRegion(
   signal?: AbortSignal,
 ): Promise<RunningAgent> {
   const { region } = config;
-  const [membershipPublicKey, pems] = await Promise.all([
-    readPublicKey(config.membershipPublicKeyFile),
-    Promise.all(config.goalPublicKeyFiles.map((file) => readFile(file))),
-  ]);
-  const keys = pems.length > 0 ? readGoalKeys(pems) : undefined;
   await mkdir(config.dataDir, { recursive: true });
   const cleanUp: (() => Promise<void> | void)[] = [await lockDataDirectory(config.dataDir)];
   const stop = stopOnce(cleanUp, log);
   try {
     const role = "region" as const;
+    const trust = await openTrust(config, log);
+    cleanUp.push(() => trust.keySet?.stop());
+    const checked = trust.keySet !== undefined || config.goalPublicKeyFiles.length > 0;
+    const keys = checked ? trust.keys.goals : undefined;
     const secured = await openChannel(config, log);
-    const member = await openMember({
-      ...config,
-      role,
-      channel: secured,
-      membershipPublicKey,
-      log,
-      signal,
-    });
+    const member = await openMember({ ...config, role, channel: secured, trust, log, signal });
     cleanUp.push(() => member.stop());
     const [main, regional] = await Promise.all([
       openDirectoryBlobStore(config.mainBlobStore),
@@ -102,7 +95,7 @@ export async function startRegion(
     let replicator: Replicator | undefined;
     const swarm = await join({
       identity: member.identity,
-      membershipPublicKey,
+      membershipPublicKey: trust.keys.memberships,
       cell: DEFAULT_CELL,
       listen: config.listen,
       bootstrap: config.bootstrap,
@@ -168,6 +161,7 @@ export async function startRegion(
     if (metrics !== undefined) {
       registerCertificate(metrics, member);
       registerSwarm(metrics, () => swarm.stats);
+      registerTrust(metrics, trust);
     }
     const lease = new LeaderLease({ link: regionLink, region, agentId: config.id, log });
     const leaderTerm = (): number => lease.term;
@@ -179,9 +173,11 @@ export async function startRegion(
       regionLink,
       leading,
       keys,
+      trust,
       onRevocations: (list) => revocations?.take(list),
       log,
     });
+    trust.keys.onChange(() => copier.reconcileSoon());
     const writer = new StatusWriter({
       link: globalLink,
       region,
@@ -189,6 +185,7 @@ export async function startRegion(
       table,
       goals: () => copier.goals,
       leaderTerm,
+      keySetVersion: () => trust.keys.version,
       enrolmentKnown: () => enroller.known,
       log,
     });
@@ -230,6 +227,7 @@ export async function startRegion(
       }));
       registerLeader(metrics, () => ({ leads: leading(), ...lease.stats }));
       registerGoals(metrics, () => ({ ...copier.stats, ...copier.ignored }));
+      registerStale(metrics, () => copier.goals.values());
     }
     // The lease is given back once nobody here writes by it any more.
     for (const part of [lease, enroller, copier, writer, replicator, cells]) {

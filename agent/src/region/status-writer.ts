@@ -10,6 +10,7 @@ import type { KV } from "nats";
 import type { Logger } from "../log.js";
 import type { NatsLink } from "../nats/link.js";
 import { readHeaders } from "../nats/read-headers.js";
+import { isStale } from "../host/goal-order.js";
 import { pause } from "../pause.js";
 import type { ApplicationCount } from "./application-count.js";
 import { forgetDeadAgents } from "./dead-agents.js";
@@ -40,6 +41,8 @@ interface StatusWriterOptions {
   goals: () => ReadonlyMap<string, Goal>;
   /** Of the region's lease, while this agent leads; else 0. Only who leads writes counts. */
   leaderTerm: () => number;
+  /** Of the key set that the agent goes by. */
+  keySetVersion: () => number;
   /** Whether the persisted enrolment has been read: without it there is nothing to count by. */
   enrolmentKnown: () => boolean;
   log: Logger;
@@ -196,7 +199,8 @@ export class StatusWriter {
     leaderTerm: number,
     now: number,
   ): Promise<void> {
-    const { region, agentId, table } = this.#options;
+    const { region, agentId, table, keySetVersion } = this.#options;
+    const stale = [...goals.values()].filter((goal) => isStale(goal, Date.now()));
     const { hosts, silent } = table.counts(now);
     const status = RegionAgentStatus.fromPartial({
       region,
@@ -208,6 +212,8 @@ export class StatusWriter {
       silentCount: silent,
       ahead: generationsAhead(goals, table.enrolled()),
       leaderTerm,
+      staleGoalCount: stale.length,
+      keySetVersion: keySetVersion(),
     });
     await kv.put(regionAgentKey(region, agentId), RegionAgentStatus.encode(status).finish());
   }

@@ -1,6 +1,5 @@
 import path from "node:path";
-import { writeAtomically } from "../atomic-file.js";
-import { persist } from "../host/persist.js";
+import { KeptFile } from "../kept-file.js";
 import type { Logger } from "../log.js";
 import { readIfThere } from "../store/files.js";
 import type { RevocationReader } from "./revocation-reader.js";
@@ -20,20 +19,22 @@ interface KeptRevocationsOptions {
  */
 export class KeptRevocations {
   readonly #options: KeptRevocationsOptions;
-  readonly #file: string;
-  readonly #controller = new AbortController();
+  readonly #path: string;
+  readonly #file: KeptFile;
   #held: Revocations | undefined;
-  #written: Revocations | undefined;
-  #writing: Promise<void> | undefined;
+  #stopped = false;
 
   constructor(options: KeptRevocationsOptions) {
     this.#options = options;
-    this.#file = path.join(options.dataDir, "revocations");
+    this.#path = path.join(options.dataDir, "revocations");
+    const { log } = options;
+    this.#file = new KeptFile({ file: this.#path, what: "list of revoked hosts", log });
   }
 
-  /** 0 while there is none. */
+  /** 0 while there is none, and while whoever signed it is not to be believed. */
   get version(): number {
-    return this.#held?.version ?? 0;
+    const held = this.#held;
+    return held === undefined || this.#options.reader.disowns(held) ? 0 : held.version;
   }
 
   get hostIds(): ReadonlySet<string> {
@@ -42,15 +43,13 @@ export class KeptRevocations {
 
   /** Reads what an earlier agent kept, if this one would take it. */
   async load(): Promise<void> {
-    const kept = await readIfThere(this.#file);
-    if (kept === undefined) return;
-    this.#held = this.#options.reader.read(kept, this.#file);
-    this.#written = this.#held;
+    const kept = await readIfThere(this.#path);
+    if (kept !== undefined) this.#held = this.#options.reader.readKept(kept, this.#path);
   }
 
   /** Takes a list if it is newer. It holds at once, and is written down as soon as the disk takes it. */
   take(list: Revocations): void {
-    if (list.version <= this.version || this.#controller.signal.aborted) return;
+    if (list.version <= this.version || this.#stopped) return;
     const { version, hostIds, leftOut } = list;
     this.#held = list;
     this.#options.log.info({ version, hosts: hostIds.size }, "list of revoked hosts taken");
@@ -61,35 +60,12 @@ export class KeptRevocations {
       );
     }
     this.#options.onChange(hostIds);
-    this.#writing ??= this.#write().finally(() => {
-      this.#writing = undefined;
-    });
+    this.#file.put(list.signed);
   }
 
   /** Once what is being written is; one that cannot be is not tried again. */
   async stop(): Promise<void> {
-    this.#controller.abort();
-    await this.#writing;
-  }
-
-  async #write(): Promise<void> {
-    const { signal } = this.#controller;
-    const { log } = this.#options;
-    while (this.#held !== undefined && this.#held !== this.#written) {
-      const attempt = async (): Promise<void> => {
-        // The newest, also if it came while another one could not be written.
-        const list = this.#held;
-        if (list !== undefined) await writeAtomically(this.#file, list.signed);
-        this.#written = list;
-      };
-      try {
-        await persist(attempt, signal, (err, retryInMs) =>
-          log.error({ err, retryInMs }, "list of revoked hosts cannot be kept"),
-        );
-      } catch (error) {
-        log.error({ err: error, version: this.version }, "list of revoked hosts was not kept");
-        return;
-      }
-    }
+    this.#stopped = true;
+    await this.#file.stop();
   }
 }

@@ -3,8 +3,9 @@ import {
   REVOCATIONS_SIGNATURE_CONTEXT,
   SignedRevocationList,
 } from "@slipway/proto";
-import { signatureFault, type GoalKeys } from "../host/verify-goal.js";
+import { signatureFault } from "../host/verify-goal.js";
 import { REVOKED_MAX } from "../swarm/revoked.js";
+import { type GoalKeys, outlives } from "../trust/trusted-keys.js";
 
 /** Largest list that is looked at: NATS' own bound for a message. */
 const MAX_BYTES = 1024 * 1024;
@@ -19,6 +20,8 @@ export interface Revocations {
   readonly leftOut: number;
   /** The SignedRevocationList as received, to be kept and passed on. */
   readonly signed: Buffer;
+  /** Of the key that signed it. */
+  readonly keyId: string;
 }
 
 export class RevocationsRefusedError extends Error {
@@ -28,18 +31,25 @@ export class RevocationsRefusedError extends Error {
 /**
  * Checks that a list of revoked hosts comes from the fleet. The order of lists is not looked at.
  * @param keys - Undefined: the signature is left to others to check.
+ * @param kept - The list held already, when its key did: that the key holds no more does not matter.
  * @throws RevocationsRefusedError saying what does not fit.
  */
-export function verifyRevocations(signed: Buffer, keys: GoalKeys | undefined): Revocations {
+export function verifyRevocations(
+  signed: Buffer,
+  keys: GoalKeys | undefined,
+  { kept = false }: { kept?: boolean } = {},
+): Revocations {
   if (signed.length > MAX_BYTES) throw new RevocationsRefusedError("the list is too large");
   const list = decode(SignedRevocationList, signed, "signed list");
   const fault = keys && signatureFault("list", list, REVOCATIONS_SIGNATURE_CONTEXT, keys);
-  if (fault !== undefined) throw new RevocationsRefusedError(fault);
+  const stays = kept && fault?.key !== undefined && outlives(fault.key);
+  if (fault !== undefined && !stays) throw new RevocationsRefusedError(fault.message);
   const { version, hostIds } = decode(RevocationList, list.payload, "list");
   if (version < 1) throw new RevocationsRefusedError("the list has no version");
   const all = new Set(hostIds);
   const newest = all.size <= REVOKED_MAX ? all : new Set([...all].slice(0, REVOKED_MAX));
-  return { version, hostIds: newest, leftOut: all.size - newest.size, signed };
+  const { keyId } = list;
+  return { version, hostIds: newest, leftOut: all.size - newest.size, signed, keyId };
 }
 
 function decode<T>(type: { decode(bytes: Buffer): T }, bytes: Buffer, what: string): T {

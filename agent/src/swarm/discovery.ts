@@ -27,7 +27,8 @@ export interface DiscoveryOptions {
   listen: Address;
   bootstrap: readonly Address[];
   runBootstrap: boolean;
-  topic: (cell: string) => Buffer;
+  /** Where a cell's members meet; at least one. */
+  topics: (cell: string) => readonly Buffer[];
   log: Logger;
   /** How soon to look for more peers of a cell. */
   mood: (cell: string) => "soon" | "later" | "enough";
@@ -45,6 +46,7 @@ export class Discovery {
   readonly #options: DiscoveryOptions;
   readonly #dht: DHT;
   readonly #swarm: Hyperswarm;
+  /** By topic, in hexadecimal. */
   readonly #searches = new Map<string, CellSearch>();
   readonly #closing = new AbortController();
   readonly #bans = new Map<string, NodeJS.Timeout>();
@@ -90,19 +92,23 @@ export class Discovery {
 
   /** Looks for a cell's members from now on, and is found by them if it is one of their neighbours. */
   join(cell: string, { announce }: { announce: boolean }): void {
-    if (this.#searches.has(cell) || this.#closed !== undefined) return;
-    const { keyPair, listen, log, topic, mood } = this.#options;
-    const search = new CellSearch({
-      dht: this.#dht,
-      topic: topic(cell),
-      announce,
-      keyPair,
-      listen,
-      log,
-      mood: () => mood(cell),
-      onFound: (peer) => this.#found(peer, cell),
-    });
-    this.#searches.set(cell, search);
+    if (this.#closed !== undefined) return;
+    const { keyPair, listen, log, topics, mood } = this.#options;
+    for (const topic of topics(cell)) {
+      const name = topic.toString("hex");
+      if (this.#searches.has(name)) continue;
+      const search = new CellSearch({
+        dht: this.#dht,
+        topic,
+        announce,
+        keyPair,
+        listen,
+        log,
+        mood: () => mood(cell),
+        onFound: (peer) => this.#found(peer, cell),
+      });
+      this.#searches.set(name, search);
+    }
   }
 
   /** A neighbour was lost: looks again at once. */

@@ -1,18 +1,19 @@
 import { randomBytes } from "node:crypto";
-import {
-  type Membership,
-  MembershipCertificate,
-  NAME_PATTERN,
-  SWARM_PROTOCOL_VERSION,
-} from "@slipway/proto";
+import { MembershipCertificate, NAME_PATTERN, SWARM_PROTOCOL_VERSION } from "@slipway/proto";
 import { type Control, ProtocolError } from "./frames.js";
-import { MembershipError, verifyMembership } from "./membership.js";
+import {
+  MembershipError,
+  type MembershipKeys,
+  membershipKeysOf,
+  type SignedMembership,
+  verifyMembership,
+} from "./membership.js";
 import { RevokedError } from "./revoked.js";
 import type { SwarmOptions } from "./types.js";
 
 /** What a member says of itself. */
 export interface Greeting {
-  membership: Membership;
+  membership: SignedMembership;
   /** Its home cell. */
   cell: string;
   /** How many neighbours it has there. */
@@ -24,6 +25,7 @@ export type HelloOptions = Pick<SwarmOptions, "identity" | "membershipPublicKey"
 /** The first words on a connection: this peer's, and what to make of the other's. */
 export class Hello {
   readonly #options: HelloOptions;
+  readonly #keys: MembershipKeys;
   #certificate: MembershipCertificate;
   readonly #nonce = randomBytes(16);
   /** Ids of members that are none any more. */
@@ -31,6 +33,7 @@ export class Hello {
 
   constructor(options: HelloOptions) {
     this.#options = options;
+    this.#keys = membershipKeysOf(options.membershipPublicKey);
     this.#certificate = MembershipCertificate.decode(options.identity.certificate);
   }
 
@@ -75,7 +78,11 @@ export class Hello {
    * A member's next certificate, in place of the one that it said hello with. Throws MembershipError
    * and RevokedError as for a hello, also if it is another member's.
    */
-  hearRenewal(certificate: MembershipCertificate, before: Membership, now: number): Membership {
+  hearRenewal(
+    certificate: MembershipCertificate,
+    before: SignedMembership,
+    now: number,
+  ): SignedMembership {
     const membership = this.#verify(certificate, before.publicKey, now);
     if (membership.id !== before.id || membership.role !== before.role) {
       throw new MembershipError("renewed as another member");
@@ -83,14 +90,20 @@ export class Hello {
     return membership;
   }
 
+  /** Why what let this one in holds no more; undefined if it does. */
+  fault({ expireTime, signer }: SignedMembership, now: number): MembershipError | undefined {
+    if ((expireTime?.getTime() ?? 0) <= now) return new MembershipError("certificate expired");
+    if (this.#keys.holds(signer)) return undefined;
+    return new MembershipError("signed by a membership key that holds no more");
+  }
+
   #verify(
     certificate: MembershipCertificate | undefined,
     remotePublicKey: Uint8Array,
     now: number,
-  ): Membership {
-    const { identity, membershipPublicKey } = this.#options;
-    const { region } = identity;
-    const expected = { membershipPublicKey, remotePublicKey, region, now };
+  ): SignedMembership {
+    const { region } = this.#options.identity;
+    const expected = { keys: this.#keys, remotePublicKey, region, now };
     const membership = verifyMembership(certificate, expected);
     if (this.revoked.has(membership.id)) throw new RevokedError(`${membership.id} is revoked`);
     return membership;

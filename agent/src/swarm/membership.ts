@@ -1,9 +1,10 @@
-import { type KeyObject, verify } from "node:crypto";
+import { KeyObject, verify } from "node:crypto";
 import {
   MEMBERSHIP_SIGNATURE_CONTEXT,
   Membership,
   type MembershipCertificate,
   Role,
+  shortKeyId,
 } from "@slipway/proto";
 
 /** Why a peer is not let in. */
@@ -11,8 +12,26 @@ export class MembershipError extends Error {
   override readonly name = "MembershipError";
 }
 
+/** Which keys sign certificates; they may change at any time. */
+export interface MembershipKeys {
+  /** Id of the key that signed it, if what that key signed holds now. */
+  signer(certificate: MembershipCertificate): string | undefined;
+  /** Whether what the key signed holds now. */
+  holds(keyId: string): boolean;
+  /** When that ends by itself, in milliseconds since 1970; Infinity if it does not. */
+  endTime(keyId: string): number;
+  /** The fleet's members find each other by these: never the same as another fleet's. */
+  readonly topicKeys: readonly KeyObject[];
+}
+
+/** A membership with the key that signed it. */
+export interface SignedMembership extends Membership {
+  /** As MembershipKeys name it. */
+  signer: string;
+}
+
 export interface VerifyMembershipOptions {
-  membershipPublicKey: KeyObject;
+  keys: MembershipKeys;
   /** The key that the Noise handshake proved. */
   remotePublicKey: Uint8Array;
   region: string;
@@ -24,10 +43,11 @@ export interface VerifyMembershipOptions {
 export function verifyMembership(
   certificate: MembershipCertificate | undefined,
   options: VerifyMembershipOptions,
-): Membership {
+): SignedMembership {
   if (certificate === undefined) throw new MembershipError("no certificate");
-  if (!verifySignature(certificate, options.membershipPublicKey)) {
-    throw new MembershipError("not signed by the fleet's membership key");
+  const signer = options.keys.signer(certificate);
+  if (signer === undefined) {
+    throw new MembershipError("not signed by a membership key of the fleet's");
   }
   const membership = decode(certificate.payload);
   if (!Buffer.from(options.remotePublicKey).equals(membership.publicKey)) {
@@ -42,7 +62,19 @@ export function verifyMembership(
   if (membership.expireTime === undefined || membership.expireTime.getTime() <= options.now) {
     throw new MembershipError("certificate expired");
   }
-  return membership;
+  return { ...membership, signer };
+}
+
+/** Of one key that holds for good, or as they are. */
+export function membershipKeysOf(keys: KeyObject | MembershipKeys): MembershipKeys {
+  if (!(keys instanceof KeyObject)) return keys;
+  const keyId = shortKeyId(keys);
+  return {
+    signer: (certificate) => (verifySignature(certificate, keys) ? keyId : undefined),
+    holds: (id) => id === keyId,
+    endTime: () => Infinity,
+    topicKeys: [keys],
+  };
 }
 
 /** Whether the fleet signed it; what it says is another question. */

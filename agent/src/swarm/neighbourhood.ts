@@ -1,11 +1,11 @@
-import type { Membership, PeerList } from "@slipway/proto";
+import type { PeerList } from "@slipway/proto";
 import type { NoiseStream } from "hyperswarm";
 import type { Logger } from "pino";
 import { Discovery, cellTopic } from "./discovery.js";
 import { type Control, FloodError, ProtocolError } from "./frames.js";
 import { Hello } from "./hello.js";
 import { rawPublicKey } from "./identity.js";
-import { MembershipError } from "./membership.js";
+import { MembershipError, membershipKeysOf, type SignedMembership } from "./membership.js";
 import { type Link, Mesh } from "./mesh.js";
 import { Neighbour } from "./neighbour.js";
 import { BAN_MS, Offences } from "./offences.js";
@@ -42,7 +42,7 @@ export interface NeighbourhoodOptions extends Pick<
   runBootstrap: boolean;
   maxPeers: number;
   stats: StatsBook;
-  createPeer: (neighbour: Neighbour, membership: Membership, cell: string) => Peer;
+  createPeer: (neighbour: Neighbour, membership: SignedMembership, cell: string) => Peer;
   onPeer: (peer: Peer) => void;
   /** Throws ProtocolError to end the connection. */
   onMessage: (peer: Peer, message: Control) => void;
@@ -81,13 +81,13 @@ export class Neighbourhood {
       maxPeers,
       seeders: others.length,
     });
-    const membershipKey = rawPublicKey(options.membershipPublicKey);
+    const topicKeys = membershipKeysOf(options.membershipPublicKey).topicKeys.map(rawPublicKey);
     this.#discovery = new Discovery({
       keyPair: { publicKey: identity.publicKey, secretKey: identity.secretKey },
       listen,
       bootstrap,
       runBootstrap: options.runBootstrap,
-      topic: (wanted) => cellTopic(membershipKey, identity.region, wanted),
+      topics: (wanted) => topicKeys.map((key) => cellTopic(key, identity.region, wanted)),
       log: options.log,
       mood: (wanted) => this.#mesh.mood(wanted, Date.now()),
       onFound: (candidate) => {
@@ -250,8 +250,8 @@ export class Neighbourhood {
   #tick(): void {
     const now = Date.now();
     for (const { membership, neighbour } of this.#peers.values()) {
-      if ((membership.expireTime?.getTime() ?? 0) > now) continue;
-      neighbour.close(new MembershipError("certificate expired"));
+      const fault = this.#hello.fault(membership, now);
+      if (fault !== undefined) neighbour.close(fault);
     }
     this.#dial();
   }

@@ -1,9 +1,4 @@
-import type {
-  ChunkPart,
-  ChunkRefusal_Reason as Reason,
-  DataOffer,
-  Membership,
-} from "@slipway/proto";
+import type { ChunkPart, ChunkRefusal_Reason as Reason, DataOffer } from "@slipway/proto";
 import { Role } from "@slipway/proto";
 import type { BufferPool } from "./buffers.js";
 import { ChunkParts } from "./chunk-parts.js";
@@ -12,6 +7,7 @@ import { controlSink } from "./control-sink.js";
 import { numberOfWanted, priorityOfRank, wantedOfNumber } from "./data-frames.js";
 import { DataLink } from "./data-link.js";
 import { type Control, ProtocolError } from "./frames.js";
+import type { SignedMembership } from "./membership.js";
 import type { Neighbour } from "./neighbour.js";
 import { PRIORITY_RANK, type Priority, type Wanted } from "./priority.js";
 import type { SendingLink } from "./sending-link.js";
@@ -47,7 +43,7 @@ export interface PeerOptions {
 export class Peer {
   readonly neighbour: Neighbour;
   /** By its newest certificate. */
-  membership: Membership;
+  membership: SignedMembership;
   /** Its home cell. */
   readonly cell: string;
   readonly #options: PeerOptions;
@@ -59,7 +55,12 @@ export class Peer {
   readonly #parts: ChunkParts;
   #closed = false;
 
-  constructor(neighbour: Neighbour, membership: Membership, cell: string, options: PeerOptions) {
+  constructor(
+    neighbour: Neighbour,
+    membership: SignedMembership,
+    cell: string,
+    options: PeerOptions,
+  ) {
     const { events, buffers, encryption } = options;
     this.neighbour = neighbour;
     this.membership = membership;

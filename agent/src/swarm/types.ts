@@ -4,6 +4,7 @@ import type { Bitfield } from "../store/bitfield.js";
 import type { Manifest } from "../store/manifest.js";
 import type { ArtifactStore } from "../store/types.js";
 import type { Identity } from "./identity.js";
+import type { MembershipKeys } from "./membership.js";
 import type { Priority } from "./priority.js";
 
 export interface Address {
@@ -34,8 +35,11 @@ export type Encryption = "tls-psk" | "none";
 export interface SwarmOptions {
   /** Who this is; from readIdentity. Names its region and role. */
   identity: Identity;
-  /** The Ed25519 key that signs membership certificates; readPublicKey reads one from a file. */
-  membershipPublicKey: KeyObject;
+  /**
+   * The Ed25519 key that signs membership certificates; readPublicKey reads one from a file. Or several
+   * that come and go: who was certified by one that holds no more loses its connections within seconds.
+   */
+  membershipPublicKey: KeyObject | MembershipKeys;
   /**
    * The home cell, whose members are this one's neighbours: 1 to 63 lower-case letters, digits and
    * inner hyphens. Further ones: Swarm.joinCell.

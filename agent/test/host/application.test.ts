@@ -222,10 +222,11 @@ test("refuses what it must not obey, and what runs is not disturbed", async ({ h
   const two = host.stager.add(serviceScript("v2"));
   const next = makeGoal(6, two);
   const unsigned = { ...host.signer.sign(next), signature: Buffer.alloc(0), keyId: "" };
-  const refused: [Buffer, RegExp][] = [
+  const { GOAL_REFUSED, GOAL_KEY_NOT_TRUSTED } = HostFailureReason;
+  const refused: [Buffer, RegExp, HostFailureReason?][] = [
     [host.signer.bytes(makeGoal(4, two)), /older/],
     [host.signer.bytes(makeGoal(5, two, { issueTime: new Date(1) })), /older/],
-    [new GoalSigner().bytes(next), /no goal key/],
+    [new GoalSigner().bytes(next), /key is not trusted/, GOAL_KEY_NOT_TRUSTED],
     [Buffer.from(SignedGoal.encode(unsigned).finish()), /not signed/],
     [
       Buffer.from(
@@ -238,10 +239,10 @@ test("refuses what it must not obey, and what runs is not disturbed", async ({ h
     [host.signer.bytes({ ...next, bucketLimit: 10_001 }), /bucket limit/],
     [Buffer.from([0xff, 0xff]), /decoded/],
   ];
-  for (const [bytes, message] of refused) {
+  for (const [bytes, message, reason = GOAL_REFUSED] of refused) {
     await host.applications.offer("web", bytes);
     const { phase, generation, failure } = host.status();
-    assert.is(failure?.reason, HostFailureReason.GOAL_REFUSED);
+    assert.is(failure?.reason, reason);
     assert.match(failure?.message ?? "", message);
     assert.is(phase, HostPhase.RUNNING);
     assert.is(generation, 5);

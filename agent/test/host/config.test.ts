@@ -160,6 +160,7 @@ lines("start a host", async () => {
     regionNats: ["nats://a", "nats://b"],
     dataDir: "/data",
     identityFile: "id.json",
+    rootPublicKeyFiles: [],
     membershipPublicKeyFile: "m.pub",
     goalPublicKeyFiles: ["g1.pub", "g2.pub"],
     listen: { host: "10.0.0.1", port: 7777 },
@@ -172,6 +173,8 @@ lines("start a host", async () => {
     maxUploadBytesPerSecond: 50 * 1024 ** 2,
     stopReleasesOnExit: false,
     logLevel: "info",
+    regionNatsCredentialsFile: undefined,
+    natsCaFile: undefined,
   });
 });
 
@@ -276,6 +279,30 @@ lines("start a region agent, a builder and an identity", async () => {
   });
   const [, of] = await parse("identity", "--id", "b1", "--role", "builder", ...KEY_AND_OUT);
   assert.is((of as { region: string }).region, "");
+});
+
+const trusting = (...names: string[]): string[] =>
+  [...host, ["--root-public-key", "r.pub,s.pub"]]
+    .filter(([name = ""]) => {
+      return !name.endsWith("-public-key") || names.includes(name);
+    })
+    .flat();
+
+lines("a root key stands for the other two, which may be given as well", async () => {
+  const [, config] = await parse("host", ...trusting("--root-public-key"));
+  const { rootPublicKeyFiles, membershipPublicKeyFile, goalPublicKeyFiles } = config as HostConfig;
+  assert.equal(
+    [rootPublicKeyFiles, membershipPublicKeyFile, goalPublicKeyFiles],
+    [["r.pub", "s.pub"], undefined, []],
+  );
+  for (const [missing, given] of [
+    ["--membership-public-key", "--goal-public-key"],
+    ["--goal-public-key", "--membership-public-key"],
+  ] as const) {
+    const error: unknown = await parse("host", ...trusting(given)).catch((why: unknown) => why);
+    assert.instance(error, CommanderError);
+    assert.match((error as Error).message, `${missing} is needed, or a --root-public-key`);
+  }
 });
 
 lines("refuse what is missing or bad", async () => {

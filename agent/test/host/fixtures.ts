@@ -29,6 +29,7 @@ import { HostApplications } from "../../src/host/host-applications.js";
 import type { SelfUpdate } from "../../src/host/self-update.js";
 import type { Stager } from "../../src/host/stage.js";
 import { goalKeyId } from "../../src/host/verify-goal.js";
+import { type GoalKeys, TrustedKeys } from "../../src/trust/trusted-keys.js";
 import type { FetchOptions, FetchProgress, Priority } from "../../src/swarm/index.js";
 
 export const log = pino({ level: process.env["TEST_LOG_LEVEL"] ?? "silent" });
@@ -72,8 +73,8 @@ export class GoalSigner {
     return this.#private.export({ format: "pem", type: "pkcs8" }).toString();
   }
 
-  get keys(): ReadonlyMap<string, KeyObject> {
-    return new Map([[this.keyId, this.publicKey]]);
+  get keys(): GoalKeys {
+    return TrustedKeys.fixed({ goalKeys: [this.publicKey] }).goals;
   }
 
   sign(goal: Goal): SignedGoal {

@@ -128,12 +128,12 @@ test("reads what it missed when a digest says so", async () => {
 test("hears of revoked hosts, and reads the list only if the digest names a newer one", async () => {
   const kv = await bucket("af", true);
   await kv.put(REVOCATIONS_KEY, signer.revocations(5, ["h1"]));
-  await kv.put(GOAL_DIGEST_KEY, encodeDigest([], 5));
+  await kv.put(GOAL_DIGEST_KEY, encodeDigest([], { revocationsVersion: 5 }));
   const link = new NatsLink({ servers: [nats.url], name: "test", log });
   const lists: Buffer[] = [];
   const revocations = {
     version: 0,
-    onList: (list: Buffer) => {
+    onValue: (list: Buffer) => {
       lists.push(list);
       revocations.version += 5;
     },
@@ -154,8 +154,8 @@ test("hears of revoked hosts, and reads the list only if the digest names a newe
   await kv.put(REVOCATIONS_KEY, next);
   await eventually("what is republished", () => lists.length === 2);
   assert.ok(lists[1]?.equals(next));
-  await kv.put(GOAL_DIGEST_KEY, encodeDigest([], 10));
-  await kv.put(GOAL_DIGEST_KEY, encodeDigest([], 11));
+  await kv.put(GOAL_DIGEST_KEY, encodeDigest([], { revocationsVersion: 10 }));
+  await kv.put(GOAL_DIGEST_KEY, encodeDigest([], { revocationsVersion: 11 }));
   await eventually("a newer one to be looked for", () => lists.length === 3);
   await follower.stop();
   await link.stop();

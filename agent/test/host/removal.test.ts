@@ -161,7 +161,7 @@ test("logs of what went stay 14 days", async ({ host, folder }) => {
   await host.reaches(1, HostPhase.RUNNING);
   await host.obey(removal(2));
   await host.forgets();
-  const forgotten = new Forgotten(path.join(folder, "apps"));
+  const forgotten = new Forgotten(path.join(folder, "apps"), () => false);
   assert.equal(await forgotten.load(log), []);
   const day = 86_400_000;
   await forgotten.sweep(Date.now() + 13 * day);

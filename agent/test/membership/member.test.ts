@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from "node:crypto";
+import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { status } from "@grpc/grpc-js";
@@ -18,6 +18,8 @@ import {
   type MemberRole,
 } from "../../src/swarm/identity.js";
 import { readMemberIdentity, writeIdentity } from "../../src/swarm/identity-file.js";
+import type { Trust } from "../../src/trust/open-trust.js";
+import { TrustedKeys } from "../../src/trust/trusted-keys.js";
 import { eventually, log, temporaryFolder } from "../host/fixtures.js";
 import { FakeMembers } from "./fake-members.js";
 
@@ -40,7 +42,7 @@ test.before.each(async () => {
     identityFile: path.join(folder, "identity.json"),
     joinTokenFile,
     coordinator: coordinator.address,
-    membershipPublicKey: coordinator.fleet.publicKey,
+    trust: trustOf(coordinator.fleet.publicKey),
     log,
   };
 });
@@ -48,6 +50,10 @@ test.after.each(async () => {
   coordinator.stop();
   await remove();
 });
+
+function trustOf(membershipKey: KeyObject): Trust {
+  return { keys: TrustedKeys.fixed({ membershipKeys: [membershipKey] }), keySet: undefined };
+}
 
 /** The member's identity, after it has stopped. */
 async function open<R extends MemberRole>(given: OpenMemberOptions<R>): Promise<Identity<R>> {
@@ -87,7 +93,7 @@ test("comes back with the same keys if it is killed, or the answer is lost", asy
   assert.equal(first, second);
   // As if it had been killed before it wrote its identity down.
   await rm(options.identityFile);
-  const killed = { ...options, membershipPublicKey: generateKeyPairSync("ed25519").publicKey };
+  const killed = { ...options, trust: trustOf(generateKeyPairSync("ed25519").publicKey) };
   assert.instance(await failure(open(killed)), GrantError);
   assert.equal(await files(), ["identity.json.joining", "token"]);
   const identity = await open(options);
@@ -148,14 +154,14 @@ test("takes no certificate but its own, of its fleet", async () => {
     const forged = { payload: Buffer.from([0xff]), signature: Buffer.alloc(64) };
     return { ...grant, certificate: forged };
   };
-  const blind = { ...options, membershipPublicKey: undefined };
+  const blind = { ...options, trust: undefined };
   assert.match((await failure(open(blind))).message, /cannot be read/);
   assert.ok(!(await files()).includes("identity.json"));
 });
 
 test("a builder joins without a region; an identity for something else is refused", async () => {
   const builder = { ...options, role: "builder" as const, region: "", id: "b1" };
-  const identity = await open({ ...builder, membershipPublicKey: undefined });
+  const identity = await open({ ...builder, trust: undefined });
   assert.is(coordinator.joins[0]?.role, Role.BUILDER);
   assert.is(coordinator.joins[0]?.region, "");
   assert.equal(await readMemberIdentity(options.identityFile), identity);
@@ -210,9 +216,9 @@ async function renewer(): Promise<Renewer<"host">> {
   coordinator.validForMs = 500;
   const identity = await open(options);
   const client = new MembershipServiceClient(coordinator.address, credentials.createInsecure());
-  const { identityFile, membershipPublicKey } = options;
+  const { identityFile, trust } = options;
   const retry = { baseMs: 10, maxMs: 20 };
-  const common = { client, identity, identityFile, membershipPublicKey, log, retry, lookMs: 10 };
+  const common = { client, identity, identityFile, trust, log, retry, lookMs: 10 };
   return new Renewer({ ...common, onRenewed: () => (coordinator.validForMs = 3_600_000) });
 }
 

@@ -86,6 +86,7 @@ test("adds up the hosts that the selector takes", () => {
     nextBucket: 10_000,
     stagedCount: 2,
     unstagedCount: 2,
+    staleCount: 0,
   });
 });
 
@@ -174,6 +175,15 @@ test("samples failures of the present goal, and refusals of it", () => {
     failures.map(({ hostId }) => hostId),
     ["now", "refuses"],
   );
+});
+
+test("a goal that was refused says nothing against what runs; a stale one is counted", () => {
+  for (const reason of [HostFailureReason.GOAL_REFUSED, HostFailureReason.GOAL_KEY_NOT_TRUSTED]) {
+    const said = { phase: RUNNING, failure: { reason, message: "m" }, goalStale: true };
+    const result = count([known("h1", false, said, web), known("h2", false, said, web)]);
+    assert.equal([result.chosenUnsteadyCount, result.failures.length], [0, 2]);
+    assert.is(result.staleCount, 2);
+  }
 });
 
 const anyHost = fc

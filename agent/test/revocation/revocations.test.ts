@@ -68,7 +68,7 @@ const changed = (change: Partial<SignedRevocationList>): Buffer =>
 for (const [what, [signed, reason]] of Object.entries<[Buffer, RegExp]>({
   "an unsigned one": [changed({ signature: Buffer.alloc(0) }), /signature does not fit/],
   "one without a key": [changed({ keyId: "" }), /not signed/],
-  "another fleet's": [new GoalSigner().revocations(7, ["h1"]), /no goal key/],
+  "another fleet's": [new GoalSigner().revocations(7, ["h1"]), /key is not trusted/],
   "one with another payload": [changed({ payload: Buffer.from([8, 9]) }), /does not fit/],
   "one signed as a goal": [signer.revocations(7, ["h1"], GOAL_SIGNATURE_CONTEXT), /not fit/],
   "one without a version": [signer.revocations(0, ["h1"]), /no version/],

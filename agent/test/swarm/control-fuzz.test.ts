@@ -14,7 +14,7 @@ import {
   ProtocolError,
   encodeControl,
 } from "../../src/swarm/frames.js";
-import { MembershipError, verifyMembership } from "../../src/swarm/membership.js";
+import { MembershipError, membershipKeysOf, verifyMembership } from "../../src/swarm/membership.js";
 
 const plain = { noNullPrototype: true };
 const u32 = fc.nat(0xffff_ffff);
@@ -88,7 +88,7 @@ const other = generateKeyPairSync("ed25519");
 const NOW = Date.UTC(2030, 0, 1);
 const key = Buffer.alloc(32, 1);
 const expected = {
-  membershipPublicKey: fleet.publicKey,
+  keys: membershipKeysOf(fleet.publicKey),
   remotePublicKey: key,
   region: "eu",
   now: NOW,

@@ -17,7 +17,7 @@ import {
   readPublicKey,
 } from "../../src/swarm/identity.js";
 import { readIdentity, writeIdentity } from "../../src/swarm/identity-file.js";
-import { MembershipError, verifyMembership } from "../../src/swarm/membership.js";
+import { MembershipError, membershipKeysOf, verifyMembership } from "../../src/swarm/membership.js";
 import { OFFER_MS, OfferBook } from "../../src/swarm/offers.js";
 import { temporaryDirectory } from "../store/fixtures.js";
 
@@ -33,7 +33,7 @@ const identity = createIdentity({
 });
 const certificate = MembershipCertificate.decode(identity.certificate);
 const expected = {
-  membershipPublicKey: fleet.publicKey,
+  keys: membershipKeysOf(fleet.publicKey),
   remotePublicKey: identity.publicKey,
   region: "eu",
   now: NOW,
@@ -60,7 +60,7 @@ for (const [what, [given, options, reason]] of Object.entries<
   "no certificate": [undefined, {}, /no certificate/],
   "another fleet's": [
     certificate,
-    { membershipPublicKey: generateKeyPairSync("ed25519").publicKey },
+    { keys: membershipKeysOf(generateKeyPairSync("ed25519").publicKey) },
     /not signed/,
   ],
   "a changed payload": [

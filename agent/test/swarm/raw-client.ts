@@ -25,7 +25,7 @@ export async function rawClient(
     listen: { host: "127.0.0.1", port: await freePort() },
     bootstrap: region.bootstrap,
     runBootstrap: false,
-    topic: (cell) => cellTopic(rawPublicKey(region.membership.publicKey), "eu", cell),
+    topics: (cell) => [cellTopic(rawPublicKey(region.membership.publicKey), "eu", cell)],
     log,
     mood: () => "soon",
     onFound: (candidate) => {

@@ -178,5 +178,7 @@ function unheard(region: string, agentId: string): RegionAgentStatus {
     silentCount: 0,
     ahead: [],
     leaderTerm: 0,
+    staleGoalCount: 0,
+    keySetVersion: 0,
   };
 }

@@ -101,6 +101,11 @@ export enum HostFailureReason {
   HOOK_FAILED = 8,
   /** SECRET_UNAVAILABLE - A secret that the release refers to could not be had. */
   SECRET_UNAVAILABLE = 9,
+  /**
+   * GOAL_KEY_NOT_TRUSTED - The goal's key is none that the fleet goes by, or no more: such a goal was not obeyed, or was
+   * obeyed when its key held. What runs goes on.
+   */
+  GOAL_KEY_NOT_TRUSTED = 10,
   UNRECOGNIZED = -1,
 }
 
@@ -136,6 +141,9 @@ export function hostFailureReasonFromJSON(object: any): HostFailureReason {
     case 9:
     case "HOST_FAILURE_REASON_SECRET_UNAVAILABLE":
       return HostFailureReason.SECRET_UNAVAILABLE;
+    case 10:
+    case "HOST_FAILURE_REASON_GOAL_KEY_NOT_TRUSTED":
+      return HostFailureReason.GOAL_KEY_NOT_TRUSTED;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -165,6 +173,8 @@ export function hostFailureReasonToJSON(object: HostFailureReason): string {
       return "HOST_FAILURE_REASON_HOOK_FAILED";
     case HostFailureReason.SECRET_UNAVAILABLE:
       return "HOST_FAILURE_REASON_SECRET_UNAVAILABLE";
+    case HostFailureReason.GOAL_KEY_NOT_TRUSTED:
+      return "HOST_FAILURE_REASON_GOAL_KEY_NOT_TRUSTED";
     case HostFailureReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -211,6 +221,11 @@ export interface HostApplicationStatus {
   heldArtifactDigests: string[];
   /** Among the hosts that the goal takes to switch. */
   chosen: boolean;
+  /**
+   * The goal's expire_time has passed, by the host's clock: the fleet has not said for long what should
+   * run. It is obeyed all the same.
+   */
+  goalStale: boolean;
 }
 
 /**
@@ -230,6 +245,8 @@ export interface HostStatus {
   startTime: Date | undefined;
   neighbourCount: number;
   applications: HostApplicationStatus[];
+  /** Of the key set that the agent goes by; 0 while it goes by its command line. */
+  keySetVersion: number;
 }
 
 export interface HostStatus_LabelsEntry {
@@ -290,6 +307,8 @@ export interface RegionApplicationStatus {
    * hold, whatever their clocks say.
    */
   leaderTerm: number;
+  /** Of host_count, those whose goal is stale. */
+  staleCount: number;
 }
 
 export interface PhaseCount {
@@ -329,6 +348,10 @@ export interface RegionAgentStatus {
   ahead: GenerationAhead[];
   /** Of the region's lease, if this agent holds it; else 0. Only who leads counts hosts. */
   leaderTerm: number;
+  /** Goals of the region whose expire_time has passed, by the agent's clock. */
+  staleGoalCount: number;
+  /** As of a host. */
+  keySetVersion: number;
 }
 
 /**
@@ -457,6 +480,7 @@ function createBaseHostApplicationStatus(): HostApplicationStatus {
     bytesFromReuse: 0,
     heldArtifactDigests: [],
     chosen: false,
+    goalStale: false,
   };
 }
 
@@ -515,6 +539,9 @@ export const HostApplicationStatus: MessageFns<HostApplicationStatus> = {
     }
     if (message.chosen !== false) {
       writer.uint32(144).bool(message.chosen);
+    }
+    if (message.goalStale !== false) {
+      writer.uint32(152).bool(message.goalStale);
     }
     return writer;
   },
@@ -676,6 +703,14 @@ export const HostApplicationStatus: MessageFns<HostApplicationStatus> = {
             message.chosen = reader.bool();
             continue;
           }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.goalStale = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -760,6 +795,11 @@ export const HostApplicationStatus: MessageFns<HostApplicationStatus> = {
         ? object.held_artifact_digests.map((e: any) => globalThis.String(e))
         : [],
       chosen: isSet(object.chosen) ? globalThis.Boolean(object.chosen) : false,
+      goalStale: isSet(object.goalStale)
+        ? globalThis.Boolean(object.goalStale)
+        : isSet(object.goal_stale)
+        ? globalThis.Boolean(object.goal_stale)
+        : false,
     };
   },
 
@@ -819,6 +859,9 @@ export const HostApplicationStatus: MessageFns<HostApplicationStatus> = {
     if (message.chosen !== false) {
       obj.chosen = message.chosen;
     }
+    if (message.goalStale !== false) {
+      obj.goalStale = message.goalStale;
+    }
     return obj;
   },
 
@@ -847,6 +890,7 @@ export const HostApplicationStatus: MessageFns<HostApplicationStatus> = {
     message.bytesFromReuse = object.bytesFromReuse ?? 0;
     message.heldArtifactDigests = object.heldArtifactDigests?.map((e) => e) || [];
     message.chosen = object.chosen ?? false;
+    message.goalStale = object.goalStale ?? false;
     return message;
   },
 };
@@ -862,6 +906,7 @@ function createBaseHostStatus(): HostStatus {
     startTime: undefined,
     neighbourCount: 0,
     applications: [],
+    keySetVersion: 0,
   };
 }
 
@@ -893,6 +938,9 @@ export const HostStatus: MessageFns<HostStatus> = {
     }
     for (const v of message.applications) {
       HostApplicationStatus.encode(v!, writer.uint32(74).fork()).join();
+    }
+    if (message.keySetVersion !== 0) {
+      writer.uint32(80).uint64(message.keySetVersion);
     }
     return writer;
   },
@@ -985,6 +1033,14 @@ export const HostStatus: MessageFns<HostStatus> = {
             message.applications.push(HostApplicationStatus.decode(reader, reader.uint32()));
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.keySetVersion = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1039,6 +1095,11 @@ export const HostStatus: MessageFns<HostStatus> = {
       applications: globalThis.Array.isArray(object?.applications)
         ? object.applications.map((e: any) => HostApplicationStatus.fromJSON(e))
         : [],
+      keySetVersion: isSet(object.keySetVersion)
+        ? globalThis.Number(object.keySetVersion)
+        : isSet(object.key_set_version)
+        ? globalThis.Number(object.key_set_version)
+        : 0,
     };
   },
 
@@ -1077,6 +1138,9 @@ export const HostStatus: MessageFns<HostStatus> = {
     if (message.applications?.length) {
       obj.applications = message.applications.map((e) => HostApplicationStatus.toJSON(e));
     }
+    if (message.keySetVersion !== 0) {
+      obj.keySetVersion = Math.round(message.keySetVersion);
+    }
     return obj;
   },
 
@@ -1102,6 +1166,7 @@ export const HostStatus: MessageFns<HostStatus> = {
     message.startTime = object.startTime ?? undefined;
     message.neighbourCount = object.neighbourCount ?? 0;
     message.applications = object.applications?.map((e) => HostApplicationStatus.fromPartial(e)) || [];
+    message.keySetVersion = object.keySetVersion ?? 0;
     return message;
   },
 };
@@ -1221,6 +1286,7 @@ function createBaseRegionApplicationStatus(): RegionApplicationStatus {
     chosenUnsettledCount: 0,
     unstagedCount: 0,
     leaderTerm: 0,
+    staleCount: 0,
   };
 }
 
@@ -1309,6 +1375,9 @@ export const RegionApplicationStatus: MessageFns<RegionApplicationStatus> = {
     }
     if (message.leaderTerm !== 0) {
       writer.uint32(224).uint64(message.leaderTerm);
+    }
+    if (message.staleCount !== 0) {
+      writer.uint32(232).uint32(message.staleCount);
     }
     return writer;
   },
@@ -1550,6 +1619,14 @@ export const RegionApplicationStatus: MessageFns<RegionApplicationStatus> = {
             message.leaderTerm = longToNumber(reader.uint64());
             continue;
           }
+          case 29: {
+            if (tag !== 232) {
+              break;
+            }
+
+            message.staleCount = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1682,6 +1759,11 @@ export const RegionApplicationStatus: MessageFns<RegionApplicationStatus> = {
         : isSet(object.leader_term)
         ? globalThis.Number(object.leader_term)
         : 0,
+      staleCount: isSet(object.staleCount)
+        ? globalThis.Number(object.staleCount)
+        : isSet(object.stale_count)
+        ? globalThis.Number(object.stale_count)
+        : 0,
     };
   },
 
@@ -1771,6 +1853,9 @@ export const RegionApplicationStatus: MessageFns<RegionApplicationStatus> = {
     if (message.leaderTerm !== 0) {
       obj.leaderTerm = Math.round(message.leaderTerm);
     }
+    if (message.staleCount !== 0) {
+      obj.staleCount = Math.round(message.staleCount);
+    }
     return obj;
   },
 
@@ -1807,6 +1892,7 @@ export const RegionApplicationStatus: MessageFns<RegionApplicationStatus> = {
     message.chosenUnsettledCount = object.chosenUnsettledCount ?? 0;
     message.unstagedCount = object.unstagedCount ?? 0;
     message.leaderTerm = object.leaderTerm ?? 0;
+    message.staleCount = object.staleCount ?? 0;
     return message;
   },
 };
@@ -2180,6 +2266,8 @@ function createBaseRegionAgentStatus(): RegionAgentStatus {
     silentCount: 0,
     ahead: [],
     leaderTerm: 0,
+    staleGoalCount: 0,
+    keySetVersion: 0,
   };
 }
 
@@ -2211,6 +2299,12 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
     }
     if (message.leaderTerm !== 0) {
       writer.uint32(72).uint64(message.leaderTerm);
+    }
+    if (message.staleGoalCount !== 0) {
+      writer.uint32(80).uint32(message.staleGoalCount);
+    }
+    if (message.keySetVersion !== 0) {
+      writer.uint32(88).uint64(message.keySetVersion);
     }
     return writer;
   },
@@ -2300,6 +2394,22 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
             message.leaderTerm = longToNumber(reader.uint64());
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.staleGoalCount = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.keySetVersion = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2345,6 +2455,16 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
         : isSet(object.leader_term)
         ? globalThis.Number(object.leader_term)
         : 0,
+      staleGoalCount: isSet(object.staleGoalCount)
+        ? globalThis.Number(object.staleGoalCount)
+        : isSet(object.stale_goal_count)
+        ? globalThis.Number(object.stale_goal_count)
+        : 0,
+      keySetVersion: isSet(object.keySetVersion)
+        ? globalThis.Number(object.keySetVersion)
+        : isSet(object.key_set_version)
+        ? globalThis.Number(object.key_set_version)
+        : 0,
     };
   },
 
@@ -2377,6 +2497,12 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
     if (message.leaderTerm !== 0) {
       obj.leaderTerm = Math.round(message.leaderTerm);
     }
+    if (message.staleGoalCount !== 0) {
+      obj.staleGoalCount = Math.round(message.staleGoalCount);
+    }
+    if (message.keySetVersion !== 0) {
+      obj.keySetVersion = Math.round(message.keySetVersion);
+    }
     return obj;
   },
 
@@ -2394,6 +2520,8 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
     message.silentCount = object.silentCount ?? 0;
     message.ahead = object.ahead?.map((e) => GenerationAhead.fromPartial(e)) || [];
     message.leaderTerm = object.leaderTerm ?? 0;
+    message.staleGoalCount = object.staleGoalCount ?? 0;
+    message.keySetVersion = object.keySetVersion ?? 0;
     return message;
   },
 };

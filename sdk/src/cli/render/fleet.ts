@@ -48,6 +48,7 @@ function hostRows(host: Host, choice: HostChoice, look: Look): Cell[][] {
 
 function detail(one: HostApplicationStatus): string {
   if (one.failure !== undefined) return hostFailureText(one.failure);
+  if (one.goalStale) return "its goal is stale: no coordinator has renewed it in time";
   if (one.bytesTotal === 0 || one.bytesDone >= one.bytesTotal) return "";
   return `${bytesText(one.bytesDone)} of ${bytesText(one.bytesTotal)}`;
 }
@@ -73,6 +74,10 @@ function regionState(region: Region): Cell {
       ahead.map(({ application, generation }) => `${application} at ${generation}`),
     );
     return { text: `hosts are ahead of the goals: ${[...names].join(", ")}`, colour: "red" };
+  }
+  const stale = Math.max(0, ...region.agents.map(({ staleGoalCount }) => staleGoalCount));
+  if (stale > 0) {
+    return { text: `${stale} goals are stale: no coordinator has renewed them`, colour: "red" };
   }
   if (region.agents.some(({ warming }) => warming)) {
     return { text: "warming: an agent just started", colour: "yellow" };

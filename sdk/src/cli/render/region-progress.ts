@@ -53,6 +53,7 @@ export function regionText(progress: RegionProgress): string {
     parts.push(...countTexts(progress, status.hostCount));
     if (status.chosenUnsteadyCount > 0) parts.push(`${status.chosenUnsteadyCount} keep exiting`);
     if (status.silentCount > 0) parts.push(`${status.silentCount} silent`);
+    if (status.staleCount > 0) parts.push(`${status.staleCount} with a stale goal`);
     if (silent) parts.push("region silent: its agents do not answer");
     if (warming) parts.push("counts incomplete: agent just started");
   }
