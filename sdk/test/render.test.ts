@@ -291,6 +291,20 @@ test("hosts", () => {
   assert.not.match(hostTable(hosts, { phase: "staging" }, look), "web");
 });
 
+for (const [said, expected] of [
+  [{ phase: RUNNING, goalStale: true }, "its goal is stale: no coordinator has renewed it in time"],
+  [
+    { phase: RUNNING, goalStale: true, failure: { reason: 10, message: "why" } },
+    "goal key not trusted: why",
+  ],
+] as const) {
+  test(`host: ${expected}`, () => {
+    const status = { applications: [{ application: "web", ...said }] };
+    const text = hostTable([Host.fromPartial({ status })], {}, look);
+    assert.ok(text.endsWith(`  ${expected}\n`), text);
+  });
+}
+
 for (const [more, expected] of [
   [{ agents: [{ agentId: "a" }] }, "ok"],
   [{ silent: true }, "silent: no agent answers"],
@@ -302,6 +316,14 @@ for (const [more, expected] of [
       }),
     },
     "hosts are ahead of the goals: web at 9",
+  ],
+  [
+    { agents: [{ agentId: "a", staleGoalCount: 2 }, { agentId: "b" }] },
+    "2 goals are stale: no coordinator has renewed what should run",
+  ],
+  [
+    { agents: [{ agentId: "a", staleGoalCount: 1 }] },
+    "a goal is stale: no coordinator has renewed what should run",
   ],
 ] as [object, string][]) {
   test(`region: ${expected}`, () => {

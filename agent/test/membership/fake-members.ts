@@ -35,7 +35,10 @@ function refuse(_call: unknown, answer: (error: object) => void): void {
 
 /** The part of a coordinator that makes members; what it is asked it believes. */
 export class FakeMembers {
-  readonly fleet = generateKeyPairSync("ed25519");
+  /** Signs certificates. */
+  fleet = generateKeyPairSync("ed25519");
+  /** Another one, to take its place. */
+  readonly next = generateKeyPairSync("ed25519");
   readonly tokens: string[] = [];
   readonly joins: JoinClaim[] = [];
   readonly renewals: RenewClaim[] = [];

@@ -2,7 +2,7 @@ import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { status } from "@grpc/grpc-js";
-import { MembershipCertificate, MembershipServiceClient, Role } from "@slipway/proto";
+import { MembershipCertificate, MembershipServiceClient, Role, shortKeyId } from "@slipway/proto";
 import { credentials } from "@grpc/grpc-js";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -18,9 +18,10 @@ import {
   type MemberRole,
 } from "../../src/swarm/identity.js";
 import { readMemberIdentity, writeIdentity } from "../../src/swarm/identity-file.js";
-import type { Trust } from "../../src/trust/open-trust.js";
+import { openTrust, type Trust } from "../../src/trust/open-trust.js";
 import { TrustedKeys } from "../../src/trust/trusted-keys.js";
 import { eventually, log, temporaryFolder } from "../host/fixtures.js";
+import { Root } from "../trust/fixtures.js";
 import { FakeMembers } from "./fake-members.js";
 
 const test = suite("an agent that becomes a member");
@@ -169,6 +170,64 @@ test("a builder joins without a region; an identity for something else is refuse
     (await failure(open(options))).message,
     /is for builder b1, not for host web-1 of region eu/,
   );
+});
+
+/** An agent that was told a root key, and no other. */
+async function rooted(): Promise<{ root: Root; trust: Trust; goal: KeyObject[] }> {
+  const root = new Root();
+  const file = path.join(folder, "root.pub");
+  await writeFile(file, root.pem);
+  const files = { dataDir: folder, rootPublicKeyFiles: [file], goalPublicKeyFiles: [] };
+  const trust = await openTrust(files, log);
+  return { root, trust, goal: [generateKeyPairSync("ed25519").publicKey] };
+}
+
+test("a key set comes with the answer, which is checked by it, and is kept", async () => {
+  const { root, trust, goal } = await rooted();
+  assert.instance(await failure(open({ ...options, trust })), GrantError);
+  const other = new Root().set(1, { goal, membership: [coordinator.fleet.publicKey] });
+  coordinator.change = (grant) => ({ ...grant, keySet: other });
+  assert.instance(await failure(open({ ...options, trust })), GrantError);
+  const keySet = root.set(1, { goal, membership: [coordinator.fleet.publicKey] });
+  coordinator.change = (grant) => ({ ...grant, keySet });
+  await open({ ...options, trust });
+  await trust.keySet?.stop();
+  assert.ok(keySet.equals(await readFile(path.join(folder, "key-set"))));
+});
+
+test("a certificate whose key holds no more is renewed at once", async () => {
+  const { root, trust, goal } = await rooted();
+  const before = coordinator.fleet;
+  const both = [before.publicKey, coordinator.next.publicKey];
+  coordinator.change = (grant) => ({ ...grant, keySet: root.set(1, { goal, membership: both }) });
+  const identity = await open({ ...options, trust });
+  const client = new MembershipServiceClient(coordinator.address, credentials.createInsecure());
+  const { identityFile } = options;
+  const retry = { baseMs: 10, maxMs: 20 };
+  const renewed: Identity[] = [];
+  const made = new Renewer({
+    client,
+    identity,
+    identityFile,
+    trust,
+    log,
+    retry,
+    lookMs: 10,
+    onRenewed: (one) => renewed.push(one),
+  });
+  made.start();
+  coordinator.change = (grant) => grant;
+  trust.keySet?.offer(root.set(2, { goal, membership: [coordinator.next.publicKey] }), "test");
+  // The coordinator still signs with the key that is gone.
+  await eventually("refused grants", () => made.stats.failed > 1);
+  assert.is(renewed.length, 0);
+  coordinator.fleet = coordinator.next;
+  await eventually("a renewal", () => renewed.length > 0);
+  await made.stop();
+  client.close();
+  assert.is(renewed.length, 1);
+  const certificate = MembershipCertificate.decode(renewed[0]?.certificate ?? Buffer.alloc(0));
+  assert.is(trust.keys.memberships.signer(certificate), shortKeyId(coordinator.next.publicKey));
 });
 
 test("an identity that was made by hand is left as it is", async () => {

@@ -77,7 +77,8 @@ function regionState(region: Region): Cell {
   }
   const stale = Math.max(0, ...region.agents.map(({ staleGoalCount }) => staleGoalCount));
   if (stale > 0) {
-    return { text: `${stale} goals are stale: no coordinator has renewed them`, colour: "red" };
+    const goals = stale === 1 ? "a goal is" : `${stale} goals are`;
+    return { text: `${goals} stale: no coordinator has renewed what should run`, colour: "red" };
   }
   if (region.agents.some(({ warming }) => warming)) {
     return { text: "warming: an agent just started", colour: "yellow" };
