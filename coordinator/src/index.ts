@@ -88,7 +88,6 @@ async function createContext(
   const stats = new Stats();
   const keys = await openKeys(config, { log, stats });
   const { goalSigner, fleetKeys } = keys;
-  const otherKeys = (keyId: string) => fleetKeys?.goalKey(keyId);
   const hookSecret = await readHookSecret(config.hookSecretFile);
   const memberIssuer = await createMemberIssuer(config, keys);
   const natsServers = await readNatsServers(config);
@@ -138,7 +137,7 @@ async function createContext(
   const revocations = new RevocationPublisher({
     db,
     bucket,
-    signer: createRevocationSigner(goalSigner, otherKeys),
+    signer: createRevocationSigner(goalSigner, fleetKeys),
     clock: systemClock,
     log,
     stats,
@@ -148,7 +147,7 @@ async function createContext(
   const revokedUsers = await createRevokedUsers(config, connected);
   const context: Context = {
     ...base,
-    ...createDeploymentParts(base, createGoalSigner(goalSigner, otherKeys)),
+    ...createDeploymentParts(base, createGoalSigner(goalSigner, fleetKeys)),
     hookSecret,
     revocations,
     revokedUsers,

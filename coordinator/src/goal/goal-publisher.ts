@@ -3,7 +3,7 @@ import type { Clock } from "../context.js";
 import type { Stats } from "../stats.js";
 import { applicationGoalOf, limitsOfSource, type AnyGoalSource } from "./goal.js";
 import type { GoalBucket } from "./goal-bucket.js";
-import { isPlausible, planProjection } from "./plan-projection.js";
+import { bindingGeneration, planProjection } from "./plan-projection.js";
 import type { GoalSigner } from "./signing.js";
 
 const MAX_ATTEMPTS = 4;
@@ -66,10 +66,10 @@ export class GoalPublisher {
     await this.#options.bucket.prepare();
   }
 
-  /** The generation in the bucket; 0 if it has none. @throws NatsError if NATS is away. */
+  /** The generation in the bucket that the next one has to be above; 0 for none. @throws NatsError if NATS is away. */
   async generation(application: string): Promise<number> {
-    const entry = await this.#options.bucket.get(application);
-    const goal = entry?.goal;
-    return goal !== undefined && isPlausible(goal, application) ? goal.generation : 0;
+    const { bucket, signer } = this.#options;
+    const goal = (await bucket.get(application))?.goal;
+    return bindingGeneration(goal, application, signer);
   }
 }

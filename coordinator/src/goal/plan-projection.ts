@@ -24,15 +24,32 @@ export type Projection =
   | { action: "alarm"; generation: number; deploymentId: string };
 
 /** Whether the value can be an application's goal at all, whatever it says. */
-export function isPlausible(present: ApplicationGoal, application: string): boolean {
+function isPlausible(present: ApplicationGoal, application: string): boolean {
   return present.application === application && present.generation <= MAX_GENERATION;
+}
+
+/** Whether it names nothing but keys that were revoked: to hosts its generation means nothing. */
+function isRevoked({ regions }: ApplicationGoal, signer: Pick<GoalSigner, "isRevoked">): boolean {
+  const goals = Object.values(regions);
+  return goals.length > 0 && goals.every(({ keyId }) => signer.isRevoked(keyId));
+}
+
+/** The generation that the next one has to be above; 0 if it need not be above any. */
+export function bindingGeneration(
+  present: ApplicationGoal | undefined,
+  application: string,
+  signer: Pick<GoalSigner, "isRevoked">,
+): number {
+  const binds =
+    present !== undefined && isPlausible(present, application) && !isRevoked(present, signer);
+  return binds ? present.generation : 0;
 }
 
 /** Compares what should be in the bucket with what is. `present` is undefined for nothing there. */
 export function planProjection(
   source: AnyGoalSource,
   present: ApplicationGoal | undefined,
-  signer: Pick<GoalSigner, "keyId" | "open">,
+  signer: Pick<GoalSigner, "keyId" | "open" | "isRevoked">,
   now: Date,
 ): Projection {
   const write = (why: WriteReason, what = source): Projection => ({
@@ -48,6 +65,7 @@ export function planProjection(
     return write("older", holds(source) ? { ...source, limits: {} } : source);
   }
   if (generation > source.generation || deploymentId !== source.deploymentId) {
+    if (isRevoked(present, signer)) return write("nonsense");
     return { action: "alarm", generation, deploymentId };
   }
   const seen = regionsOfSource(source).map((region) => judge(source, region, present, signer, now));

@@ -4,7 +4,7 @@ import {
   type SignedRevocationList,
 } from "@slipway/proto";
 import type { Signer } from "../keys/signer.js";
-import { isSealedBy, type OtherGoalKeys, seal } from "./signing.js";
+import { isSealedBy, NO_OTHER_KEYS, seal } from "./signing.js";
 
 const CONTEXT = Buffer.from(REVOCATIONS_SIGNATURE_CONTEXT);
 
@@ -17,16 +17,12 @@ export interface RevocationSigner {
   open(signed: SignedRevocationList): RevocationList | undefined;
 }
 
-/** @param others - Of the fleet's key set; none by default. */
-export function createRevocationSigner(
-  signer: Signer,
-  others: OtherGoalKeys = () => undefined,
-): RevocationSigner {
+export function createRevocationSigner(signer: Signer, others = NO_OTHER_KEYS): RevocationSigner {
   return {
     keyId: signer.keyId,
     sign: (list) => seal(signer, CONTEXT, RevocationList.encode(list).finish()),
     open: (signed) => {
-      const key = signed.keyId === signer.keyId ? signer.publicKey : others(signed.keyId);
+      const key = signed.keyId === signer.keyId ? signer.publicKey : others.goalKey(signed.keyId);
       if (key === undefined || !isSealedBy(key, CONTEXT, signed)) return undefined;
       return RevocationList.decode(signed.payload);
     },

@@ -4,8 +4,18 @@ import type { Signer } from "../keys/signer.js";
 
 const CONTEXT = Buffer.from(GOAL_SIGNATURE_CONTEXT);
 
-/** Goal keys that hold beside the coordinator's own, by key id. */
-export type OtherGoalKeys = (keyId: string) => KeyObject | undefined;
+/** What the fleet's key set says of goal keys beside the coordinator's own. */
+export interface OtherGoalKeys {
+  /** One that holds. */
+  goalKey(keyId: string): KeyObject | undefined;
+  isRevoked(keyId: string): boolean;
+}
+
+/** Without a key set there are none. */
+export const NO_OTHER_KEYS: OtherGoalKeys = {
+  goalKey: () => undefined,
+  isRevoked: () => false,
+};
 
 /** What a key has signed, as goals and lists of revocations have it. */
 export type Sealed = SignedGoal;
@@ -18,20 +28,19 @@ export interface GoalSigner {
   sign(goal: Goal): Promise<SignedGoal>;
   /** The goal that was signed; undefined unless it was with this key, or another one that holds. */
   open(signed: SignedGoal): Goal | undefined;
+  /** Nothing that names this key counts any more, not even for the order of goals. */
+  isRevoked(keyId: string): boolean;
 }
 
-/** @param others - Of the fleet's key set; none by default. */
-export function createGoalSigner(
-  signer: Signer,
-  others: OtherGoalKeys = () => undefined,
-): GoalSigner {
+export function createGoalSigner(signer: Signer, others = NO_OTHER_KEYS): GoalSigner {
   return {
     keyId: signer.keyId,
     sign: (goal) => seal(signer, CONTEXT, Goal.encode(goal).finish()),
     open: (signed) => {
-      const key = signed.keyId === signer.keyId ? signer.publicKey : others(signed.keyId);
+      const key = signed.keyId === signer.keyId ? signer.publicKey : others.goalKey(signed.keyId);
       return key && openSignedGoal(signed, key);
     },
+    isRevoked: (keyId) => others.isRevoked(keyId),
   };
 }
 

@@ -85,6 +85,10 @@ export class FleetKeys {
     return heldKey(this.#held, "goal", keyId, this.#options.clock.now())?.publicKey;
   }
 
+  isRevoked(keyId: string): boolean {
+    return this.#held.revokedKeyIds.has(keyId);
+  }
+
   /** The key set in a value of the bucket; undefined if it is none, or the root key did not sign it. */
   read(value: Uint8Array): VerifiedKeySet | undefined {
     const { rootKeys } = this.#options;

@@ -1,4 +1,4 @@
-import { generateKeyPairSync } from "node:crypto";
+import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { Goal, Release, SignedGoal, type ApplicationGoal } from "@slipway/proto";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
@@ -9,18 +9,29 @@ import {
   type AnyGoalSource,
   type GoalSource,
 } from "../../src/goal/goal.js";
-import { GOAL_RENEWAL_MS, MAX_GENERATION, planProjection } from "../../src/goal/plan-projection.js";
+import {
+  bindingGeneration,
+  GOAL_RENEWAL_MS,
+  MAX_GENERATION,
+  planProjection,
+} from "../../src/goal/plan-projection.js";
 import { createKeySigner } from "../../src/keys/signer.js";
-import { createGoalSigner, type GoalSigner } from "../../src/goal/signing.js";
+import { createGoalSigner, type GoalSigner, type OtherGoalKeys } from "../../src/goal/signing.js";
 
 const now = new Date("2030-01-01T00:00:00Z");
-const newSigner = (): GoalSigner => {
+const publicKeys = new Map<string, KeyObject>();
+const newSigner = (others?: OtherGoalKeys): GoalSigner => {
   const { privateKey } = generateKeyPairSync("ed25519");
-  return createGoalSigner(
-    createKeySigner(String(privateKey.export({ type: "pkcs8", format: "pem" })), "goal"),
-  );
+  const key = createKeySigner(String(privateKey.export({ type: "pkcs8", format: "pem" })), "goal");
+  publicKeys.set(key.keyId, key.publicKey);
+  return createGoalSigner(key, others);
 };
-const signer = newSigner();
+const [stolen, successor] = [newSigner(), newSigner()];
+/** Of a key set that has the successor and has revoked the stolen one. */
+const signer = newSigner({
+  goalKey: (keyId) => (keyId === successor.keyId ? publicKeys.get(keyId) : undefined),
+  isRevoked: (keyId) => keyId === stolen.keyId,
+});
 
 const source: GoalSource = {
   application: "web",
@@ -83,6 +94,17 @@ const CASES: [name: string, present: ApplicationGoal | undefined, expected: stri
   ],
   ["a removed region more", await goalOf({ removedRegions: ["ap", "sa"] }), "keep"],
   ["another key", await goalOf({}, newSigner()), "write key"],
+  [
+    "a higher generation, by a key that was revoked",
+    await goalOf({ generation: 8, deploymentId: "d8" }, stolen),
+    "write nonsense",
+  ],
+  [
+    "a higher generation, by a key that nobody knows",
+    await goalOf({ generation: 8, deploymentId: "d8" }, newSigner()),
+    "alarm",
+  ],
+  ["another key of the fleet", await goalOf({}, successor), "write key"],
   ["a signature that is not good", forged, "write nonsense"],
   ["another region's goal", swapped, "write nonsense"],
   ["another application's goal in a region", elsewhere, "write nonsense"],
@@ -168,6 +190,32 @@ test("a region that was removed by who knew that it had succeeded stays so; no o
   );
   const running = await goalOf({ regions: ["eu", "us", "sa"], limits }, signer, earlier);
   assert.equal(await written(running), { eu, us, ap });
+});
+
+test("what another key of the fleet has published is gone on from", async () => {
+  const ahead = now.getTime() + 60_000;
+  const limits = { eu: 1_000, us: 9_000 };
+  const present = await goalOf(
+    { limits, removedRegions: ["ap", "sa"] },
+    successor,
+    new Date(ahead),
+  );
+  const removed: [number | "removed", number] = ["removed", ahead + 1];
+  assert.equal(await written(present), {
+    eu: [2_500, ahead + 1],
+    us: [9_000, ahead + 1],
+    ap: removed,
+    sa: removed,
+  });
+});
+
+test("a generation counts for the next one unless who stole a key has published it", async () => {
+  const high = { generation: 2 ** 40, deploymentId: "d8" };
+  const of = async (by: GoalSigner): Promise<number> =>
+    bindingGeneration(await goalOf(high, by), "web", signer);
+  assert.equal([await of(signer), await of(successor), await of(stolen)], [2 ** 40, 2 ** 40, 0]);
+  assert.is(bindingGeneration(undefined, "web", signer), 0);
+  assert.is(bindingGeneration(await goalOf(), "mail", signer), 0);
 });
 
 test("a goal is later than the one before, whatever the clocks say", async () => {

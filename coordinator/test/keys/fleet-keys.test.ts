@@ -140,6 +140,7 @@ test("a set without our own key is taken too: it is the fleet's, and we sign no 
   await keys.reload();
   assert.match(keys.faultOf("goal") ?? "", /^key set version 2 revokes goal key/);
   assert.is(keys.faultOf("membership"), undefined);
+  assert.equal([keys.isRevoked(goal.keyId), keys.isRevoked(next.keyId)], [true, false]);
   assert.ok(logs.some(({ msg }) => msg === "nothing is signed with this goal key any more"));
 });
 
