@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
 import { Wake } from "./wake.js";
 
@@ -22,6 +23,8 @@ export interface ChangeWatch {
 export type Broadcast = (events: readonly ChangeEvent[]) => Promise<void>;
 
 const MAX_PENDING = 10_000;
+/** After a batch for other coordinators: each is a transaction, and a busy queue would send hundreds a second. */
+const BROADCAST_PAUSE_MS = 20;
 
 /**
  * Signals that something in the database changed, so that whoever waits reads it again. A signal
@@ -39,7 +42,7 @@ export class EventBus {
     this.#log = log;
   }
 
-  /** Signals here at once, and to other coordinators with the next batch. */
+  /** Signals here at once, and to other coordinators with the next batch, some 20 ms apart. */
   publish(...events: readonly ChangeEvent[]): void {
     this.deliver(events);
     if (this.#broadcast === undefined) return;
@@ -86,12 +89,13 @@ export class EventBus {
     if (this.#sending) return;
     this.#sending = true;
     try {
-      // Whatever is published in the same turn, and while a batch is on its way, is one batch.
+      // Whatever is published in the same turn, and soon after a batch, is one batch.
       await new Promise((resolve) => setImmediate(resolve));
       while (this.#pending.size > 0 && this.#broadcast !== undefined) {
         const events = [...this.#pending.values()];
         this.#pending = new Map();
         await this.#broadcast(events);
+        await delay(BROADCAST_PAUSE_MS);
       }
     } catch (error) {
       this.#log.warn({ err: error }, "could not tell other coordinators of changes; they poll");

@@ -24,6 +24,8 @@ const BY_INDEX = ["seqscan", "bitmapscan", "sort", "hashjoin", "mergejoin"]
   .map((name) => `-c enable_${name}=off`)
   // What is off and needed nevertheless looks so dear that compiling it would seem to pay.
   .concat("-c jit=off")
+  // Planned once: a plan for each number of builders would seem cheaper, and is the same.
+  .concat("-c plan_cache_mode=force_generic_plan")
   .join(" ");
 
 /** Settings of one connection. A transaction left open slows leasing down for all, so it is cut. */

@@ -6,12 +6,19 @@ import type { Logger } from "pino";
 import type { Service } from "../context.js";
 import type { ChangeEvent, EventBus, EventKind } from "../events.js";
 import { backoffMs } from "../retry.js";
-import { connectionConfig } from "./connection.js";
+import { connectionConfig, runStatement, type Statement } from "./connection.js";
 
 const CHANNEL = "slipway_changes";
 /** Postgres takes up to 8,000 bytes a notification. */
 const MAX_PAYLOAD_BYTES = 7_500;
 const PING_INTERVAL_MS = 10_000;
+/** Nothing is kept: their commit need not wait for the disk, which others wait for as well. */
+const NOTIFY: Statement = {
+  name: "slipway_notify",
+  text: `
+    select set_config('synchronous_commit', 'off', true), pg_notify($1, payload)
+    from unnest($2::text[]) payload`,
+};
 const KINDS: ReadonlySet<string> = new Set<EventKind>([
   "queue",
   "build",
@@ -55,12 +62,7 @@ export class Notifications implements Service {
 
   async #notify(events: readonly ChangeEvent[]): Promise<void> {
     const payloads = packNotifications(this.#sender, events);
-    // Nothing is kept: their commit need not wait for the disk, which others wait for as well.
-    await this.#options.db.raw(
-      `select set_config('synchronous_commit', 'off', true), pg_notify(?, payload)
-      from unnest(?::text[]) payload`,
-      [CHANNEL, payloads],
-    );
+    await runStatement(this.#options.db, NOTIFY, [CHANNEL, payloads]);
   }
 
   async #run(): Promise<void> {

@@ -4,7 +4,7 @@ import type { Knex } from "knex";
 import type { Context, Service } from "../context.js";
 import { planReplications, type ReplicationPlan } from "./replication-store.js";
 
-const BATCH = 100;
+const BATCH = 500;
 const MIN_INTERVAL_MS = 50;
 
 interface UnplannedRow {
