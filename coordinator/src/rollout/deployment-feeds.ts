@@ -87,14 +87,14 @@ export class DeploymentFeeds implements Service {
    * @throws DomainError NOT_FOUND, or the signal's reason.
    */
   async *watch(id: string, afterRevision: number, signal: AbortSignal): AsyncGenerator<Buffer> {
-    const slot = new NewestSlot<Update>();
+    const slot = new NewestSlot<Update>(signal);
     const feed = this.#join(id, slot);
     try {
       await feed.loaded;
       const present = feed.update;
       if (slot.isEmpty && present !== undefined) slot.put(present);
       while (true) {
-        const update = await slot.take(signal);
+        const update = await slot.take();
         // The very first is what it has; a later one of the same revision has other counts.
         if (update !== present || update.revision !== afterRevision) yield update.bytes;
         if (update.final) return;

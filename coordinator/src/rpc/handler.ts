@@ -183,44 +183,55 @@ export class Handlers {
   }
 }
 
-/** Ends an iteration at once when the call is over, even if the method is stuck in a wait. */
-async function* untilAborted<T>(
+/**
+ * Ends an iteration at once when the call is over, even if the method is stuck in a wait. No
+ * generator: thousands of streams that wait would each keep one more, and go through it each time.
+ */
+function untilAborted<T>(
   items: AsyncIterable<T>,
   { signal }: ActiveCall,
   context: Context,
-): AsyncGenerator<T> {
+): AsyncIterable<T> {
+  const iterator = items[Symbol.asyncIterator]();
+  let isOver = false;
+  const end = (isDone: boolean): void => {
+    if (isOver) return;
+    isOver = true;
+    signal.removeEventListener("abort", abort);
+    if (isDone) return;
+    // Not waited for: a method that hangs must not keep the call.
+    iterator.return?.().catch((error: unknown) => {
+      if (error !== signal.reason) context.log.warn({ err: error }, "a stream's clean-up failed");
+    });
+  };
   // Of the present step: a promise for the whole call would keep something of every step that was
   // raced against it, until the call ends.
   let interrupt: ((reason: Error) => void) | undefined;
-  const abort = (): void => interrupt?.(signal.reason as Error);
+  const abort = (): void => {
+    end(false);
+    interrupt?.(signal.reason as Error);
+  };
   signal.addEventListener("abort", abort, { once: true });
-  const iterator = items[Symbol.asyncIterator]();
-  let done = false;
-  try {
-    while (true) {
-      const result = await new Promise<IteratorResult<T>>((resolve, reject) => {
-        interrupt = reject;
-        if (signal.aborted) abort();
-        iterator.next().then(resolve, reject);
-      }).catch((error: unknown) => {
-        done = !signal.aborted;
-        throw error;
-      });
-      if (result.done === true) {
-        done = true;
-        return;
-      }
-      yield result.value;
-    }
-  } finally {
-    signal.removeEventListener("abort", abort);
-    if (!done) {
-      // Not waited for: a method that hangs must not keep the call.
-      iterator.return?.().catch((error: unknown) => {
-        if (error !== signal.reason) context.log.warn({ err: error }, "a stream's clean-up failed");
-      });
-    }
-  }
+  const next = (): Promise<IteratorResult<T>> =>
+    new Promise((resolve, reject) => {
+      interrupt = reject;
+      if (signal.aborted) return abort();
+      iterator.next().then(
+        (result) => {
+          if (result.done === true) end(true);
+          resolve(result);
+        },
+        (error: unknown) => {
+          end(!signal.aborted);
+          reject(error);
+        },
+      );
+    });
+  const leave = (): Promise<IteratorResult<T>> => {
+    end(false);
+    return Promise.resolve({ done: true, value: undefined });
+  };
+  return { [Symbol.asyncIterator]: () => ({ next, return: leave }) };
 }
 
 function cancelled(): Error {

@@ -12,35 +12,36 @@ export type StreamingCall<Request, Response> =
 const MAX_UNWRITTEN = 4;
 const RECHECK_MS = 60_000;
 
+type Write<Response> = (response: Response, done: () => void) => boolean;
+
 /** What a call's stream was given and has not passed on yet. */
 export class Responses<Response> {
   readonly #call: StreamingCall<unknown, Response>;
+  readonly #write: Write<Response>;
   #unwritten = 0;
   readonly #progress = new Wake();
   #written: () => void = () => undefined;
 
   constructor(call: StreamingCall<unknown, Response>) {
     this.#call = call;
+    // Both writable kinds take a callback; the types of the generated calls do not say so.
+    this.#write = call.write.bind(call) as Write<Response>;
   }
 
   /** Waits while the caller does not read. @throws the signal's reason. */
   async write(response: Response, signal: AbortSignal): Promise<void> {
     this.#unwritten += 1;
-    const done = (): void => {
-      this.#unwritten -= 1;
-      this.#progress.signal();
-      if (this.#unwritten === 0) this.#written();
-    };
-    // Both writable kinds take a callback; the types of the generated calls do not say so.
-    const write = this.#call.write.bind(this.#call) as (
-      chunk: Response,
-      callback: () => void,
-    ) => boolean;
-    write(response, done);
+    this.#write(response, this.#done);
     while (this.#unwritten >= MAX_UNWRITTEN) {
       await this.#progress.next({ timeoutMs: RECHECK_MS, signal });
     }
   }
+
+  readonly #done = (): void => {
+    this.#unwritten -= 1;
+    this.#progress.signal();
+    if (this.#unwritten === 0) this.#written();
+  };
 
   /**
    * Waits until all of it is passed on, at most so many milliseconds. An error that overtakes a

@@ -1,10 +1,8 @@
-import { Wake } from "../../wake.js";
-
 /** Messages that wait to be sent on a stream: bounded, first in, first out. */
 export class Outbox<T> {
   readonly #limit: number;
   readonly #messages: T[] = [];
-  readonly #wake = new Wake();
+  #wake: () => void = () => undefined;
   #end: { error: unknown } | undefined;
 
   constructor(limit: number) {
@@ -15,14 +13,14 @@ export class Outbox<T> {
   push(message: T): boolean {
     if (this.#end !== undefined || this.#messages.length >= this.#limit) return false;
     this.#messages.push(message);
-    this.#wake.signal();
+    this.#wake();
     return true;
   }
 
   /** No more messages: the reader gets those that wait, then the error if there is one. */
   end(error?: unknown): void {
     this.#end ??= { error };
-    this.#wake.signal();
+    this.#wake();
   }
 
   /** Ends at once, and takes out what was not read. */
@@ -31,8 +29,9 @@ export class Outbox<T> {
     return this.#messages.splice(0);
   }
 
-  /** Reads until the end. @throws what it was ended with, or the signal's reason. */
+  /** Reads until the end, once. @throws what it was ended with, or the signal's reason. */
   async *read(signal: AbortSignal): AsyncGenerator<T> {
+    signal.addEventListener("abort", () => this.#wake(), { once: true });
     while (true) {
       const message = this.#messages.shift();
       if (message !== undefined) {
@@ -41,7 +40,8 @@ export class Outbox<T> {
         if (this.#end.error !== undefined) throw this.#end.error;
         return;
       } else {
-        await this.#wake.next({ timeoutMs: 60_000, signal });
+        signal.throwIfAborted();
+        await new Promise<void>((resolve) => (this.#wake = resolve));
       }
     }
   }
