@@ -1,6 +1,8 @@
+import { Client } from "pg";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Notifications, packNotifications, unpackNotification } from "../src/db/notifications.js";
+import { Presence, PRESENCE_MS } from "../src/db/presence.js";
 import { EventBus, type ChangeEvent } from "../src/events.js";
 import { Wake } from "../src/wake.js";
 import { eventually, openPool, openTestDatabase, silent, type TestDatabase } from "./postgres.js";
@@ -90,8 +92,10 @@ test("notifications are packed within the bound and read back", () => {
   assert.is(unpackNotification(""), undefined);
   assert.equal(unpackNotification("me\nnewer x\nqueue "), {
     sender: "me",
+    isWelcome: false,
     events: [{ kind: "queue", id: "" }],
   });
+  assert.equal(unpackNotification("me\nwelcome "), { sender: "me", isWelcome: true, events: [] });
 });
 
 test("one coordinator hears another, also after its connection was cut", async () => {
@@ -106,8 +110,8 @@ test("one coordinator hears another, also after its connection was cut", async (
   other.subscribe("build", (id) => heard.push(id));
   for (const service of services) service.start();
   // Anything may have changed before it listened.
-  await eventually(() => heard.length === 1 || undefined);
-  assert.equal(heard.splice(0), [undefined]);
+  await eventually(() => heard.length === 2 || undefined);
+  assert.equal(heard.splice(0), [undefined, undefined]);
   one.publish({ kind: "build", id: "1" });
   await eventually(() => heard.length > 0 || undefined);
   assert.equal(heard.splice(0), ["1"]);
@@ -123,6 +127,47 @@ test("one coordinator hears another, also after its connection was cut", async (
     await service.stop();
   }
   await otherDb.destroy();
+});
+
+test("a lone coordinator tells nobody, and one that comes later has it read all again", async () => {
+  const { db, url } = database;
+  const told: string[] = [];
+  const listener = new Client({ connectionString: url });
+  await listener.connect();
+  listener.on("notification", ({ payload }) => told.push(payload?.split("\n")[1] ?? ""));
+  await listener.query("listen slipway_changes");
+  const one = new EventBus(silent);
+  const first = new Notifications({ url, db, events: one, log: silent });
+  first.start();
+  await eventually(() => told.includes("hello ") || undefined);
+  await eventually(() => first.listening || undefined);
+  one.publish({ kind: "build", id: "unheard" });
+
+  const other = new EventBus(silent);
+  const heard: (string | undefined)[] = [];
+  other.subscribe("build", (id) => heard.push(id));
+  const second = new Notifications({ url, db, events: other, log: silent });
+  second.start();
+  // By its connection, and by what the first one says as soon as it knows of it.
+  await eventually(() => heard.length >= 2 || undefined);
+  assert.equal(heard.splice(0, 2), [undefined, undefined]);
+  one.publish({ kind: "build", id: "heard" });
+  await eventually(() => heard.includes("heard") || undefined);
+  assert.ok(!told.includes("build unheard"));
+  assert.ok(told.includes("build heard"));
+  await first.stop();
+  await second.stop();
+  await listener.end();
+});
+
+test("others are there for as long as they are heard", () => {
+  const presence = new Presence();
+  assert.ok(presence.isAlone(0));
+  assert.ok(presence.hear("a", 0));
+  assert.not(presence.hear("a", PRESENCE_MS));
+  assert.not(presence.isAlone(2 * PRESENCE_MS));
+  assert.ok(presence.isAlone(2 * PRESENCE_MS + 1));
+  assert.ok(presence.hear("a", 3 * PRESENCE_MS));
 });
 
 test("notifications stop before they start", async () => {
