@@ -5,12 +5,11 @@ import { APPLICATION } from "./job-queue.js";
 const LOAD = [
   `insert into builds (id, application, application_revision, commit_sha, status, attempt,
      max_attempts, run_limit_ms, builder_id, artifact_digest, artifact_size_bytes,
-     artifact_chunk_count, artifact_platform, create_time, start_time, finish_time, revision,
-     replication_planned)
+     artifact_chunk_count, artifact_platform, create_time, start_time, finish_time, revision)
    select uuidv7(past.ago), $2, 1, encode(sha256(past.i::text::bytea), 'hex')::char(40),
      'SUCCEEDED', 1, 3, 3600000, 'bench-' || past.i % 50,
      'sha256:' || encode(sha256(past.i::text::bytea), 'hex'), 1000000, 1, 'linux/x64',
-     now() + past.ago, now() + past.ago, now() + past.ago, 3, true
+     now() + past.ago, now() + past.ago, now() + past.ago, 3
    from (select i, (i - 1 - $1::integer) * interval '1 s' as ago
      from generate_series(1, $1::integer) i) past`,
   `insert into build_submissions (id, build_id, submitter, create_time)

@@ -3,12 +3,15 @@ import type { Statement } from "../db/connection.js";
 
 /** The queue's SQL on leases, for connections that go by indexes. Times are the database's own. */
 
-/** $1 builders, one for each build wanted; $2 how many; $3 lease period in ms. */
+/**
+ * $1 builders, one for each build wanted; $2 how many; $3 lease period in ms. No column that it
+ * changes is in an index, so that a lease costs none of them anything.
+ */
 export const LEASE: Statement = {
   name: "slipway_lease",
   text: `
     with oldest as materialized (
-      select id from builds where status = 'QUEUED'
+      select id from builds where finish_time is null and status = 'QUEUED'
       order by create_time, id limit $2 for no key update skip locked
     ), numbered as (
       select id, row_number() over () as number from oldest
@@ -16,23 +19,22 @@ export const LEASE: Statement = {
     update builds b
     set status = 'RUNNING', attempt = b.attempt + 1, builder_id = ($1::text[])[n.number],
       lease_until = now() + $3 * interval '1 ms', start_time = now(), revision = b.revision + 1
-    from numbered n, application_revisions r
-    where b.id = n.id and r.application = b.application and r.revision = b.application_revision
-    returning b.id, b.attempt, b.builder_id, b.application, b.application_revision, b.commit_sha,
-      r.spec`,
+    from numbered n where b.id = n.id
+    returning b.id, b.attempt, b.builder_id, b.application, b.application_revision, b.commit_sha`,
 };
 
-const LEASES = `unnest($1::uuid[], $2::integer[], $3::text[])`;
-/** By the primary key, not by builds_running: no index says anything of an expression. */
+/** Answered by the number of the lease, from 1. */
+const LEASES = `unnest($1::uuid[], $2::integer[], $3::text[]) with ordinality`;
+/** By the primary key. */
 const HOLDS = `b.id = l.id and b.attempt = l.attempt and b.builder_id = l.builder
-      and b.status || '' = 'RUNNING'`;
+      and b.status = 'RUNNING'`;
 
 /** $1 to $3 leases; $4 lease period in ms. */
 export const HEARTBEAT: Statement = {
   name: "slipway_heartbeat",
   text: `
     update builds b set lease_until = now() + $4 * interval '1 ms'
-    from ${LEASES} l(id, attempt, builder) where ${HOLDS} returning b.id, l.attempt, l.builder, b.status`,
+    from ${LEASES} l(id, attempt, builder, number) where ${HOLDS} returning l.number::integer`,
 };
 
 /** $1 to $3 leases. As if they had never been leased: nobody was told of these attempts. */
@@ -41,20 +43,26 @@ export const RELEASE: Statement = {
   text: `
     update builds b set status = 'QUEUED', attempt = b.attempt - 1, builder_id = null,
       lease_until = null, start_time = null, revision = b.revision + 1
-    from ${LEASES} l(id, attempt, builder) where ${HOLDS} returning b.id, l.attempt, l.builder, b.status`,
+    from ${LEASES} l(id, attempt, builder, number) where ${HOLDS} returning l.number::integer`,
 };
 
-/** $1 to $3 leases; $4 to $7 artifacts. */
+/** $1 to $3 leases; $4 to $7 artifacts. Leaves word for the planner of replications. */
 export const COMPLETE: Statement = {
   name: "slipway_complete",
   text: `
-    update builds b
-    set status = 'SUCCEEDED', lease_until = null, finish_time = now(), artifact_digest = l.digest,
-      artifact_size_bytes = l.size_bytes, artifact_chunk_count = l.chunk_count,
-      artifact_platform = l.platform, revision = b.revision + 1
-    from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::bigint[], $6::integer[],
-      $7::text[]) l(id, attempt, builder, digest, size_bytes, chunk_count, platform)
-    where ${HOLDS} returning b.id, l.attempt, l.builder, b.status`,
+    with done as (
+      update builds b
+      set status = 'SUCCEEDED', lease_until = null, finish_time = now(), artifact_digest = l.digest,
+        artifact_size_bytes = l.size_bytes, artifact_chunk_count = l.chunk_count,
+        artifact_platform = l.platform, revision = b.revision + 1
+      from unnest($1::uuid[], $2::integer[], $3::text[], $4::text[], $5::bigint[], $6::integer[],
+        $7::text[]) with ordinality
+        l(id, attempt, builder, digest, size_bytes, chunk_count, platform, number)
+      where ${HOLDS} returning b.id, l.number::integer
+    ), unplanned as (
+      insert into unplanned_builds (build_id) select id from done
+    )
+    select number from done`,
 };
 
 const EXHAUSTED = BuildFailureReason.ATTEMPTS_EXHAUSTED;
@@ -79,10 +87,11 @@ export const FAIL: Statement = {
     from (
       select f.*, f.retry and c.attempt < c.max_attempts as again
       from unnest($1::uuid[], $2::integer[], $3::text[], $4::boolean[], $5::integer[], $6::text[],
-        $7::integer[]) f(id, attempt, builder, retry, reason, message, exit_code)
+        $7::integer[]) with ordinality
+        f(id, attempt, builder, retry, reason, message, exit_code, number)
       join builds c on c.id = f.id
     ) l
-    where ${HOLDS} returning b.id, l.attempt, l.builder, b.status`,
+    where ${HOLDS} returning l.number::integer, b.status`,
 };
 
 /** $1 how many at most. */
@@ -91,7 +100,7 @@ export const RESCUE: Statement = {
   text: `
     with lost as materialized (
       select id, start_time + run_limit_ms * interval '1 ms' < now() as late from builds
-      where status = 'RUNNING'
+      where finish_time is null and status = 'RUNNING'
         and (lease_until < now() or start_time + run_limit_ms * interval '1 ms' < now())
       order by lease_until limit $1 for no key update skip locked
     )
@@ -125,5 +134,5 @@ export const BACKLOG: Statement = {
   text: `
     select count(*) as count,
       extract(epoch from clock_timestamp() - min(create_time)) * 1000 as oldest_age_ms
-    from builds where status = 'QUEUED'`,
+    from builds where finish_time is null and status = 'QUEUED'`,
 };

@@ -1,4 +1,4 @@
-import { ApplicationSpec, type Artifact, type BuildFailure } from "@slipway/proto";
+import type { ApplicationSpec, Artifact, BuildFailure } from "@slipway/proto";
 import type { Knex } from "knex";
 import type { Author } from "../audit/audit-log.js";
 import { runStatement, type Statement } from "../db/connection.js";
@@ -32,6 +32,7 @@ import type {
   Submission,
   Submitted,
 } from "./queue.js";
+import { RevisionSpecs } from "./revision-specs.js";
 import { submitBatch } from "./submit.js";
 
 interface LeasedRow {
@@ -41,15 +42,14 @@ interface LeasedRow {
   application: string;
   application_revision: number;
   commit_sha: string;
-  spec: Buffer;
 }
 
-/** Who held the lease that a statement found. */
-interface HolderRow {
-  id: string;
-  attempt: number;
-  builder: string;
-  status: string;
+/** A lease that a statement found to be held. */
+interface HeldRow {
+  /** Among those that it was given, from 1. */
+  number: number;
+  /** Afterwards, where that is not clear. */
+  status?: string;
 }
 
 interface Completion {
@@ -76,6 +76,7 @@ const RESCUE_LIMIT = 500;
 export class PostgresQueue implements BuildQueue {
   readonly #db: Knex;
   readonly #events: EventBus;
+  readonly #specs: RevisionSpecs;
   readonly #leaseDurationMs: number;
   readonly #submissions: Coalescer<Submission, Submitted>;
   readonly #heartbeats: Coalescer<LeaseKey, LeaseState>;
@@ -86,6 +87,7 @@ export class PostgresQueue implements BuildQueue {
   constructor({ db, events, leaseDurationMs }: PostgresQueueOptions) {
     this.#db = db;
     this.#events = events;
+    this.#specs = new RevisionSpecs(db);
     this.#leaseDurationMs = leaseDurationMs;
     this.#submissions = new Coalescer({ run: (items) => this.#submitAll(items) });
     this.#heartbeats = new Coalescer({ run: (items) => this.#heartbeatAll(items) });
@@ -110,21 +112,32 @@ export class PostgresQueue implements BuildQueue {
       this.#leaseDurationMs,
     ]);
     this.#changed(rows.map(({ id }) => id));
-    return rows.map((row) => ({
+    const leases = rows.map((row) => ({
       buildId: row.id,
       attempt: row.attempt,
       builderId: row.builder_id,
       application: row.application,
       applicationRevision: row.application_revision,
       commitSha: row.commit_sha,
-      spec: ApplicationSpec.decode(row.spec),
     }));
+    try {
+      const revisions = leases.map(({ application, applicationRevision: revision }) => ({
+        application,
+        revision,
+      }));
+      const specs = await this.#specs.of(revisions);
+      return leases.map((lease, index) => ({ ...lease, spec: specs[index] as ApplicationSpec }));
+    } catch (error) {
+      // Else nobody would know of them until they lapse; if this fails too they do.
+      await this.release(leases).catch(() => undefined);
+      throw error;
+    }
   }
 
   async release(leases: readonly LeaseKey[]): Promise<void> {
     if (leases.length === 0) return;
-    const rows = await runStatement<{ id: string }>(this.#db, RELEASE, columns(leases));
-    this.#changed(rows.map(({ id }) => id));
+    const rows = await runStatement<HeldRow>(this.#db, RELEASE, columns(leases));
+    this.#changed(rows.map(({ number }) => leases[number - 1]?.buildId ?? ""));
     this.#queued(rows.length > 0);
   }
 
@@ -173,12 +186,14 @@ export class PostgresQueue implements BuildQueue {
   }
 
   async #heartbeatAll(leases: readonly LeaseKey[]): Promise<LeaseState[]> {
-    const rows = await runStatement<HolderRow>(this.#db, HEARTBEAT, [
-      ...columns(leases),
+    const { firstIndexes, indexes } = distinct(leases);
+    const first = firstIndexes.map((index) => leases[index] as LeaseKey);
+    const rows = await runStatement<HeldRow>(this.#db, HEARTBEAT, [
+      ...columns(first),
       this.#leaseDurationMs,
     ]);
-    const held = new Set(rows.map(holderName));
-    const isHeld = leases.map((lease) => held.has(leaseName(lease)));
+    const held = new Set(rows.map(({ number }) => number - 1));
+    const isHeld = indexes.map((index) => held.has(index));
     return this.#judge(leases, isHeld, (lease, row) => judgeLease(lease, row));
   }
 
@@ -222,28 +237,18 @@ export class PostgresQueue implements BuildQueue {
     items: readonly Item[],
     statement: Statement,
     extra: (first: readonly Item[]) => unknown[],
-  ): Promise<{
-    leases: LeaseKey[];
-    isDone: boolean[];
-    rows: HolderRow[];
-  }> {
-    const byLease = new Map<string, Item>();
-    for (const item of items) {
-      const name = leaseName(item.lease);
-      if (!byLease.has(name)) byLease.set(name, item);
-    }
-    const first = [...byLease.values()];
-    const rows = await runStatement<HolderRow>(this.#db, statement, [
+  ): Promise<{ leases: LeaseKey[]; isDone: boolean[]; rows: HeldRow[] }> {
+    const leases = items.map(({ lease }) => lease);
+    const { firstIndexes } = distinct(leases);
+    const first = firstIndexes.map((index) => items[index] as Item);
+    const rows = await runStatement<HeldRow>(this.#db, statement, [
       ...columns(first.map(({ lease }) => lease)),
       ...extra(first),
     ]);
-    this.#changed(rows.map(({ id }) => id));
-    const done = new Set(rows.map(holderName));
-    const isDone = items.map((item) => {
-      const name = leaseName(item.lease);
-      return done.has(name) && byLease.get(name) === item;
-    });
-    return { leases: items.map(({ lease }) => lease), isDone, rows };
+    const done = new Set(rows.map(({ number }) => firstIndexes[number - 1]));
+    const isDone = leases.map((_, index) => done.has(index));
+    this.#changed(leases.filter((_, index) => isDone[index]).map(({ buildId }) => buildId));
+    return { leases, isDone, rows };
   }
 
   /** "held" for those that are, and for the others what their rows say. */
@@ -278,6 +283,16 @@ function columns(leases: readonly LeaseKey[]): [string[], number[], string[]] {
   ];
 }
 
-const leaseName = ({ buildId, attempt, builderId }: LeaseKey): string =>
-  `${buildId} ${attempt} ${builderId}`;
-const holderName = ({ id, attempt, builder }: HolderRow): string => `${id} ${attempt} ${builder}`;
+/** Where each lease is named first; and for each, which of these it is. */
+function distinct(leases: readonly LeaseKey[]): { firstIndexes: number[]; indexes: number[] } {
+  const byName = new Map<string, number>();
+  const firstIndexes: number[] = [];
+  const indexes = leases.map(({ buildId, attempt, builderId }, index) => {
+    const name = `${buildId} ${attempt} ${builderId}`;
+    const known = byName.get(name);
+    if (known !== undefined) return known;
+    byName.set(name, firstIndexes.length);
+    return firstIndexes.push(index) - 1;
+  });
+  return { firstIndexes, indexes };
+}

@@ -39,7 +39,7 @@ const INSERT_BUILDS: Statement = {
     join application_revisions r on r.application = n.application and r.revision = n.revision
     order by n.number
     on conflict (application, application_revision, commit_sha)
-      where status in ('QUEUED', 'RUNNING') do nothing
+      where finish_time is null do nothing
     returning id`,
 };
 /** Joining changes the build, and keeps it from being cancelled until we have committed. */
@@ -49,7 +49,7 @@ const JOIN_BUILDS: Statement = {
     update builds b set revision = b.revision + 1
     from unnest($1::text[], $2::integer[], $3::text[]) n(application, revision, sha)
     where b.application = n.application and b.application_revision = n.revision
-      and b.commit_sha = n.sha and b.status in ('QUEUED', 'RUNNING')
+      and b.commit_sha = n.sha and b.finish_time is null
     returning b.id, b.application, b.commit_sha`,
 };
 const INSERT_SUBMISSIONS: Statement = {

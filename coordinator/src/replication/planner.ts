@@ -1,19 +1,41 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { ApplicationSpec } from "@slipway/proto";
 import type { Knex } from "knex";
 import type { Context, Service } from "../context.js";
+import { runStatement, type Statement } from "../db/connection.js";
 import { planReplications, type ReplicationPlan } from "./replication-store.js";
 
 const BATCH = 500;
 const MIN_INTERVAL_MS = 50;
 
-interface UnplannedRow {
+interface SucceededRow {
   id: string;
   artifact_digest: string;
   artifact_size_bytes: string;
   finish_time: Date;
-  spec: Buffer;
+  regions: string[];
 }
+
+const COLUMNS = `
+  b.id, b.artifact_digest, b.artifact_size_bytes, b.finish_time, r.regions
+  from builds b join application_revisions r
+    on r.application = b.application and r.revision = b.application_revision`;
+/** $1 how many at most. */
+const UNPLANNED: Statement = {
+  name: "slipway_unplanned_builds",
+  text: `
+    select ${COLUMNS} where b.id in (select build_id from unplanned_builds limit $1)
+    order by b.finish_time`,
+};
+/** $1 build ids. */
+const PLANNED: Statement = {
+  name: "slipway_planned_builds",
+  text: "delete from unplanned_builds where build_id = any($1::uuid[])",
+};
+/** $1 digest; $2 how many at most. */
+const BY_ARTIFACT: Statement = {
+  name: "slipway_builds_of_artifact",
+  text: `select ${COLUMNS} where b.artifact_digest = $1 limit $2`,
+};
 
 /**
  * Sees to it that every succeeded build has its rows in the replication database. The two databases
@@ -44,15 +66,10 @@ export class ReplicationPlanner implements Service {
     const { db, replicationDb, events } = this.#context;
     let planned = 0;
     while (!this.#stop.signal.aborted) {
-      const rows = await unplanned(db);
+      const rows = await runStatement<SucceededRow>(db, UNPLANNED, [BATCH]);
       if (rows.length === 0) break;
       await planReplications(replicationDb, rows.map(toPlan));
-      await db("builds")
-        .whereIn(
-          "id",
-          rows.map(({ id }) => id),
-        )
-        .update({ replication_planned: true });
+      await runStatement(db, PLANNED, [rows.map(({ id }) => id)]);
       events.publish(
         ...rows.map((row) => ({ kind: "artifact" as const, id: row.artifact_digest })),
       );
@@ -90,29 +107,16 @@ export async function planArtifact(
   replicationDb: Knex,
   digest: string,
 ): Promise<boolean> {
-  const rows = await succeeded(db).where("b.artifact_digest", digest).limit(BATCH);
+  const rows = await runStatement<SucceededRow>(db, BY_ARTIFACT, [digest, BATCH]);
   await planReplications(replicationDb, rows.map(toPlan));
   return rows.length > 0;
 }
 
-function unplanned(db: Knex): Promise<UnplannedRow[]> {
-  return succeeded(db).whereRaw("not b.replication_planned").orderBy("b.finish_time").limit(BATCH);
-}
-
-function succeeded(db: Knex): Knex.QueryBuilder<object, UnplannedRow[]> {
-  return db("builds as b")
-    .join("application_revisions as r", (join) =>
-      join.on("r.application", "b.application").andOn("r.revision", "b.application_revision"),
-    )
-    .where("b.status", "SUCCEEDED")
-    .select("b.id", "b.artifact_digest", "b.artifact_size_bytes", "b.finish_time", "r.spec");
-}
-
-function toPlan(row: UnplannedRow): ReplicationPlan {
+function toPlan(row: SucceededRow): ReplicationPlan {
   return {
     artifactDigest: row.artifact_digest,
     sizeBytes: Number(row.artifact_size_bytes),
-    regions: ApplicationSpec.decode(row.spec).regions,
+    regions: row.regions,
     finishTime: row.finish_time,
   };
 }

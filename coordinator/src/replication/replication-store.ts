@@ -1,6 +1,7 @@
 import { ReplicationState, type Replication } from "@slipway/proto";
 import type { Knex } from "knex";
 import type { ReplicationStatusReader } from "../context.js";
+import { runStatement, type Statement } from "../db/connection.js";
 import { nextReplication, type StoredState } from "./next-replication.js";
 
 interface ReplicationRow {
@@ -48,21 +49,30 @@ const STATES: Record<StoredState, ReplicationState> = {
   FAILED: ReplicationState.FAILED,
 };
 
+/** $1 digests; $2 regions; $3 sizes; $4 when they are due. */
+const PLAN: Statement = {
+  name: "slipway_plan_replications",
+  text: `
+    insert into replications (artifact_digest, region, state, size_bytes, offer_time)
+    select digest, region, 'PENDING', size_bytes, offer_time
+    from unnest($1::text[], $2::text[], $3::bigint[], $4::timestamptz[])
+      with ordinality plan(digest, region, size_bytes, offer_time, number)
+    order by number
+    on conflict (artifact_digest, region) do nothing`,
+};
+
 /** Makes the rows that are missing; those that are there stay as they are. */
 export async function planReplications(db: Knex, plans: readonly ReplicationPlan[]): Promise<void> {
-  const rows = plans.flatMap(({ artifactDigest, sizeBytes, regions, finishTime }) =>
-    regions.map((region) => ({
-      artifact_digest: artifactDigest,
-      region,
-      state: "PENDING",
-      size_bytes: sizeBytes,
-      offer_time: finishTime,
-    })),
-  );
+  const rows = plans.flatMap((plan) => plan.regions.map((region) => ({ ...plan, region })));
   if (rows.length === 0) return;
   // In one order everywhere, so that two planners can't deadlock.
-  rows.sort((a, b) => (a.artifact_digest + a.region < b.artifact_digest + b.region ? -1 : 1));
-  await db("replications").insert(rows).onConflict(["artifact_digest", "region"]).ignore();
+  rows.sort((a, b) => (a.artifactDigest + a.region < b.artifactDigest + b.region ? -1 : 1));
+  await runStatement(db, PLAN, [
+    rows.map(({ artifactDigest }) => artifactDigest),
+    rows.map(({ region }) => region),
+    rows.map(({ sizeBytes }) => sizeBytes),
+    rows.map(({ finishTime }) => finishTime),
+  ]);
 }
 
 /**

@@ -49,7 +49,7 @@ test("queues, leases and completes a build", async () => {
      join application_revisions r on r.application = n.application and r.revision = n.revision
      order by n.number
      on conflict (application, application_revision, commit_sha)
-       where status in ('QUEUED', 'RUNNING') do nothing
+       where finish_time is null do nothing
      returning id`,
     [[buildId], ["shop"], [1], [sha(1)]],
   );

@@ -56,7 +56,7 @@ async function states(artifactDigest: string): Promise<[string, ReplicationState
 /** Waits until every build has its rows. */
 const planned = (): Promise<unknown> =>
   until("the rows", async () => {
-    const [row] = await world.db("builds").where({ replication_planned: false }).limit(1);
+    const [row] = await world.db("unplanned_builds").limit(1);
     return row === undefined;
   });
 

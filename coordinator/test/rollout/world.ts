@@ -289,6 +289,7 @@ export async function insertBuild(
         }
       : {}),
   });
+  if (status === "SUCCEEDED") await db("unplanned_builds").insert({ build_id: id });
   return { id, digest, commitSha };
 }
 

@@ -6,6 +6,7 @@ import { operations } from "./0004-operations.js";
 import { droppedRegions } from "./0005-dropped-regions.js";
 import { tokens } from "./0007-tokens.js";
 import { members } from "./0008-members.js";
+import { cheaperBuilds } from "./0009-cheaper-builds.js";
 import { heldDeployments } from "./0012-held-deployments.js";
 
 /** The main database's schema, in order. */
@@ -17,5 +18,6 @@ export const migrations: readonly Migration[] = [
   droppedRegions,
   tokens,
   members,
+  cheaperBuilds,
   heldDeployments,
 ];
