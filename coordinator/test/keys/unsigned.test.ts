@@ -27,6 +27,7 @@ let folder: string;
 let world: World;
 let bucket: TestBucket;
 let clients: Clients;
+let coordinator: Awaited<ReturnType<World["coordinator"]>>;
 let members: MembershipServiceClient;
 let goal: KeyFiles;
 let member: KeyFiles;
@@ -42,8 +43,12 @@ test.before(async () => {
   await writeFile(
     script,
     `import { sign } from "node:crypto";
-    import { existsSync, readFileSync } from "node:fs";
+    import { existsSync, readFileSync, writeFileSync } from "node:fs";
     const [key, fault] = process.argv.slice(2);
+    if (existsSync(fault + "-hangs")) {
+      writeFileSync(fault + "-pid", String(process.pid));
+      await new Promise((resolve) => setTimeout(resolve, 600_000));
+    }
     if (existsSync(fault)) {
       console.error("the vault is sealed");
       process.exit(1);
@@ -56,7 +61,7 @@ test.before(async () => {
     argv: [process.execPath, script, file, fault],
     publicKeyFile: publicFile,
   });
-  const coordinator = await world.coordinator({
+  coordinator = await world.coordinator({
     goalKeyFile: undefined,
     goalSigner: signer(goal),
     membershipSigner: signer(member),
@@ -140,5 +145,27 @@ test("a goal is issued again long before it expires", async () => {
   );
   assert.ok((again.issueTime?.getTime() ?? 0) > issueTime.getTime());
 });
+
+test("a command that hangs keeps no coordinator from stopping", async () => {
+  await writeFile(`${fault}-hangs`, "");
+  await deployNew(world, clients, "hangs");
+  const pid = await until("the command", async () => {
+    const text = await readFile(`${fault}-pid`, "utf8").catch(() => "");
+    return text !== "" && text;
+  });
+  await coordinator.stop();
+  const ended = /the goal signer command was stopped with the coordinator/;
+  assert.ok(world.logs.some(({ err }) => ended.test(JSON.stringify(err ?? ""))));
+  await until("its end", () => !isThere(Number(pid)));
+});
+
+function isThere(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 test.run();

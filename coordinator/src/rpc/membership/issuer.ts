@@ -7,6 +7,6 @@ export function issuerOf({ memberIssuer }: Pick<Context, "memberIssuer">): Membe
   if (memberIssuer !== undefined) return memberIssuer;
   throw failedPrecondition(
     "NO_MEMBERSHIP_KEY",
-    "this coordinator signs no memberships: start it with --membership-key",
+    "this coordinator signs no memberships: start it with --membership-key or --membership-signer-command",
   );
 }
