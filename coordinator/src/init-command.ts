@@ -5,6 +5,8 @@ interface InitOptions {
   out: string;
   name: string[];
   regions: string[];
+  ownServers: string[];
+  natsDataDir?: string;
   days: number;
 }
 
@@ -39,10 +41,17 @@ export function initCommand(): Command {
         .argParser(parseRegions)
         .default([], "none"),
     )
+    .addOption(
+      new Option("--own-servers <regions>", "those of them with NATS servers of their own")
+        .argParser(parseRegions)
+        .default([], "none"),
+    )
+    .addOption(new Option("--nats-data-dir <directory>", "what NATS servers own"))
     .addOption(days("until the servers' certificate expires; the authority's lasts 10 years"))
-    .action(async ({ out, name, regions, days: lasts }: InitOptions, command: Command) => {
+    .action(async ({ name, ...options }: InitOptions, command: Command) => {
       const { writeFleetFiles } = await import("./init/write-fleet.js");
-      await writeFleetFiles({ out, names: name, regions, days: lasts });
+      await writeFleetFiles({ ...options, names: name });
+      const { out, regions } = options;
       const nats =
         regions.length > 0 ? "  nats/            see slipway-coordinator nats-config\n" : "";
       command.configureOutput().writeOut?.(`${out} has:\n${SUMMARY.slice(1)}${nats}`);

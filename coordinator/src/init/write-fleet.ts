@@ -15,6 +15,10 @@ export interface FleetFilesOptions {
   names: readonly string[];
   /** Of the fleet; with any, NATS' configuration is made too. */
   regions: readonly string[];
+  /** Those that have NATS servers of their own. Default none. */
+  ownServers?: readonly string[] | undefined;
+  /** Where NATS servers keep what they keep. Default /var/lib/nats. */
+  natsDataDir?: string | undefined;
   /** How long servers' certificates hold. */
   days: number;
 }
@@ -27,6 +31,8 @@ export async function writeFleetFiles({
   out,
   names,
   regions,
+  ownServers,
+  natsDataDir: dataDir,
   days,
 }: FleetFilesOptions): Promise<void> {
   const target = path.resolve(out);
@@ -58,7 +64,7 @@ export async function writeFleetFiles({
         certFile: path.join(target, "server.crt"),
         keyFile: path.join(target, "server.key"),
       };
-      await writeNatsConfig({ out: file("nats"), regions, tls });
+      await writeNatsConfig({ out: file("nats"), regions, ownServers, dataDir, tls });
     }
     await rename(folder, target);
   } catch (error) {

@@ -41,10 +41,11 @@ export const hostsAccount = (region: string): string => `hosts-${region}`;
 
 const ANSWER_WITHIN_NS = 10 * 1_000_000_000;
 const UNLIMITED = -1;
-/** Goals, status, build logs. */
-const GLOBAL_STREAMS = 3;
-/** Goals and the lease. */
-const REGION_STREAMS = 2;
+/**
+ * More than there are: a stream that several create at once counts several times until it is there.
+ * Which ones they are is limited by the subjects that users may ask on.
+ */
+const STREAMS = 16;
 const REGION_DISK_BYTES = 8 * 1024 ** 3;
 /** More than any process here subscribes to at a time. */
 const HOST_SUBSCRIPTIONS = 64;
@@ -82,7 +83,7 @@ export async function signAccounts(
       signing_keys: signingKeys("system", system, systemPermissions()),
     }),
     await sign(GLOBAL_ACCOUNT, global.account, {
-      limits: limits({ streams: GLOBAL_STREAMS, disk_storage: UNLIMITED }),
+      limits: limits({ streams: STREAMS, disk_storage: UNLIMITED }),
       signing_keys: [
         ...signingKeys("coordinator", coordinator, coordinatorPermissions()),
         ...signingKeys("region", global, regionGlobalPermissions()),
@@ -110,7 +111,7 @@ function regionAccounts(
   const ask = { name: "logs", subject: logs, type: "service" } as const;
   return {
     agents: {
-      limits: limits({ streams: REGION_STREAMS, disk_storage: REGION_DISK_BYTES }),
+      limits: limits({ streams: STREAMS, disk_storage: REGION_DISK_BYTES }),
       signing_keys: signingKeys("region", agents, regionPermissions(region)),
       exports: [goals, { ...read, response_type: "Singleton" }],
       imports: from(hosts, said, ask),
