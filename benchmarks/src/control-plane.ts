@@ -67,6 +67,7 @@ export async function startControlPlane(options: ControlPlaneOptions = {}): Prom
     const coordinator = await startChild({
       name: "coordinator",
       command: process.execPath,
+      // What is measured, and compared with earlier figures, is without TLS and tokens.
       args: [...profiling, coordinatorBin, "serve", "--insecure", ...args],
       cwd: dir,
       logFile: path.join(dir, "coordinator.log"),

@@ -19,15 +19,13 @@ const CHANGED_ASSET = "catalogue";
  * @throws FleetError that says which step failed, with the logs that matter.
  */
 export async function runDemo(fleet: LocalFleet, display: Display): Promise<void> {
-  const release = { fleet, display };
-  const { client } = fleet;
+  const client = await fleet.connect("demo", "deployer");
+  const release = { fleet, client, display };
   const folder = path.join(fleet.dir, "repository");
   const repository = await createSampleRepository(folder, "Serve the catalogue");
   const spec = sampleApplication(repository.path, fleet.regions);
-  await client.applications.apply(
-    { name: application, spec, actor: "demo" },
-    { signal: fleet.broken },
-  );
+  // Only an admin may say what runs on hosts.
+  await fleet.client.applications.apply({ name: application, spec }, { signal: fleet.broken });
   display.line(`application ${application}, repository ${repository.path}`);
 
   const figures: StepFigures[] = [];
@@ -35,7 +33,7 @@ export async function runDemo(fleet: LocalFleet, display: Display): Promise<void
     display.heading(`${title} ${shortSha(commit)}`);
     const { build, times } = await buildCommit(release, application, commit);
     const deployed = await follow(release, "deploy", (signal) =>
-      client.deployments.create({ buildId: build.id, creator: "demo", reason: title }, { signal }),
+      client.deployments.create({ buildId: build.id, reason: title }, { signal }),
     );
     await verify(fleet, display, commit);
     figures.push({ title: shortSha(commit), ...times, ...deployed });
@@ -48,7 +46,7 @@ export async function runDemo(fleet: LocalFleet, display: Display): Promise<void
 
   display.heading(`Roll back to ${shortSha(first)}`);
   const back = await follow(release, "roll back", (signal) =>
-    client.deployments.rollBack({ application, creator: "demo", reason: "demo" }, { signal }),
+    client.deployments.rollBack({ application, reason: "demo" }, { signal }),
   );
   await verify(fleet, display, first);
   if (back.fromPeers + back.fromSeeders > 0) {

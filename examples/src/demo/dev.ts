@@ -10,13 +10,12 @@ export async function runDev(fleet: LocalFleet, display: Display): Promise<never
   const repository = await createSampleRepository(folder, "Serve the catalogue");
   const spec = sampleApplication(repository.path, fleet.regions);
   const signal = fleet.broken;
-  await fleet.client.applications.apply(
-    { name: SAMPLE_APPLICATION, spec, actor: "dev" },
-    { signal },
-  );
+  await fleet.client.applications.apply({ name: SAMPLE_APPLICATION, spec }, { signal });
 
   display.heading("Where things are");
   display.line(`coordinator   ${fleet.coordinator}`);
+  display.line(`its authority ${fleet.caFile}`);
+  display.line(`admin's token ${fleet.adminTokenFile}`);
   display.line(`postgres      ${fleet.postgres.url("slipway")}`);
   display.line(`nats          ${fleet.nats.url}`);
   display.line(`repository    ${repository.path}`);
@@ -33,6 +32,8 @@ export async function runDev(fleet: LocalFleet, display: Display): Promise<never
 function commands(fleet: LocalFleet, { path: folder, head }: SampleRepository): string[] {
   return [
     `export SLIPWAY_COORDINATOR=${fleet.coordinator} REPOSITORY=${quoted(folder)}`,
+    `export SLIPWAY_CA=${quoted(fleet.caFile)} SLIPWAY_TOKEN_FILE=${quoted(fleet.adminTokenFile)}`,
+    "npx slipway whoami",
     "npx slipway hosts",
     submit(head),
     "npx slipway deploy $BUILD --plan",

@@ -2,6 +2,7 @@ import {
   type Build,
   BuildFailureReason,
   BuildStatus,
+  type Client,
   type Deployment,
   type DeploymentProgress,
   DeploymentState,
@@ -26,12 +27,14 @@ export interface BuildTimes {
 
 export interface Release {
   fleet: LocalFleet;
+  /** Of whoever builds and deploys. */
+  client: Client;
   display: Display;
 }
 
 /** Builds a commit and waits until it may be deployed. @throws FleetError */
 export async function buildCommit(
-  { fleet, display }: Release,
+  { fleet, client, display }: Release,
   application: string,
   commitSha: string,
 ): Promise<{ build: Build; times: BuildTimes }> {
@@ -41,12 +44,9 @@ export async function buildCommit(
   const lines: string[] = [];
   let build: Build | undefined;
   try {
-    const submitted = await fleet.client.builds.submit(
-      { application, commitSha, submitter: "demo" },
-      { signal },
-    );
+    const submitted = await client.builds.submit({ application, commitSha }, { signal });
     const { id } = submitted.build;
-    for await (const event of fleet.client.builds.watch(id, {
+    for await (const event of client.builds.watch(id, {
       logs: true,
       untilDeployable: true,
       signal,
@@ -82,7 +82,7 @@ export async function buildCommit(
  * @throws FleetError
  */
 export async function follow(
-  { fleet, display }: Release,
+  { fleet, client, display }: Release,
   label: string,
   request: (signal: AbortSignal) => Promise<Deployment>,
 ): Promise<DeployFigures> {
@@ -93,7 +93,7 @@ export async function follow(
   try {
     const deployment = await request(signal);
     let last: DeploymentProgress | undefined;
-    for await (const progress of fleet.client.deployments.watch(deployment.id, { signal })) {
+    for await (const progress of client.deployments.watch(deployment.id, { signal })) {
       if (last !== undefined && progress.deployment.step > last.deployment.step) {
         activity.done(stepLine(progress, last.deployment.step));
         activity = display.activity(label);
@@ -103,7 +103,7 @@ export async function follow(
     }
     if (last?.deployment.state !== DeploymentState.SUCCEEDED) throw await failure(fleet, last);
     const hosts: Host[] = [];
-    for await (const host of fleet.client.fleet.hosts(
+    for await (const host of client.fleet.hosts(
       { application: deployment.application },
       { signal },
     )) {

@@ -1,4 +1,13 @@
-import path from "node:path";
+import {
+  blobFolder,
+  dataFolder,
+  identityFile,
+  joinToken,
+  keyFile,
+  natsFile,
+  SERVER_NAME,
+  tokenFile,
+} from "./files.js";
 
 /** Which programs run in a fleet. */
 export type ProcessKind = "coordinator" | "builder" | "region" | "host";
@@ -40,8 +49,6 @@ export interface FleetPlan {
   natsUrl: string;
   /** Of regions that have one of their own. */
   regionNatsUrls: Readonly<Record<string, string>>;
-  /** Every process has a user of its own on NATS. */
-  natsUsers: boolean;
   databaseUrl: string;
   replicationDatabaseUrl: string;
   builders: readonly string[];
@@ -50,68 +57,51 @@ export interface FleetPlan {
   hosts: readonly HostPlan[];
 }
 
-export const goalKeyFile = (dir: string): string => path.join(dir, "keys", "goal");
-export const hookSecretFile = (dir: string): string => path.join(dir, "keys", "hook-secret");
-export const membershipKeyFile = (dir: string): string => path.join(dir, "keys", "membership");
-export const identityFile = (dir: string, name: string): string =>
-  path.join(dir, "keys", `${name}.identity.json`);
-/** Where `slipway-coordinator nats-config` writes. */
-export const natsFolder = (dir: string): string => path.join(dir, "keys", "nats");
-/** Of a region's own nats-server; without a region, of the global one. */
-export const natsConfigFile = (dir: string, region?: string): string =>
-  path.join(
-    natsFolder(dir),
-    region === undefined ? "nats-global.conf" : `nats-region-${region}.conf`,
-  );
-/** A region agent's or host's, on its region's NATS. */
-export const natsUserFile = (dir: string, name: string): string =>
-  path.join(natsFolder(dir), `${name}.member.creds`);
-export const blobFolder = (dir: string, name: string): string => path.join(dir, "blobs", name);
-/** Where a process works; without a name, the folder of all of them. */
-export const dataFolder = (dir: string, name = ""): string => path.join(dir, "data", name);
-
 /** What to start, in this order. */
 export function planProcesses(plan: FleetPlan): ProcessPlan[] {
   return [
     ...plan.coordinators.map((each) => coordinator(plan, each)),
     ...plan.builders.map((id, index) => builder(plan, id, index)),
     ...plan.regions.map((region, index) => regionAgent(plan, region, index)),
-    ...plan.hosts.map((host) => hostAgent(plan, host)),
+    ...plan.hosts.map((host, index) => hostAgent(plan, host, index)),
   ];
 }
 
-export const address = (port: number): string => `127.0.0.1:${port}`;
+const address = (port: number): string => `127.0.0.1:${port}`;
 
-/** Builders and region agents know one coordinator each, in turn. */
-function coordinatorFor(plan: FleetPlan, index: number): string {
-  const { coordinators } = plan;
-  return address((coordinators[index % coordinators.length] as CoordinatorPlan).port);
+/** By the name that the servers' certificate has. */
+export const coordinatorAddress = ({ port }: CoordinatorPlan): string => `${SERVER_NAME}:${port}`;
+
+/** Agents know one coordinator each, in turn. */
+function coordinatorFor({ coordinators }: FleetPlan, index: number): string {
+  return coordinatorAddress(coordinators[index % coordinators.length] as CoordinatorPlan);
 }
 
 const regionNatsUrl = (plan: FleetPlan, region: string): string =>
   plan.regionNatsUrls[region] ?? plan.natsUrl;
 
 function coordinator(plan: FleetPlan, { name, port }: CoordinatorPlan): ProcessPlan {
+  const { dir } = plan;
   const options = {
     listen: address(port),
+    "tls-cert": keyFile(dir, "server.crt"),
+    "tls-key": keyFile(dir, "server.key"),
     "database-url": plan.databaseUrl,
     "replication-database-url": plan.replicationDatabaseUrl,
     nats: plan.natsUrl,
-    "goal-key": goalKeyFile(plan.dir),
-    "hook-secret-file": hookSecretFile(plan.dir),
+    "nats-ca": keyFile(dir, "ca.crt"),
+    "nats-credentials": natsFile(dir, "coordinator.creds"),
+    "nats-issuer": natsFile(dir, "issuer.json"),
+    "nats-system-credentials": natsFile(dir, "system.creds"),
+    "nats-operator-key": natsFile(dir, "operator-signing.nk"),
+    ...regionNats(plan),
+    "key-set": keyFile(dir, "key-set"),
+    "root-public-key": keyFile(dir, "root.key.pub"),
+    "goal-key": keyFile(dir, "goal.key"),
+    "membership-key": keyFile(dir, "membership.key"),
+    "hook-secret-file": keyFile(dir, "hook.secret"),
   };
-  const file = (name: string): string => path.join(natsFolder(plan.dir), name);
-  const natsUsers = plan.natsUsers
-    ? {
-        "nats-credentials": file("coordinator.creds"),
-        "nats-issuer": file("issuer.json"),
-        "nats-system-credentials": file("system.creds"),
-        "nats-operator-key": file("operator-signing.nk"),
-        ...regionNats(plan),
-      }
-    : {};
-  const args = ["serve", "--insecure", ...flags({ ...options, ...natsUsers })];
-  return { kind: "coordinator", name, args };
+  return { kind: "coordinator", name, args: ["serve", ...flags(options)] };
 }
 
 /** Where regions do not share the global NATS. */
@@ -120,12 +110,40 @@ function regionNats({ regionNatsUrls }: FleetPlan): Record<string, string> {
   return urls.length === 0 ? {} : { "region-nats": urls.join(",") };
 }
 
-function builder(plan: FleetPlan, id: string, index: number): ProcessPlan {
-  const options = {
+/** How an agent becomes a member of the fleet, and calls coordinators. */
+function member(
+  plan: FleetPlan,
+  id: string,
+  { index, join }: { index: number; join: string },
+): Record<string, string> {
+  return {
     id,
     coordinator: coordinatorFor(plan, index),
-    "blob-store": blobFolder(plan.dir, "main"),
+    "coordinator-ca": keyFile(plan.dir, "ca.crt"),
+    identity: identityFile(plan.dir, id),
+    "join-token-file": tokenFile(plan.dir, join),
     "data-dir": dataFolder(plan.dir, id),
+  };
+}
+
+/** Whom region agents and hosts believe, and how they find each other. */
+function peer(plan: FleetPlan, region: string, port: number): Record<string, string> {
+  return {
+    region,
+    "region-nats": regionNatsUrl(plan, region),
+    "nats-ca": keyFile(plan.dir, "ca.crt"),
+    // The other keys come in the key set, with the certificate.
+    "root-public-key": keyFile(plan.dir, "root.key.pub"),
+    listen: address(port),
+    bootstrap: bootstrap(plan, region),
+  };
+}
+
+function builder(plan: FleetPlan, id: string, index: number): ProcessPlan {
+  const options = {
+    ...member(plan, id, { index, join: joinToken("builder") }),
+    "coordinator-token-file": tokenFile(plan.dir, id),
+    "blob-store": blobFolder(plan.dir, "main"),
   };
   return { kind: "builder", name: id, args: ["builder", ...flags(options)] };
 }
@@ -137,51 +155,30 @@ function regionAgent(
 ): ProcessPlan {
   const isShared = plan.regions.filter((each) => each.region === region).length > 1;
   const options = {
-    id: agentId,
-    region,
-    coordinator: coordinatorFor(plan, index),
+    ...member(plan, agentId, { index, join: joinToken("region", region) }),
+    ...peer(plan, region, port),
+    "coordinator-token-file": tokenFile(plan.dir, region),
     nats: plan.natsUrl,
-    "region-nats": regionNatsUrl(plan, region),
     "main-blob-store": blobFolder(plan.dir, "main"),
     "blob-store": blobFolder(plan.dir, region),
-    "data-dir": dataFolder(plan.dir, agentId),
-    identity: identityFile(plan.dir, agentId),
-    "membership-public-key": `${membershipKeyFile(plan.dir)}.pub`,
-    "goal-public-key": `${goalKeyFile(plan.dir)}.pub`,
-    listen: address(port),
-    bootstrap: bootstrap(plan, region),
   };
-  const user = natsUserFile(plan.dir, agentId);
-  const natsUser = plan.natsUsers
-    ? { "nats-credentials": `${user}.global`, "region-nats-credentials": user }
-    : {};
   const shared = isShared ? ["--blob-store-shared"] : [];
-  return {
-    kind: "region",
-    name: agentId,
-    args: ["region", ...flags({ ...options, ...natsUser }), ...shared],
-  };
+  return { kind: "region", name: agentId, args: ["region", ...flags(options), ...shared] };
 }
 
-function hostAgent(plan: FleetPlan, { region, hostId, port, servicePort }: HostPlan): ProcessPlan {
+function hostAgent(
+  plan: FleetPlan,
+  { region, hostId, port, servicePort }: HostPlan,
+  index: number,
+): ProcessPlan {
   const isFirst = plan.hosts.find((host) => host.region === region)?.hostId === hostId;
   const options = {
-    id: hostId,
-    region,
+    ...member(plan, hostId, { index, join: joinToken("host", region) }),
+    ...peer(plan, region, port),
     label: `tier=web,place=${isFirst ? "first" : "other"}`,
-    "region-nats": regionNatsUrl(plan, region),
-    "data-dir": dataFolder(plan.dir, hostId),
-    identity: identityFile(plan.dir, hostId),
-    "membership-public-key": `${membershipKeyFile(plan.dir)}.pub`,
-    "goal-public-key": `${goalKeyFile(plan.dir)}.pub`,
-    listen: address(port),
-    bootstrap: bootstrap(plan, region),
     env: `PORT=${servicePort}`,
   };
-  const natsUser = plan.natsUsers
-    ? { "region-nats-credentials": natsUserFile(plan.dir, hostId) }
-    : {};
-  return { kind: "host", name: hostId, args: ["host", ...flags({ ...options, ...natsUser })] };
+  return { kind: "host", name: hostId, args: ["host", ...flags(options)] };
 }
 
 function bootstrap(plan: FleetPlan, region: string): string {

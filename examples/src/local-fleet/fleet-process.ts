@@ -1,7 +1,8 @@
 import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { type Child, type Exit, startChild } from "../processes/child.js";
-import { dataFolder, type ProcessKind, type ProcessPlan } from "./command-lines.js";
+import type { ProcessKind, ProcessPlan } from "./command-lines.js";
+import { dataFolder } from "./files.js";
 
 export interface FleetProcessOptions extends ProcessPlan {
   /** The fleet's directory. */

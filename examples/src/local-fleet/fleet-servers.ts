@@ -6,7 +6,7 @@ import {
   startNats,
   startPostgres,
 } from "../servers/index.js";
-import { natsConfigFile } from "./command-lines.js";
+import { natsConfigFile } from "./files.js";
 import { FleetServer } from "./fleet-server.js";
 
 /** The servers that a fleet needs. */
@@ -22,11 +22,15 @@ export interface FleetServers {
 
 /**
  * Starts them all at once, with their data below `dir`.
+ * @param options.configured - When the nats-servers' configurations are written.
  * @param onStarted - Told of each, so that none is forgotten if another one fails.
  */
 export async function startServers(
   dir: string,
-  { regionsWithNats, natsUsers }: { regionsWithNats: readonly string[]; natsUsers: boolean },
+  {
+    regionsWithNats,
+    configured,
+  }: { regionsWithNats: readonly string[]; configured: Promise<void> },
   onStarted: (server: FleetServer) => void,
 ): Promise<FleetServers> {
   const start = async <S extends PostgresServer | NatsServer>(
@@ -42,8 +46,10 @@ export async function startServers(
   };
   const natsStarter =
     (region?: string) =>
-    (options: NatsOptions): Promise<NatsServer> =>
-      startNats(natsUsers ? { ...options, config: natsConfigFile(dir, region) } : options);
+    async (options: NatsOptions): Promise<NatsServer> => {
+      await configured;
+      return startNats({ ...options, config: natsConfigFile(dir, region) });
+    };
   const startRegion = async (region: string): Promise<[string, FleetServer<NatsServer>]> => [
     region,
     await start(`nats-${region}`, natsStarter(region)),

@@ -1,5 +1,5 @@
 import { setMaxListeners } from "node:events";
-import { chmod, mkdir, realpath } from "node:fs/promises";
+import { chmod, mkdir, readFile, realpath } from "node:fs/promises";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { createClient, type Client } from "@slipway/sdk";
@@ -8,22 +8,28 @@ import { endLeftovers } from "../processes/leftovers.js";
 import { type TemporaryDirectory, temporaryDirectory } from "../processes/temporary-directory.js";
 import { freePort, type NatsServer, type PostgresServer } from "../servers/index.js";
 import {
-  address,
-  dataFolder,
+  coordinatorAddress,
   type FleetPlan,
   planProcesses,
   type ProcessKind,
 } from "./command-lines.js";
 import { processEnvironment } from "./environment.js";
 import { FleetError, type LogTail } from "./fleet-error.js";
+import { dataFolder, keyFile, tokenFile } from "./files.js";
 import { FleetProcess } from "./fleet-process.js";
 import type { FleetServer } from "./fleet-server.js";
 import { type FleetServers, startServers } from "./fleet-servers.js";
-import { writeKeys } from "./keys.js";
-import { writeNatsKeys, writeNatsUsers } from "./nats-keys.js";
+import { initFleet } from "./init.js";
 import { type FleetOptions, type ResolvedFleetOptions, resolveFleetOptions } from "./options.js";
 import { planFleet } from "./plan.js";
 import { coordinatorReady, hostsReady, NotReadyError, regionAgentsReady } from "./readiness.js";
+import {
+  ADMIN,
+  createPersonsToken,
+  type PersonsRole,
+  writeFirstToken,
+  writeTokens,
+} from "./tokens.js";
 
 const require = createRequire(import.meta.url);
 
@@ -43,8 +49,14 @@ export interface LocalFleet {
   dir: string;
   /** HOST:PORT of the coordinator's gRPC; with several, of the first one's. */
   coordinator: string;
-  /** Of this fleet's coordinators. */
+  /** For coordinators, of an admin. */
   client: Client;
+  /** What the certificates of coordinators and NATS servers are signed by: a PEM file. */
+  caFile: string;
+  /** Holds the admin's token. */
+  adminTokenFile: string;
+  /** Makes a token, and answers the client that calls with it; it is closed with the fleet. */
+  connect(name: string, role: PersonsRole): Promise<Client>;
   regions: readonly string[];
   hosts: readonly FleetHost[];
   readonly postgres: PostgresServer;
@@ -92,7 +104,7 @@ class FleetBuilder {
   #temporary: TemporaryDirectory | undefined;
   #dir: string | undefined;
   readonly #servers: FleetServer[] = [];
-  #client: Client | undefined;
+  readonly #clients: Client[] = [];
   #stopping: Promise<void> | undefined;
 
   constructor(options: ResolvedFleetOptions) {
@@ -109,23 +121,28 @@ class FleetBuilder {
     const wait = () => ({ timeoutMs: end - Date.now(), signal: this.#broken.signal });
     const dir = await this.#makeDirectory();
     onProgress("postgres and nats-server");
-    const { regions, natsPerRegion, natsUsers } = this.#options;
+    const { regions, natsPerRegion } = this.#options;
     const regionsWithNats = natsPerRegion ? regions : [];
-    if (natsUsers) await writeNatsKeys(dir, { regions, regionsWithNats });
-    const servers = await startServers(dir, { regionsWithNats, natsUsers }, (server) =>
+    const configured = initFleet(dir, { regions, regionsWithNats });
+    const servers = await startServers(dir, { regionsWithNats, configured }, (server) =>
       this.#servers.push(server),
     );
     const plan = await this.#planOn(servers, dir);
-    await writeKeys(plan);
-    if (natsUsers) await writeNatsUsers(plan);
     this.#plan(plan);
 
     onProgress("coordinator");
     await this.#startAll("coordinator");
-    const coordinators = plan.coordinators.map(({ port }) => address(port));
-    const client = createClient({ coordinator: coordinators });
-    this.#client = client;
+    const caFile = keyFile(dir, "ca.crt");
+    const coordinators = plan.coordinators.map(coordinatorAddress);
+    const rootCertificates = await readFile(caFile);
+    const open = (token: string): Client => {
+      const opened = createClient({ coordinator: coordinators, tls: { rootCertificates }, token });
+      this.#clients.push(opened);
+      return opened;
+    };
+    const client = open(await writeFirstToken(plan));
     await coordinatorReady(client, wait());
+    await writeTokens(client, plan);
     onProgress(`${plan.regions.length} region agents`);
     await this.#startAll("region");
     // A host that reports before its region agent listens is enrolled a reporting interval later.
@@ -139,6 +156,9 @@ class FleetBuilder {
       dir,
       coordinator: coordinators[0] as string,
       client,
+      caFile,
+      adminTokenFile: tokenFile(dir, ADMIN),
+      connect: async (name, role) => open(await createPersonsToken(client, name, role)),
       regions: this.#options.regions,
       hosts: plan.hosts.map(({ hostId, region, servicePort }) => ({
         id: hostId,
@@ -250,7 +270,7 @@ class FleetBuilder {
 
   async #stop(): Promise<void> {
     this.#options.signal.removeEventListener("abort", this.#giveUp);
-    this.#client?.close();
+    for (const client of this.#clients) client.close();
     const processes = [...this.#processes.values()];
     const agents = processes.filter(({ kind }) => kind !== "coordinator");
     await Promise.all(agents.map((each) => each.stop(5_000)));

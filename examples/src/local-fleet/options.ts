@@ -12,8 +12,6 @@ export interface FleetOptions {
   agentsPerRegion?: number;
   /** A nats-server for each region, beside the global one. Default false: all use that. */
   natsPerRegion?: boolean;
-  /** Every process has a user of its own on NATS, which lets it do its work only. Default false. */
-  natsUsers?: boolean;
   /**
    * Where everything is kept: made if missing, and left behind. Default: a temporary directory that
    * is removed at stop, or after this process in any case.
@@ -37,7 +35,6 @@ export interface ResolvedFleetOptions {
   coordinators: number;
   agentsPerRegion: number;
   natsPerRegion: boolean;
-  natsUsers: boolean;
   dir: string | undefined;
   keep: boolean;
   startTimeoutMs: number;
@@ -69,7 +66,6 @@ export function resolveFleetOptions(options: FleetOptions = {}): ResolvedFleetOp
     coordinators,
     agentsPerRegion,
     natsPerRegion,
-    natsUsers: options.natsUsers ?? false,
     dir: options.dir,
     keep: options.keep ?? options.dir !== undefined,
     startTimeoutMs: options.startTimeoutMs ?? 60_000,

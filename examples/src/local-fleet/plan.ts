@@ -14,20 +14,12 @@ export interface Ground {
 
 /** Gives every process of the fleet its name and its ports. */
 export async function planFleet(
-  {
-    regions,
-    hostsPerRegion,
-    agentsPerRegion,
-    builders,
-    coordinators,
-    natsUsers,
-  }: ResolvedFleetOptions,
+  { regions, hostsPerRegion, agentsPerRegion, builders, coordinators }: ResolvedFleetOptions,
   ground: Ground,
   freePort: () => Promise<number>,
 ): Promise<FleetPlan> {
   const plan = {
     ...ground,
-    natsUsers,
     coordinators: [] as FleetPlan["coordinators"][number][],
     builders: Array.from({ length: builders }, (_, i) => `builder-${i + 1}`),
     regions: [] as FleetPlan["regions"][number][],

@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import type { Client } from "@slipway/sdk";
+import { type Client, SlipwayError } from "@slipway/sdk";
 import type { FleetPlan } from "./command-lines.js";
 
 /** Something that is not ready yet, and whose log may say why. */
@@ -57,6 +57,7 @@ export async function coordinatorReady(client: Client, { timeoutMs, signal }: Wa
         return undefined;
       } catch (error) {
         signal.throwIfAborted();
+        if (error instanceof SlipwayError && !error.retryable) throw error;
         return { ...missing, what: `${missing.what}: ${(error as Error).message}` };
       }
     },

@@ -1,9 +1,6 @@
 import { BuildStatus, DeploymentState } from "@slipway/sdk";
-import { CREATOR } from "./applications.js";
 import type { Scene } from "./judge.js";
 import { promoteAll } from "./steering.js";
-
-const BY = { creator: CREATOR, reason: "closing" };
 
 /**
  * Brings every application that was not removed to a good build, now that nobody disturbs it any more.
@@ -21,22 +18,22 @@ export async function closeAll(scene: Scene, goodCommits: ReadonlySet<string>): 
 }
 
 async function close(
-  { fleet, asker, watchers, signal }: Scene,
+  { people, asker, watchers, signal }: Scene,
   application: string,
   goodCommits: ReadonlySet<string>,
 ): Promise<string[]> {
-  const { client } = fleet;
+  const client = people.creator;
   const filter = { application, status: BuildStatus.SUCCEEDED };
   for await (const { id: buildId, commitSha } of client.builds.list(filter, { signal })) {
     if (!goodCommits.has(commitSha)) continue;
     // A freeze whose creation was never answered is in force for a while still.
-    const request = { buildId, waitForReplication: true, overrideFreeze: true, ...BY };
+    const request = { buildId, waitForReplication: true, overrideFreeze: true, reason: "closing" };
     const { id } = await client.deployments.create(request, { signal });
     watchers.deployment(id);
     const ask = <T>(what: string, call: () => Promise<T>): Promise<T | undefined> =>
       asker.ask(what, call, signal);
     const surprised = (what: string): void => void asker.surprises.push(what);
-    await promoteAll({ client, ask, surprised, signal }, id);
+    await promoteAll({ people, ask, surprised, signal }, id);
     const { deployment } = await client.deployments.get(id, { signal });
     if (deployment.state === DeploymentState.SUCCEEDED) return [];
     const why = deployment.failure?.message ?? "";

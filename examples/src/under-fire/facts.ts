@@ -31,6 +31,10 @@ export interface Facts {
   falls: readonly string[];
   /** How often hosts were asked for their place. */
   looks: number;
+  /** Logs in which to look for the next. */
+  refusalLogs: number;
+  /** What logs say of members of the fleet who were turned away. */
+  refusals: readonly string[];
   /** Answers that no caller should get, processes that ended by themselves, in words. */
   surprises: readonly string[];
 }

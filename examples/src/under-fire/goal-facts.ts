@@ -2,15 +2,17 @@ import { createPublicKey, type KeyObject, verify } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import {
   ApplicationGoal,
+  COORDINATOR_INBOX,
   Goal,
   GLOBAL_GOALS_BUCKET,
   GOAL_SIGNATURE_CONTEXT,
+  regionAgentInbox,
   regionGoalsBucket,
   SignedGoal,
 } from "@slipway/proto";
-import { connect, type KV } from "nats";
+import { connect, credsAuthenticator, type KV } from "nats";
 import type { LocalFleet } from "../local-fleet/index.js";
-import { goalKeyFile } from "../local-fleet/command-lines.js";
+import { keyFile, natsFile } from "../local-fleet/files.js";
 import type { GoalFact } from "./facts.js";
 
 const TIMEOUT_MS = 10_000;
@@ -20,19 +22,29 @@ export async function readGoals(
   fleet: LocalFleet,
   applications: readonly string[],
 ): Promise<GoalFact[]> {
-  const key = createPublicKey(await readFile(`${goalKeyFile(fleet.dir)}.pub`));
+  const key = createPublicKey(await readFile(keyFile(fleet.dir, "goal.key.pub")));
   const found: GoalFact[] = [];
-  await withBucket(fleet.nats.url, GLOBAL_GOALS_BUCKET, async (bucket) => {
-    for (const application of applications) {
-      const entry = await bucket.get(application);
-      if (entry?.operation !== "PUT") continue;
-      const { regions } = ApplicationGoal.decode(entry.value);
-      for (const signed of Object.values(regions)) found.push(factOf("global", signed, key));
-    }
-  });
+  const global = { credentials: "coordinator.creds", inboxPrefix: COORDINATOR_INBOX };
+  await withBucket(
+    fleet,
+    { ...global, url: fleet.nats.url, name: GLOBAL_GOALS_BUCKET },
+    async (bucket) => {
+      for (const application of applications) {
+        const entry = await bucket.get(application);
+        if (entry?.operation !== "PUT") continue;
+        const { regions } = ApplicationGoal.decode(entry.value);
+        for (const signed of Object.values(regions)) found.push(factOf("global", signed, key));
+      }
+    },
+  );
   for (const region of fleet.regions) {
     const { url } = fleet.regionNats.get(region) ?? fleet.nats;
-    await withBucket(url, regionGoalsBucket(region), async (bucket) => {
+    const regional = {
+      credentials: `region-${region}.creds`,
+      inboxPrefix: regionAgentInbox(region, "agents"),
+    };
+    const name = regionGoalsBucket(region);
+    await withBucket(fleet, { ...regional, url, name }, async (bucket) => {
       for (const application of applications) {
         const entry = await bucket.get(application);
         if (entry?.operation !== "PUT") continue;
@@ -68,12 +80,28 @@ function factOf(
   };
 }
 
+interface Way {
+  url: string;
+  /** A file of those for who does not join. */
+  credentials: string;
+  inboxPrefix: string;
+  /** Of the bucket. */
+  name: string;
+}
+
 async function withBucket(
-  url: string,
-  name: string,
+  { dir, caFile }: LocalFleet,
+  { url, credentials, inboxPrefix, name }: Way,
   use: (bucket: KV) => Promise<void>,
 ): Promise<void> {
-  const nats = await connect({ servers: url, timeout: TIMEOUT_MS, reconnect: false });
+  const nats = await connect({
+    servers: url,
+    tls: { caFile },
+    authenticator: credsAuthenticator(await readFile(natsFile(dir, credentials))),
+    inboxPrefix,
+    timeout: TIMEOUT_MS,
+    reconnect: false,
+  });
   try {
     await use(await nats.jetstream({ timeout: TIMEOUT_MS }).views.kv(name, { bindOnly: true }));
   } finally {

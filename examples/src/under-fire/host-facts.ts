@@ -3,7 +3,7 @@ import { createReadStream } from "node:fs";
 import { readlink } from "node:fs/promises";
 import path from "node:path";
 import { pipeline } from "node:stream/promises";
-import { blobFolder } from "../local-fleet/command-lines.js";
+import { blobFolder } from "../local-fleet/files.js";
 import type { FleetHost, LocalFleet } from "../local-fleet/fleet.js";
 import { processesIn } from "../processes/leftovers.js";
 import type { HostFact } from "./facts.js";

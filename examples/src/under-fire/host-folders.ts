@@ -1,7 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import type { FleetHost } from "../local-fleet/fleet.js";
-import { dataFolder } from "../local-fleet/command-lines.js";
+import { dataFolder } from "../local-fleet/files.js";
 
 /** Where a host's agent keeps an application. */
 export function applicationFolder(dir: string, host: FleetHost, application: string): string {

@@ -34,12 +34,19 @@ export function checkInvariants(facts: Facts): Verdict[] {
     verdict("only hosts that were told to switch", ...unaskedSwitches(facts)),
     verdict("hosts of the fleet are counted, and no others", ...miscounts(facts)),
     verdict("no generation falls on a host", facts.looks, [...facts.falls]),
+    verdict("no member is turned away", facts.refusalLogs, turnedAway(facts)),
     verdict("nobody is surprised", facts.surprises.length, [...facts.surprises]),
   ];
 }
 
 function verdict(invariant: string, checked: number, violations: string[]): Verdict {
   return { invariant, checked, violations };
+}
+
+/** Faults must not hide that somebody's token, certificate or user does not let it do its work. */
+function turnedAway({ refusals, audit }: Facts): string[] {
+  const refused = audit.filter(({ action }) => action === "token.refused");
+  return [...refusals, ...refused.map(({ subject }) => `a token was refused: ${subject}`)];
 }
 
 function unendedBuilds({ submittedBuilds, builds }: Facts): string[] {

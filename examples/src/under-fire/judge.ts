@@ -10,7 +10,9 @@ import type { HookReceiver } from "./hook-receiver.js";
 import { checkInvariants } from "./invariants.js";
 import { readLeases } from "./lease-facts.js";
 import { readLedger } from "./ledger.js";
+import type { People } from "./people.js";
 import { newest } from "./newest.js";
+import { readRefusals } from "./refusal-facts.js";
 import { untilQuiet } from "./quiet.js";
 import type { Traffic } from "./traffic.js";
 import type { Verdict } from "./verdict.js";
@@ -19,6 +21,7 @@ import type { Watchers } from "./watchers.js";
 /** What is going on, and who looks at it. */
 export interface Scene {
   fleet: LocalFleet;
+  people: People;
   applications: readonly string[];
   traffic: Traffic;
   asker: Asker;
@@ -58,8 +61,11 @@ async function collect(scene: Scene, unrest: string | undefined): Promise<Facts>
   const goals = await readGoals(fleet, applications);
   const hosts = await readHosts(fleet, applications, ledger.decommissioned);
   const counts = await readCounts(fleet.client, newest(ledger), signal);
+  const { logs, refusals } = await readRefusals(fleet, ledger.decommissioned);
   return {
     ...ledger,
+    refusalLogs: logs,
+    refusals,
     leases: await readLeases(fleet),
     goals,
     hosts,

@@ -112,7 +112,8 @@ const FREEZES = `
   from freezes order by create_time`;
 const AUDIT = `
   select action, deployment_id as "deploymentId",
-    coalesce(host_id, build_id::text, application, region, '') as subject
+    case action when 'token.refused' then actor || ': ' || message
+      else coalesce(host_id, build_id::text, application, region, '') end as subject
   from audit_entries order by time, id`;
 const BUILD_COLUMNS = "id, status, attempt, artifact_digest";
 

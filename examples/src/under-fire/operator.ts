@@ -16,8 +16,6 @@ export interface OperatorOptions {
   onOperation: (what: string) => void;
 }
 
-const ACTOR = "operator";
-
 /** Does what operators do, by plan, each thing beside the others. */
 export class Operator {
   readonly #options: OperatorOptions;
@@ -38,7 +36,7 @@ export class Operator {
 
   async #operate({ kind, target, holdMs }: PlannedOperation, signal: AbortSignal): Promise<void> {
     const { client, onOperation, newestBuild, asker } = this.#options;
-    const by = { actor: ACTOR, reason: kind };
+    const by = { reason: kind };
     const ask = <T>(call: () => Promise<T>): Promise<T | undefined> =>
       asker.ask(kind, call, signal);
     onOperation(`${kind} ${target}${holdMs === undefined ? "" : ` for ${holdMs} ms`}`);
@@ -79,7 +77,7 @@ export class Operator {
     const { client, specs, narrow, asker } = this.#options;
     const spec = specs.get(name) ?? {};
     const selector = { ...spec.selector, ...(narrowed ? narrow : {}) };
-    const request = { name, spec: { ...spec, selector }, actor: ACTOR, reason: "selector" };
+    const request = { name, spec: { ...spec, selector }, reason: "selector" };
     await asker.ask("apply", () => client.applications.apply(request), signal);
   }
 }

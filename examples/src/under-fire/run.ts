@@ -135,7 +135,7 @@ async function burn(
       onLine(`${at()}  ${way} ${kind} ${target}${hit ? ` for ${downMs} ms` : ": none runs"}`),
   });
   const operator = new Operator({
-    client: fleet.client,
+    client: scene.people.operator,
     plan: planOperations(seededRandom(scale.seed + 3), operationScope(fleet, scale)),
     specs,
     narrow: NARROWER,

@@ -2,9 +2,9 @@ import { setMaxListeners } from "node:events";
 import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import type { ApplicationSpec, Input } from "@slipway/sdk";
-import { hookSecretFile } from "../local-fleet/command-lines.js";
+import { keyFile } from "../local-fleet/files.js";
 import type { LocalFleet } from "../local-fleet/index.js";
-import { applicationNames, applicationSpecs, SECRET } from "./applications.js";
+import { applicationNames, applicationSpecs, APPROVER, CREATOR, SECRET } from "./applications.js";
 import { Asker } from "./asker.js";
 import { startHookReceiver } from "./hook-receiver.js";
 import { HostWatch } from "./host-watch.js";
@@ -37,10 +37,10 @@ export async function setStage(
   const plan = planTraffic(seededRandom(scale.seed), { ...scale, applications });
   const repository = path.join(dir, "repository");
   const commits = await createRepository(repository, plan.builds);
-  const secretFile = path.join(dir, "keys", "host-secret");
+  const secretFile = path.join(dir, "host-secret");
   await writeFile(secretFile, `${SECRET}\n`, { mode: 0o600 });
   await openLedger(fleet.postgres.url("slipway"));
-  const hookSecret = await readFile(hookSecretFile(dir), "utf8");
+  const hookSecret = (await readFile(keyFile(dir, "hook.secret"), "utf8")).trim();
   const receiver = await startHookReceiver(hookSecret, seededRandom(scale.seed + 4));
   const surroundings = { repository, regions, hookUrl: receiver.url, secretFile };
   const specs = applicationSpecs(surroundings);
@@ -49,10 +49,15 @@ export async function setStage(
   const watchers = new Watchers(client, signal);
   const hostWatch = new HostWatch(fleet, applications);
   const random = seededRandom(scale.seed + 1);
-  const traffic = new Traffic({ client, plan, commits, watchers, random, asker });
+  const people = {
+    creator: await fleet.connect(CREATOR, "deployer"),
+    approver: await fleet.connect(APPROVER, "deployer"),
+    operator: await fleet.connect("operator", "admin"),
+  };
+  const traffic = new Traffic({ people, plan, commits, watchers, random, asker });
   const { quietTimeoutMs } = scale;
   const watched = { traffic, asker, watchers, receiver, hostWatch };
-  const scene = { fleet, applications, ...watched, quietTimeoutMs, signal };
+  const scene = { fleet, people, applications, ...watched, quietTimeoutMs, signal };
   return { scene, plan, commits, specs };
 }
 

@@ -1,10 +1,11 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { type Client, DeploymentState } from "@slipway/sdk";
-import { APPROVER, CREATOR } from "./applications.js";
+import { DeploymentState } from "@slipway/sdk";
+import { CREATOR } from "./applications.js";
+import type { People } from "./people.js";
 import type { PlannedDeployment } from "./traffic-plan.js";
 
 export interface Helm {
-  client: Client;
+  people: Pick<People, "creator" | "approver">;
   /** Makes a call until it is answered; undefined if it was refused. */
   ask: <T>(what: string, call: () => Promise<T>) => Promise<T | undefined>;
   /** Told of what should have been refused. */
@@ -14,13 +15,13 @@ export interface Helm {
 
 /** Does what is planned about a deployment. */
 export async function steer(
-  { client, ask, signal }: Omit<Helm, "surprised">,
+  { people: { creator: client }, ask, signal }: Omit<Helm, "surprised">,
   id: string,
   { steering, afterMs }: PlannedDeployment,
 ): Promise<void> {
   if (steering === "nothing") return;
   await delay(afterMs, undefined, { signal });
-  const by = { actor: CREATOR, reason: steering };
+  const by = { reason: steering };
   switch (steering) {
     case "pause":
       await ask("pause", () => client.deployments.pause(id, by));
@@ -42,21 +43,21 @@ export async function steer(
 
 /** Lets every step begin that waits for somebody, until the deployment and what puts it back end. */
 export async function promoteAll(helm: Helm, id: string): Promise<void> {
-  const { client, ask, signal, surprised } = helm;
+  const { people, ask, signal, surprised } = helm;
+  const { creator, approver } = people;
   let next = id;
   while (next !== "") {
     let rolledBackBy = "";
-    for await (const { deployment } of client.deployments.watch(next, { signal })) {
+    for await (const { deployment } of creator.deployments.watch(next, { signal })) {
       const { id: promoted, step, state, steps } = deployment;
       rolledBackBy = deployment.rolledBackBy;
       if (state !== DeploymentState.WAITING) continue;
-      const request = { step, actor: APPROVER, reason: "seen and approved" };
-      if (steps[step - 1]?.requiresApproval === true) {
-        const own = { ...request, actor: deployment.creator };
-        const answer = await ask("promote", () => client.deployments.promote(promoted, own));
+      const request = { step, reason: "seen and approved" };
+      if (steps[step - 1]?.requiresApproval === true && deployment.creator === CREATOR) {
+        const answer = await ask("promote", () => creator.deployments.promote(promoted, request));
         if (answer !== undefined) surprised(`${promoted} was approved by its creator`);
       }
-      await ask("promote", () => client.deployments.promote(promoted, request));
+      await ask("promote", () => approver.deployments.promote(promoted, request));
     }
     next = rolledBackBy;
   }

@@ -5,7 +5,7 @@ import type { FleetProcess } from "../local-fleet/fleet-process.js";
 import { isAlive } from "../processes/signals.js";
 import type { FaultKind, FaultWay } from "./fault-plan.js";
 import { applicationFolder, namesIn, readJsonIfThere } from "./host-folders.js";
-import { dataFolder } from "../local-fleet/command-lines.js";
+import { dataFolder } from "../local-fleet/files.js";
 
 /** One way of being down. */
 interface Trouble {

@@ -1,14 +1,14 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { type Build, BuildStatus, type Client } from "@slipway/sdk";
-import { CREATOR } from "./applications.js";
+import { type Build, BuildStatus } from "@slipway/sdk";
 import type { Asker } from "./asker.js";
+import type { People } from "./people.js";
 import type { Random } from "./random.js";
 import { type Helm, promoteAll, steer } from "./steering.js";
 import type { PlannedBuild, PlannedDeployment, TrafficPlan } from "./traffic-plan.js";
 import type { Watchers } from "./watchers.js";
 
 export interface TrafficOptions {
-  client: Client;
+  people: Pick<People, "creator" | "approver">;
   plan: TrafficPlan;
   /** Of the builds, in their order. */
   commits: readonly string[];
@@ -60,9 +60,9 @@ export class Traffic {
     commitSha: string,
     idempotencyKey: string,
   ): Promise<void> {
-    const request = { application, commitSha, idempotencyKey, submitter: CREATOR };
-    const { client, watchers } = this.#options;
-    const submitted = await this.#ask("submit", () => client.builds.submit(request));
+    const request = { application, commitSha, idempotencyKey };
+    const { people, watchers } = this.#options;
+    const submitted = await this.#ask("submit", () => people.creator.builds.submit(request));
     if (submitted === undefined) return;
     this.submittedBuilds.push(submitted.build.id);
     this.newestBuilds.set(application, submitted.build.id);
@@ -84,14 +84,15 @@ export class Traffic {
 
   /** Answers its id; undefined if it was refused. */
   async #deploy(planned: PlannedDeployment, idempotencyKey: string): Promise<string | undefined> {
-    const { client, watchers } = this.#options;
+    const { people, watchers } = this.#options;
+    const { deployments } = people.creator;
     const { application, overrideFreeze } = planned;
-    const by = { creator: CREATOR, reason: planned.steering, idempotencyKey };
+    const by = { reason: planned.steering, idempotencyKey };
     const build = await this.#aBuild(application);
     const deployment = await this.#ask(planned.change, () =>
       planned.change === "roll back"
-        ? client.deployments.rollBack({ application, ...by })
-        : client.deployments.create({
+        ? deployments.rollBack({ application, ...by })
+        : deployments.create({
             buildId: build.id,
             waitForReplication: true,
             overrideFreeze,
@@ -108,9 +109,9 @@ export class Traffic {
   }
 
   get #helm(): Helm {
-    const { client, asker } = this.#options;
+    const { people, asker } = this.#options;
     return {
-      client,
+      people,
       ask: (what, call) => this.#ask(what, call),
       surprised: (what) => void asker.surprises.push(what),
       signal: this.#signal,
@@ -119,10 +120,10 @@ export class Traffic {
 
   /** A recent build that can be deployed; waits until there is one. */
   async #aBuild(application: string): Promise<Build> {
-    const { client, random } = this.#options;
+    const { people, random } = this.#options;
     for (;;) {
       const filter = { application, status: BuildStatus.SUCCEEDED, pageSize: RECENT };
-      const page = await this.#ask("list", () => client.builds.listPage(filter));
+      const page = await this.#ask("list", () => people.creator.builds.listPage(filter));
       if (page !== undefined && page.items.length > 0) return random.pick(page.items);
       await delay(LOOK_EVERY_MS, undefined, { signal: this.#signal });
     }

@@ -4,9 +4,17 @@ import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { connect } from "nats";
+import {
+  type Client,
+  type ClientOptions,
+  createClient,
+  Role,
+  type SlipwayError,
+} from "@slipway/sdk";
+import { connect, type ConnectionOptions } from "nats";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { tokenFile } from "../../src/local-fleet/files.js";
 import { FleetError, startLocalFleet } from "../../src/local-fleet/index.js";
 import { processesIn } from "../../src/processes/leftovers.js";
 import { waitFor } from "../wait-for.js";
@@ -46,21 +54,71 @@ fleets("runs real processes, says which one ended, and leaves nothing", async ()
   assert.equal(await processesIn(fleet.dir), []);
 });
 
-fleets("runs where NATS lets every process do its own work only", async () => {
-  const fleet = await startLocalFleet({ ...small, natsPerRegion: true, natsUsers: true });
+async function codeOf(call: Promise<unknown>): Promise<string> {
   try {
-    for (const server of [fleet.nats, ...fleet.regionNats.values()]) {
-      const stranger = await connect({ servers: server.url, noAsyncTraces: true }).then(
-        () => "let in",
-        String,
+    await call;
+    return "OK";
+  } catch (error) {
+    return (error as SlipwayError).code;
+  }
+}
+
+fleets("lets in nobody who does not belong, and everybody who does", async () => {
+  const fleet = await startLocalFleet({ ...small, natsPerRegion: true });
+  const { dir, caFile, coordinator: address, client: admin } = fleet;
+  const tls = { rootCertificates: await readFile(caFile) };
+  const ends: (() => void)[] = [];
+  const calling = (options: ClientOptions): Client => {
+    const opened = createClient({ coordinator: address, timeoutMs: 10_000, ...options });
+    ends.push(() => opened.close());
+    return opened;
+  };
+  try {
+    const regions = (client: Client): Promise<string> => codeOf(client.fleet.regions());
+    assert.is(await regions(calling({ tls: false })), "UNAVAILABLE");
+    assert.is(await regions(calling({ tls })), "UNAUTHENTICATED");
+    const builders = await readFile(tokenFile(dir, "builder-1"), "utf8");
+    assert.is(await regions(calling({ tls, token: builders.trim() })), "PERMISSION_DENIED");
+    const viewer = await fleet.connect("eve", "viewer");
+    assert.is(await regions(viewer), "OK");
+    const removal = viewer.fleet.decommissionHost({ hostId: "eu-1" });
+    assert.is(await codeOf(removal), "PERMISSION_DENIED");
+    const areAudited = async (): Promise<boolean> => {
+      const { items } = await admin.audit.listPage({ action: "token.refused" });
+      return (
+        items
+          .map(({ actor }) => actor)
+          .sort()
+          .join() === "builder-1,eve"
       );
-      assert.match(stranger, /Authorization Violation/);
+    };
+    await waitFor(areAudited, 10_000, "both refusals are in the audit");
+
+    const { items } = await admin.members.listPage();
+    assert.equal(
+      items.map(({ id, role }) => [id, role]),
+      [
+        ["builder-1", Role.BUILDER],
+        ["eu-1", Role.HOST],
+        ["eu-agent", Role.REGION],
+      ],
+    );
+    for (const server of [fleet.nats, ...fleet.regionNats.values()]) {
+      const come = (options: ConnectionOptions): Promise<string> =>
+        connect({ servers: server.url, noAsyncTraces: true, ...options }).then(
+          () => "let in",
+          (error: Error) => error.message,
+        );
+      assert.match(await come({ tls: { caFile } }), /Authorization Violation/);
+      assert.not.equal(await come({ tls: {} }), "let in");
       assert.not.match(
         await readFile(server.logFile, "utf8"),
-        /Publish Violation|Subscription Vio/,
+        /Publish Violation|Subscription Violation/,
       );
     }
+    for (const { args } of fleet.processes.values()) assert.not(args.includes("--insecure"));
   } finally {
+    for (const end of ends) end();
     await fleet.stop();
   }
 });

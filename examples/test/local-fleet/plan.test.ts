@@ -39,8 +39,9 @@ test("a host is told of its own region's seeder alone, and of its service's port
   const value = (flag: string): string | undefined => host?.args[host.args.indexOf(flag) + 1];
   assert.is(value("--bootstrap"), `127.0.0.1:${us?.port}`);
   assert.is(value("--env"), `PORT=${plan.hosts[1]?.servicePort}`);
-  assert.is(value("--identity"), "/fleet/keys/us-1.identity.json");
-  assert.is(value("--goal-public-key"), "/fleet/keys/goal.pub");
+  assert.is(value("--identity"), "/fleet/data/us-1/identity.json");
+  assert.is(value("--join-token-file"), "/fleet/tokens/join-host-us");
+  assert.is(value("--root-public-key"), "/fleet/keys/root.key.pub");
 });
 
 test("several coordinators and agents of a region share the work, and its own NATS", async () => {
@@ -66,8 +67,8 @@ test("several coordinators and agents of a region share the work, and its own NA
       "eu-1",
     ]),
   );
-  assert.is(valueOf("builder-1", "--coordinator"), valueOf("coordinator-1", "--listen"));
-  assert.is(valueOf("builder-2", "--coordinator"), valueOf("coordinator-2", "--listen"));
+  assert.is(valueOf("builder-1", "--coordinator"), "localhost:5000");
+  assert.is(valueOf("builder-2", "--coordinator"), "localhost:5001");
   assert.is(valueOf("eu-agent-2", "--region-nats"), regionNatsUrls.eu);
   assert.is(valueOf("eu-agent-2", "--nats"), ground.natsUrl);
   assert.is(valueOf("eu-1", "--region-nats"), regionNatsUrls.eu);

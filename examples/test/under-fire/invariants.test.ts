@@ -140,6 +140,8 @@ const well: Facts = {
   hosts: [host, absent],
   falls: [],
   looks: 100,
+  refusalLogs: 9,
+  refusals: [],
   surprises: [],
 };
 
@@ -166,6 +168,21 @@ const broken: [what: string, change: Partial<Facts>, said: Record<string, RegExp
     "a build of which two attempts were accepted",
     { buildChanges: [other, build] },
     { "no build has two results": /SUCCEEDED of attempt 1, then SUCCEEDED of attempt 2/ },
+  ],
+  [
+    "a host that NATS refuses",
+    { refusals: ["eu-1: nats refuses this agent"] },
+    { "no member is turned away": /eu-1: nats refuses/ },
+  ],
+  [
+    "a token that was used for what it does not allow",
+    {
+      audit: [
+        ...well.audit,
+        { deploymentId: undefined, action: "token.refused", subject: "eu: /slipway.v1.X/Y: no" },
+      ],
+    },
+    { "no member is turned away": /a token was refused: eu: .slipway/ },
   ],
   [
     "a build that went on after its end",
