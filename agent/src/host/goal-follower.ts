@@ -56,6 +56,7 @@ export class GoalFollower {
   #wake: () => void = () => {};
   #newestDigest: Uint8Array = new Uint8Array();
   #second: NodeJS.Timeout | undefined;
+  #soon: NodeJS.Timeout | undefined;
   #loop: Promise<void> | undefined;
 
   constructor(options: GoalFollowerOptions) {
@@ -79,14 +80,18 @@ export class GoalFollower {
     this.#loop ??= this.#run();
   }
 
-  /** Reads what is wanted now: what was refused before may be good by now. */
-  lookNow(): void {
-    this.#wake();
+  /** What was refused before may be good by now: reads it, not at the same moment as all others. */
+  lookSoon(): void {
+    this.#soon ??= setTimeout(() => {
+      this.#soon = undefined;
+      this.#wake();
+    }, secondLookMs());
   }
 
   async stop(): Promise<void> {
     this.#controller.abort();
     clearTimeout(this.#second);
+    clearTimeout(this.#soon);
     this.#wake();
     await this.#loop;
   }
@@ -108,19 +113,16 @@ export class GoalFollower {
    */
   #onDigest(data: Uint8Array): void {
     this.#newestDigest = data;
-    this.#second ??= setTimeout(
-      () => {
-        this.#second = undefined;
-        try {
-          const digest = GoalDigest.decode(this.#newestDigest);
-          const wanted = digest.goals.some((version) => this.#options.wants(version));
-          if (wanted || this.#missed(digest).length > 0) this.#wake();
-        } catch (error) {
-          this.#options.log.warn({ err: error }, "digest cannot be decoded");
-        }
-      },
-      SECOND_LOOK_MIN_MS + Math.random() * SECOND_LOOK_SPREAD_MS,
-    );
+    this.#second ??= setTimeout(() => {
+      this.#second = undefined;
+      try {
+        const digest = GoalDigest.decode(this.#newestDigest);
+        const wanted = digest.goals.some((version) => this.#options.wants(version));
+        if (wanted || this.#missed(digest).length > 0) this.#wake();
+      } catch (error) {
+        this.#options.log.warn({ err: error }, "digest cannot be decoded");
+      }
+    }, secondLookMs());
   }
 
   /** Keys of what the digest says there is, and is not known; the key set first: others go by it. */
@@ -209,4 +211,8 @@ export class GoalFollower {
     if (status >= 300) throw new Error(`${subject}: ${status} ${answer.headers?.description}`);
     return answer.data.length === 0 ? undefined : answer.data;
   }
+}
+
+function secondLookMs(): number {
+  return SECOND_LOOK_MIN_MS + Math.random() * SECOND_LOOK_SPREAD_MS;
 }

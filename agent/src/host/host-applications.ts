@@ -28,6 +28,7 @@ import { GoalRefusedError, verifyGoal, type GoalFault, type VerifiedGoal } from 
 /** Refused goals of applications that this host does not have, that are reported at a time. */
 const MAX_STRANGERS = 100;
 const SWEEP_EVERY_MS = 6 * 3_600_000;
+const CHECK_KEYS_EVERY_MS = 5_000;
 
 interface HostApplicationsOptions {
   /** The host's data directory. */
@@ -55,6 +56,7 @@ export class HostApplications {
   readonly #refused: Record<GoalFault, number> = { key: 0, signature: 0, content: 0, order: 0 };
   #collecting: Promise<void> = Promise.resolve();
   #sweeping: NodeJS.Timeout | undefined;
+  #checking: NodeJS.Timeout | undefined;
   #stopped = false;
 
   constructor(options: HostApplicationsOptions) {
@@ -71,6 +73,8 @@ export class HostApplications {
     await this.#sweep();
     this.#sweeping = setInterval(() => void this.#sweep(), SWEEP_EVERY_MS);
     this.#sweeping.unref();
+    this.#checking = setInterval(() => this.checkKeys(), CHECK_KEYS_EVERY_MS);
+    this.#checking.unref();
   }
 
   /** Goals that were refused, by what did not fit, and applications whose goal is stale now. */
@@ -80,10 +84,9 @@ export class HostApplications {
     return { refused: this.#refused, stale };
   }
 
-  /** The keys that the fleet goes by may be others. */
+  /** The keys that the fleet goes by may be others; that one has ended is seen without this. */
   checkKeys(): void {
     for (const application of this.#applications.values()) application.checkKey();
-    this.#options.onChange("phase");
   }
 
   /** Whether a goal of this version is news to this host. */
@@ -133,6 +136,7 @@ export class HostApplications {
   async stop(options: { stopReleases: boolean }): Promise<void> {
     this.#stopped = true;
     clearInterval(this.#sweeping);
+    clearInterval(this.#checking);
     await this.#queue;
     const stops = [...this.#applications.values()].map((application) =>
       application.stop({ stopRelease: options.stopReleases }),

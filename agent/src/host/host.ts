@@ -184,7 +184,8 @@ export async function startHost(
     });
     keys.onChange(() => {
       applications.checkKeys();
-      follower.lookNow();
+      reporter.changed("phase");
+      follower.lookSoon();
     });
     const leave = (): void => {
       log.error(

@@ -256,6 +256,8 @@ export class TestHost {
     port: number,
     parts: {
       signer?: GoalSigner;
+      /** Default: the signer's. */
+      keys?: GoalKeys;
       stager?: FakeStager;
       labels?: Record<string, string>;
       self?: { application: string; update: SelfUpdate };
@@ -271,7 +273,7 @@ export class TestHost {
         labels: { "http-port": String(port), ...parts.labels },
         base: { PATH: `${path.dirname(process.execPath)}:/usr/bin:/bin` },
       },
-      keys: this.signer.keys,
+      keys: parts.keys ?? this.signer.keys,
       stager: this.stager,
       storeMaxBytes: 1024 ** 3,
       log,

@@ -2,6 +2,7 @@ import {
   Goal,
   GOAL_DIGEST_KEY,
   goalSubject,
+  KEY_SET_KEY,
   regionGoalsBucket,
   REVOCATIONS_KEY,
   SignedGoal,
@@ -157,6 +158,43 @@ test("hears of revoked hosts, and reads the list only if the digest names a newe
   await kv.put(GOAL_DIGEST_KEY, encodeDigest([], { revocationsVersion: 10 }));
   await kv.put(GOAL_DIGEST_KEY, encodeDigest([], { revocationsVersion: 11 }));
   await eventually("a newer one to be looked for", () => lists.length === 3);
+  await follower.stop();
+  await link.stop();
+});
+
+test("reads the key set before what is checked by it, and again what was refused before", async () => {
+  const kv = await bucket("oc", true);
+  await kv.put(KEY_SET_KEY, Buffer.from("keys"));
+  const goal = makeGoal(1, artifact);
+  await kv.put("web", signer.bytes(goal));
+  await kv.put(GOAL_DIGEST_KEY, encodeDigest([goal], { keySetVersion: 3 }));
+  const link = new NatsLink({ servers: [nats.url], name: "test", log });
+  const read: string[] = [];
+  const keySet = {
+    version: 0,
+    onValue: (value: Buffer) => {
+      read.push(value.toString());
+      keySet.version = 3;
+    },
+  };
+  const follower = new GoalFollower({
+    link,
+    region: "oc",
+    log,
+    wants: () => true,
+    onGoal: (application) => read.push(application),
+    keySet,
+  });
+  follower.start();
+  link.start();
+  await eventually("both", () => read.length >= 2);
+  assert.equal(read.slice(0, 2), ["keys", "web"]);
+  const before = read.length;
+  follower.lookSoon();
+  await eventually("the goal again", () => read.length > before);
+  assert.is(read.at(-1), "web");
+  await kv.put(KEY_SET_KEY, Buffer.from("more keys"));
+  await eventually("what is republished", () => read.includes("more keys"));
   await follower.stop();
   await link.stop();
 });
