@@ -11,6 +11,16 @@ export {
   type HeldKey,
   type VerifiedKeySet,
 } from "./key-set.js";
+export {
+  decodeProvenance,
+  signProvenance,
+  verifyProvenance,
+  type ProvenanceCheck,
+  type ProvenanceSigner,
+  type VerifiedProvenance,
+} from "./provenance/provenance.js";
+export { ProvenanceRefusedError, type ProvenanceFault } from "./provenance/refused.js";
+export { withoutCredentials, type BuildFacts, type BuildTimes } from "./provenance/statement.js";
 export { PROTO_DIRECTORY, SERVICE_FILES } from "./definitions.js";
 export { Duration } from "../gen/google/protobuf/duration.js";
 export * from "../gen/slipway/v1/application.js";
@@ -23,6 +33,7 @@ export * from "../gen/slipway/v1/freeze.js";
 export * from "../gen/slipway/v1/goal.js";
 export * from "../gen/slipway/v1/key_set.js";
 export * from "../gen/slipway/v1/membership.js";
+export * from "../gen/slipway/v1/provenance.js";
 export * from "../gen/slipway/v1/replication.js";
 export * from "../gen/slipway/v1/status.js";
 export * from "../gen/slipway/v1/strategy.js";

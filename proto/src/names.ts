@@ -83,6 +83,11 @@ export const JOIN_SIGNATURE_CONTEXT = "slipway join v1\n";
 /** Said before a RenewClaim when a member signs it. */
 export const RENEW_SIGNATURE_CONTEXT = "slipway renew v1\n";
 
+/** Type of what a builder signs, for DSSE. */
+export const PROVENANCE_PAYLOAD_TYPE = "application/vnd.in-toto+json";
+/** Largest SignedProvenance, in bytes. */
+export const PROVENANCE_MAX_BYTES = 64 * 1024;
+
 /** Largest SignedKeySet, in bytes. */
 export const KEY_SET_MAX_BYTES = 64 * 1024;
 /** Most goal keys of a key set, and most membership keys. */

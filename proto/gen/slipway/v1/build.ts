@@ -21,6 +21,7 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { Timestamp } from "../../google/protobuf/timestamp.js";
+import { ProvenanceSummary, SignedProvenance } from "./provenance.js";
 import { Replication } from "./replication.js";
 
 export enum BuildStatus {
@@ -100,6 +101,8 @@ export enum BuildFailureReason {
   BUILDER_ERROR = 10,
   /** RESOURCE_LIMIT_EXCEEDED - A process of the build command used more of the machine than the builder allows. */
   RESOURCE_LIMIT_EXCEEDED = 11,
+  /** PROVENANCE_REFUSED - What the builder signed of the build did not fit it, or it signed nothing and had to. */
+  PROVENANCE_REFUSED = 12,
   UNRECOGNIZED = -1,
 }
 
@@ -141,6 +144,9 @@ export function buildFailureReasonFromJSON(object: any): BuildFailureReason {
     case 11:
     case "BUILD_FAILURE_REASON_RESOURCE_LIMIT_EXCEEDED":
       return BuildFailureReason.RESOURCE_LIMIT_EXCEEDED;
+    case 12:
+    case "BUILD_FAILURE_REASON_PROVENANCE_REFUSED":
+      return BuildFailureReason.PROVENANCE_REFUSED;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -174,6 +180,8 @@ export function buildFailureReasonToJSON(object: BuildFailureReason): string {
       return "BUILD_FAILURE_REASON_BUILDER_ERROR";
     case BuildFailureReason.RESOURCE_LIMIT_EXCEEDED:
       return "BUILD_FAILURE_REASON_RESOURCE_LIMIT_EXCEEDED";
+    case BuildFailureReason.PROVENANCE_REFUSED:
+      return "BUILD_FAILURE_REASON_PROVENANCE_REFUSED";
     case BuildFailureReason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -269,6 +277,8 @@ export interface Build {
   replications: Replication[];
   /** Complete in all of the application's regions. */
   deployable: boolean;
+  /** In GetBuild's answer alone; absent if the builder signed nothing. */
+  provenance: ProvenanceSummary | undefined;
 }
 
 export interface SubmitBuildRequest {
@@ -297,6 +307,15 @@ export interface GetBuildRequest {
 
 export interface GetBuildResponse {
   build: Build | undefined;
+}
+
+export interface GetBuildProvenanceRequest {
+  id: string;
+}
+
+export interface GetBuildProvenanceResponse {
+  provenance: SignedProvenance | undefined;
+  summary: ProvenanceSummary | undefined;
 }
 
 export interface ListBuildsRequest {
@@ -616,6 +635,7 @@ function createBaseBuild(): Build {
     revision: 0,
     replications: [],
     deployable: false,
+    provenance: undefined,
   };
 }
 
@@ -671,6 +691,9 @@ export const Build: MessageFns<Build> = {
     }
     if (message.deployable !== false) {
       writer.uint32(136).bool(message.deployable);
+    }
+    if (message.provenance !== undefined) {
+      ProvenanceSummary.encode(message.provenance, writer.uint32(146).fork()).join();
     }
     return writer;
   },
@@ -824,6 +847,14 @@ export const Build: MessageFns<Build> = {
             message.deployable = reader.bool();
             continue;
           }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.provenance = ProvenanceSummary.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -887,6 +918,7 @@ export const Build: MessageFns<Build> = {
         ? object.replications.map((e: any) => Replication.fromJSON(e))
         : [],
       deployable: isSet(object.deployable) ? globalThis.Boolean(object.deployable) : false,
+      provenance: isSet(object.provenance) ? ProvenanceSummary.fromJSON(object.provenance) : undefined,
     };
   },
 
@@ -943,6 +975,9 @@ export const Build: MessageFns<Build> = {
     if (message.deployable !== false) {
       obj.deployable = message.deployable;
     }
+    if (message.provenance !== undefined) {
+      obj.provenance = ProvenanceSummary.toJSON(message.provenance);
+    }
     return obj;
   },
 
@@ -972,6 +1007,9 @@ export const Build: MessageFns<Build> = {
     message.revision = object.revision ?? 0;
     message.replications = object.replications?.map((e) => Replication.fromPartial(e)) || [];
     message.deployable = object.deployable ?? false;
+    message.provenance = (object.provenance !== undefined && object.provenance !== null)
+      ? ProvenanceSummary.fromPartial(object.provenance)
+      : undefined;
     return message;
   },
 };
@@ -1336,6 +1374,162 @@ export const GetBuildResponse: MessageFns<GetBuildResponse> = {
   fromPartial(object: DeepPartial<GetBuildResponse>): GetBuildResponse {
     const message = createBaseGetBuildResponse();
     message.build = (object.build !== undefined && object.build !== null) ? Build.fromPartial(object.build) : undefined;
+    return message;
+  },
+};
+
+function createBaseGetBuildProvenanceRequest(): GetBuildProvenanceRequest {
+  return { id: "" };
+}
+
+export const GetBuildProvenanceRequest: MessageFns<GetBuildProvenanceRequest> = {
+  encode(message: GetBuildProvenanceRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.id !== "") {
+      writer.uint32(10).string(message.id);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetBuildProvenanceRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetBuildProvenanceRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.id = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetBuildProvenanceRequest {
+    return { id: isSet(object.id) ? globalThis.String(object.id) : "" };
+  },
+
+  toJSON(message: GetBuildProvenanceRequest): unknown {
+    const obj: any = {};
+    if (message.id !== "") {
+      obj.id = message.id;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetBuildProvenanceRequest>): GetBuildProvenanceRequest {
+    return GetBuildProvenanceRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetBuildProvenanceRequest>): GetBuildProvenanceRequest {
+    const message = createBaseGetBuildProvenanceRequest();
+    message.id = object.id ?? "";
+    return message;
+  },
+};
+
+function createBaseGetBuildProvenanceResponse(): GetBuildProvenanceResponse {
+  return { provenance: undefined, summary: undefined };
+}
+
+export const GetBuildProvenanceResponse: MessageFns<GetBuildProvenanceResponse> = {
+  encode(message: GetBuildProvenanceResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.provenance !== undefined) {
+      SignedProvenance.encode(message.provenance, writer.uint32(10).fork()).join();
+    }
+    if (message.summary !== undefined) {
+      ProvenanceSummary.encode(message.summary, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetBuildProvenanceResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetBuildProvenanceResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.provenance = SignedProvenance.decode(reader, reader.uint32());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.summary = ProvenanceSummary.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetBuildProvenanceResponse {
+    return {
+      provenance: isSet(object.provenance) ? SignedProvenance.fromJSON(object.provenance) : undefined,
+      summary: isSet(object.summary) ? ProvenanceSummary.fromJSON(object.summary) : undefined,
+    };
+  },
+
+  toJSON(message: GetBuildProvenanceResponse): unknown {
+    const obj: any = {};
+    if (message.provenance !== undefined) {
+      obj.provenance = SignedProvenance.toJSON(message.provenance);
+    }
+    if (message.summary !== undefined) {
+      obj.summary = ProvenanceSummary.toJSON(message.summary);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetBuildProvenanceResponse>): GetBuildProvenanceResponse {
+    return GetBuildProvenanceResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetBuildProvenanceResponse>): GetBuildProvenanceResponse {
+    const message = createBaseGetBuildProvenanceResponse();
+    message.provenance = (object.provenance !== undefined && object.provenance !== null)
+      ? SignedProvenance.fromPartial(object.provenance)
+      : undefined;
+    message.summary = (object.summary !== undefined && object.summary !== null)
+      ? ProvenanceSummary.fromPartial(object.summary)
+      : undefined;
     return message;
   },
 };
@@ -2257,6 +2451,18 @@ export const BuildServiceService = {
     responseSerialize: (value: GetBuildResponse): Buffer => Buffer.from(GetBuildResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): GetBuildResponse => GetBuildResponse.decode(value),
   },
+  /** What the builder signed. NOT_FOUND if there is no such build, or its builder signed nothing. */
+  getBuildProvenance: {
+    path: "/slipway.v1.BuildService/GetBuildProvenance" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetBuildProvenanceRequest): Buffer =>
+      Buffer.from(GetBuildProvenanceRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetBuildProvenanceRequest => GetBuildProvenanceRequest.decode(value),
+    responseSerialize: (value: GetBuildProvenanceResponse): Buffer =>
+      Buffer.from(GetBuildProvenanceResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetBuildProvenanceResponse => GetBuildProvenanceResponse.decode(value),
+  },
   /** Newest first, in pages. */
   listBuilds: {
     path: "/slipway.v1.BuildService/ListBuilds" as const,
@@ -2304,6 +2510,8 @@ export interface BuildServiceServer extends UntypedServiceImplementation {
    */
   submitBuild: handleUnaryCall<SubmitBuildRequest, SubmitBuildResponse>;
   getBuild: handleUnaryCall<GetBuildRequest, GetBuildResponse>;
+  /** What the builder signed. NOT_FOUND if there is no such build, or its builder signed nothing. */
+  getBuildProvenance: handleUnaryCall<GetBuildProvenanceRequest, GetBuildProvenanceResponse>;
   /** Newest first, in pages. */
   listBuilds: handleUnaryCall<ListBuildsRequest, ListBuildsResponse>;
   /**
@@ -2354,6 +2562,22 @@ export interface BuildServiceClient extends Client {
     metadata: Metadata,
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: GetBuildResponse) => void,
+  ): ClientUnaryCall;
+  /** What the builder signed. NOT_FOUND if there is no such build, or its builder signed nothing. */
+  getBuildProvenance(
+    request: GetBuildProvenanceRequest,
+    callback: (error: ServiceError | null, response: GetBuildProvenanceResponse) => void,
+  ): ClientUnaryCall;
+  getBuildProvenance(
+    request: GetBuildProvenanceRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetBuildProvenanceResponse) => void,
+  ): ClientUnaryCall;
+  getBuildProvenance(
+    request: GetBuildProvenanceRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetBuildProvenanceResponse) => void,
   ): ClientUnaryCall;
   /** Newest first, in pages. */
   listBuilds(

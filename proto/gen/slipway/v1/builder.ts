@@ -37,6 +37,11 @@ export interface WorkHello {
   /** Unique among builders, the same across restarts. */
   builderId: string;
   platform: string;
+  /**
+   * It has an identity, and sends provenance with what it completes. A coordinator may ask for that:
+   * FAILED_PRECONDITION.
+   */
+  signsProvenance: boolean;
 }
 
 /** How many more builds the builder takes now: replaces what it said before. 0 drains. */
@@ -93,7 +98,15 @@ export interface WorkLogLine {
  */
 export interface WorkComplete {
   lease: Lease | undefined;
-  artifact: Artifact | undefined;
+  artifact:
+    | Artifact
+    | undefined;
+  /**
+   * A serialised SignedProvenance of at most PROVENANCE_MAX_BYTES; empty for none. If it does not fit
+   * the lease and the artifact, the build does not succeed: it goes back for another attempt, as if
+   * the builder had asked for one, and the lease is lost with PROVENANCE_REFUSED.
+   */
+  provenance: Buffer;
 }
 
 export interface WorkFail {
@@ -186,6 +199,8 @@ export function workAccepted_KindToJSON(object: WorkAccepted_Kind): string {
 export interface WorkLost {
   lease: Lease | undefined;
   reason: WorkLost_Reason;
+  /** For a person, where there is more to say. */
+  message: string;
 }
 
 export enum WorkLost_Reason {
@@ -195,6 +210,8 @@ export enum WorkLost_Reason {
   CANCELLED = 2,
   /** UNKNOWN - No such build, attempt or builder. */
   UNKNOWN = 3,
+  /** PROVENANCE_REFUSED - The provenance that came with the result does not fit; message says how. */
+  PROVENANCE_REFUSED = 4,
   UNRECOGNIZED = -1,
 }
 
@@ -212,6 +229,9 @@ export function workLost_ReasonFromJSON(object: any): WorkLost_Reason {
     case 3:
     case "REASON_UNKNOWN":
       return WorkLost_Reason.UNKNOWN;
+    case 4:
+    case "REASON_PROVENANCE_REFUSED":
+      return WorkLost_Reason.PROVENANCE_REFUSED;
     case -1:
     case "UNRECOGNIZED":
     default:
@@ -229,6 +249,8 @@ export function workLost_ReasonToJSON(object: WorkLost_Reason): string {
       return "REASON_CANCELLED";
     case WorkLost_Reason.UNKNOWN:
       return "REASON_UNKNOWN";
+    case WorkLost_Reason.PROVENANCE_REFUSED:
+      return "REASON_PROVENANCE_REFUSED";
     case WorkLost_Reason.UNRECOGNIZED:
     default:
       return "UNRECOGNIZED";
@@ -426,7 +448,7 @@ export const WorkRequest: MessageFns<WorkRequest> = {
 };
 
 function createBaseWorkHello(): WorkHello {
-  return { builderId: "", platform: "" };
+  return { builderId: "", platform: "", signsProvenance: false };
 }
 
 export const WorkHello: MessageFns<WorkHello> = {
@@ -436,6 +458,9 @@ export const WorkHello: MessageFns<WorkHello> = {
     }
     if (message.platform !== "") {
       writer.uint32(18).string(message.platform);
+    }
+    if (message.signsProvenance !== false) {
+      writer.uint32(24).bool(message.signsProvenance);
     }
     return writer;
   },
@@ -469,6 +494,14 @@ export const WorkHello: MessageFns<WorkHello> = {
             message.platform = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.signsProvenance = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -489,6 +522,11 @@ export const WorkHello: MessageFns<WorkHello> = {
         ? globalThis.String(object.builder_id)
         : "",
       platform: isSet(object.platform) ? globalThis.String(object.platform) : "",
+      signsProvenance: isSet(object.signsProvenance)
+        ? globalThis.Boolean(object.signsProvenance)
+        : isSet(object.signs_provenance)
+        ? globalThis.Boolean(object.signs_provenance)
+        : false,
     };
   },
 
@@ -500,6 +538,9 @@ export const WorkHello: MessageFns<WorkHello> = {
     if (message.platform !== "") {
       obj.platform = message.platform;
     }
+    if (message.signsProvenance !== false) {
+      obj.signsProvenance = message.signsProvenance;
+    }
     return obj;
   },
 
@@ -510,6 +551,7 @@ export const WorkHello: MessageFns<WorkHello> = {
     const message = createBaseWorkHello();
     message.builderId = object.builderId ?? "";
     message.platform = object.platform ?? "";
+    message.signsProvenance = object.signsProvenance ?? false;
     return message;
   },
 };
@@ -1002,7 +1044,7 @@ export const WorkLogLine: MessageFns<WorkLogLine> = {
 };
 
 function createBaseWorkComplete(): WorkComplete {
-  return { lease: undefined, artifact: undefined };
+  return { lease: undefined, artifact: undefined, provenance: Buffer.alloc(0) };
 }
 
 export const WorkComplete: MessageFns<WorkComplete> = {
@@ -1012,6 +1054,9 @@ export const WorkComplete: MessageFns<WorkComplete> = {
     }
     if (message.artifact !== undefined) {
       Artifact.encode(message.artifact, writer.uint32(18).fork()).join();
+    }
+    if (message.provenance.length !== 0) {
+      writer.uint32(26).bytes(message.provenance);
     }
     return writer;
   },
@@ -1045,6 +1090,14 @@ export const WorkComplete: MessageFns<WorkComplete> = {
             message.artifact = Artifact.decode(reader, reader.uint32());
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.provenance = Buffer.from(reader.bytes());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1061,6 +1114,7 @@ export const WorkComplete: MessageFns<WorkComplete> = {
     return {
       lease: isSet(object.lease) ? Lease.fromJSON(object.lease) : undefined,
       artifact: isSet(object.artifact) ? Artifact.fromJSON(object.artifact) : undefined,
+      provenance: isSet(object.provenance) ? Buffer.from(bytesFromBase64(object.provenance)) : Buffer.alloc(0),
     };
   },
 
@@ -1071,6 +1125,9 @@ export const WorkComplete: MessageFns<WorkComplete> = {
     }
     if (message.artifact !== undefined) {
       obj.artifact = Artifact.toJSON(message.artifact);
+    }
+    if (message.provenance.length !== 0) {
+      obj.provenance = base64FromBytes(message.provenance);
     }
     return obj;
   },
@@ -1084,6 +1141,7 @@ export const WorkComplete: MessageFns<WorkComplete> = {
     message.artifact = (object.artifact !== undefined && object.artifact !== null)
       ? Artifact.fromPartial(object.artifact)
       : undefined;
+    message.provenance = object.provenance ?? Buffer.alloc(0);
     return message;
   },
 };
@@ -1686,7 +1744,7 @@ export const WorkAccepted: MessageFns<WorkAccepted> = {
 };
 
 function createBaseWorkLost(): WorkLost {
-  return { lease: undefined, reason: 0 };
+  return { lease: undefined, reason: 0, message: "" };
 }
 
 export const WorkLost: MessageFns<WorkLost> = {
@@ -1696,6 +1754,9 @@ export const WorkLost: MessageFns<WorkLost> = {
     }
     if (message.reason !== 0) {
       writer.uint32(16).int32(message.reason);
+    }
+    if (message.message !== "") {
+      writer.uint32(26).string(message.message);
     }
     return writer;
   },
@@ -1729,6 +1790,14 @@ export const WorkLost: MessageFns<WorkLost> = {
             message.reason = reader.int32() as any;
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1745,6 +1814,7 @@ export const WorkLost: MessageFns<WorkLost> = {
     return {
       lease: isSet(object.lease) ? Lease.fromJSON(object.lease) : undefined,
       reason: isSet(object.reason) ? workLost_ReasonFromJSON(object.reason) : 0,
+      message: isSet(object.message) ? globalThis.String(object.message) : "",
     };
   },
 
@@ -1756,6 +1826,9 @@ export const WorkLost: MessageFns<WorkLost> = {
     if (message.reason !== 0) {
       obj.reason = workLost_ReasonToJSON(message.reason);
     }
+    if (message.message !== "") {
+      obj.message = message.message;
+    }
     return obj;
   },
 
@@ -1766,6 +1839,7 @@ export const WorkLost: MessageFns<WorkLost> = {
     const message = createBaseWorkLost();
     message.lease = (object.lease !== undefined && object.lease !== null) ? Lease.fromPartial(object.lease) : undefined;
     message.reason = object.reason ?? 0;
+    message.message = object.message ?? "";
     return message;
   },
 };
@@ -1902,6 +1976,14 @@ export const BuilderServiceClient = makeGenericClientConstructor(
   service: typeof BuilderServiceService;
   serviceName: string;
 };
+
+function bytesFromBase64(b64: string): Uint8Array {
+  return Uint8Array.from(globalThis.Buffer.from(b64, "base64"));
+}
+
+function base64FromBytes(arr: Uint8Array): string {
+  return globalThis.Buffer.from(arr).toString("base64");
+}
 
 type Builtin = Date | Function | Uint8Array | string | number | boolean | undefined;
 
