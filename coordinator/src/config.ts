@@ -42,6 +42,11 @@ export interface CoordinatorConfig {
   rootPublicKeyFiles?: readonly string[] | undefined;
   /** How long a membership holds; agents renew it after two thirds. Default 7 days. */
   membershipValidForMs: number;
+  /**
+   * Only builds that their builder has signed succeed, and only builders that sign are let in. Needs a
+   * membership key. Default false.
+   */
+  requireProvenance: boolean;
   /** Secret that signs notifications. Without one there are no notification hooks. */
   hookSecretFile?: string | undefined;
   /**
@@ -111,6 +116,7 @@ export function resolveConfig(options: CoordinatorOptions): CoordinatorConfig {
     membershipValidForMs: 7 * 24 * 3_600_000,
     authentication: "tokens",
     connections: connectionLimits({ all: 10_000, each: 5_000 }),
+    requireProvenance: false,
     databasePoolSize: 10,
     statementTimeoutMs: 15_000,
     startTimeoutMs: 60_000,

@@ -12,6 +12,7 @@ import type { MemberIssuer } from "./membership/issuer.js";
 import type { BuildLogs } from "./logs/build-logs.js";
 import type { LateLines } from "./logs/late-lines.js";
 import type { RevokedUsers } from "./nats-access/revoked-users.js";
+import type { ProvenanceJudge } from "./provenance/judge.js";
 import type { Dispatcher } from "./queue/dispatcher.js";
 import type { BuildQueue } from "./queue/queue.js";
 import type { BuilderSessions } from "./rpc/builder/sessions.js";
@@ -51,6 +52,8 @@ export interface Context {
   memberIssuer: MemberIssuer | undefined;
   /** Which keys the fleet goes by; undefined without a key set. */
   fleetKeys: FleetKeys | undefined;
+  /** Decides whether what builders sign fits. */
+  provenance: ProvenanceJudge;
   /** Finds out who calls; undefined if everybody may do everything. */
   authenticator: Authenticator | undefined;
   /** Signs notifications; undefined if this coordinator sends none. */

@@ -25,6 +25,7 @@ import { createRevokedUsers, readNatsServers } from "./nats-access/parts.js";
 import { readHookSecret } from "./notification/hook-secret.js";
 import { operationServices } from "./operations.js";
 import { foldOutages } from "./outage-log.js";
+import { createProvenanceJudge } from "./provenance/parts.js";
 import { retryUntil } from "./retry.js";
 import { createDeploymentParts, deploymentServices } from "./rollout/parts.js";
 import { startServer } from "./server.js";
@@ -145,6 +146,7 @@ async function createContext(
   const authenticator =
     config.authentication === "none" ? undefined : new TokenAuthenticator(connected);
   const revokedUsers = await createRevokedUsers(config, connected);
+  const provenance = createProvenanceJudge({ ...connected, memberIssuer, fleetKeys });
   const context: Context = {
     ...base,
     ...createDeploymentParts(base, createGoalSigner(goalSigner, fleetKeys)),
@@ -153,6 +155,7 @@ async function createContext(
     revokedUsers,
     memberIssuer,
     fleetKeys,
+    provenance,
     authenticator,
   };
   const services = [

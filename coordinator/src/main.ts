@@ -37,6 +37,7 @@ interface ServeOptions extends KeyOptions {
   natsOperatorKey?: string;
   regionNats: Record<string, string[]>;
   membershipDays: number;
+  requireProvenance?: true;
   hookSecretFile?: string;
   maxConnections: number;
   maxConnectionsPerAddress: number;
@@ -98,6 +99,12 @@ addKeyOptions(program.command("serve"))
     option("--membership-days <number>", "how long a membership holds, until it is renewed")
       .argParser(parseDays)
       .default(7),
+  )
+  .addOption(
+    option(
+      "--require-provenance",
+      "take only builds that their builders, members all, have signed",
+    ),
   )
   .addOption(option("--hook-secret-file <file>", "secret that signs notifications; none: no hooks"))
   .addOption(
@@ -199,6 +206,7 @@ async function serve(options: ServeOptions): Promise<void> {
     natsRevocation: natsRevocation(options),
     ...keyConfig(options),
     membershipValidForMs: options.membershipDays * DAY_MS,
+    requireProvenance: options.requireProvenance === true,
     hookSecretFile: options.hookSecretFile,
     connections: connectionLimits({
       all: options.maxConnections,

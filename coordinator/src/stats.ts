@@ -62,6 +62,7 @@ export class Stats {
     "lost",
     "rescued",
     "given_up",
+    "refused",
   ]);
   /** Steps and decisions of deployments that this coordinator wrote. */
   readonly rollout = new Tally(Object.keys(ROLLOUT_EVENTS) as (keyof typeof ROLLOUT_EVENTS)[]);

@@ -6,6 +6,7 @@ import {
   ApplicationServiceClient,
   BuilderServiceClient,
   BuildServiceClient,
+  type Artifact,
   type Lease,
   type WorkRequest,
   type WorkResponse,
@@ -98,6 +99,14 @@ export function connectTo({ address }: Coordinator) {
   };
 }
 
+/** What a test's builder says that it made. */
+export const artifactOf = (fill: string): Artifact => ({
+  digest: `sha256:${fill.repeat(64)}`,
+  sizeBytes: 1_000,
+  chunkCount: 1,
+  platform: "linux/x64",
+});
+
 type Said = NonNullable<WorkResponse["message"]>;
 /** What each kind of message holds. */
 type Values = { [Message in Said as Message["$case"]]: Message["value"] };
@@ -126,8 +135,8 @@ export class TestBuilder {
   }
 
   /** Says hello and how many builds it takes. */
-  async hello(builderId: string, freeSlots: number): Promise<void> {
-    this.say({ $case: "hello", value: { builderId, platform: "linux/x64" } });
+  async hello(builderId: string, freeSlots: number, signsProvenance = false): Promise<void> {
+    this.say({ $case: "hello", value: { builderId, platform: "linux/x64", signsProvenance } });
     await this.hear("welcome");
     this.ready(freeSlots, 0);
   }
@@ -171,14 +180,8 @@ export class TestBuilder {
     this.say({ $case: "logs", value: { lease, batch, lines, last: true, givenUp } });
   }
 
-  complete(lease: Lease, fill = "a"): void {
-    const artifact = {
-      digest: `sha256:${fill.repeat(64)}`,
-      sizeBytes: 1_000,
-      chunkCount: 1,
-      platform: "linux/x64",
-    };
-    this.say({ $case: "complete", value: { lease, artifact } });
+  complete(lease: Lease, fill = "a", provenance: Buffer = Buffer.alloc(0)): void {
+    this.say({ $case: "complete", value: { lease, artifact: artifactOf(fill), provenance } });
   }
 
   /** How the stream ended: its error, or undefined for a plain end. */

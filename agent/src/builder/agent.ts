@@ -6,6 +6,7 @@ import { openMember } from "../membership/open-member.js";
 import { registerBuilder, registerCertificate } from "../metrics/agent-metrics.js";
 import { type RunningAgent, stopOnce } from "../running-agent.js";
 import { startBuilder } from "./builder.js";
+import type { BuilderConfig } from "./config.js";
 
 interface Surroundings {
   log: Logger;
@@ -26,14 +27,16 @@ export async function startBuilderAgent(
   const { identityFile } = config;
   try {
     const channel = await openChannel(config, log);
+    let identity: BuilderConfig["identity"];
     if (identityFile !== undefined) {
       const me = { region: "", role: "builder" as const, trust: undefined };
       const member = await openMember({ ...config, ...me, identityFile, channel, log, signal });
       cleanUp.push(() => member.stop());
       if (metrics !== undefined) registerCertificate(metrics, member);
       member.start();
+      identity = () => member.identity;
     }
-    const builder = await startBuilder({ ...config, channel, log, environment });
+    const builder = await startBuilder({ ...config, channel, identity, log, environment });
     cleanUp.push(() => builder.stop());
     if (metrics !== undefined) registerBuilder(metrics, config.slots, () => builder.stats);
     return { stop };

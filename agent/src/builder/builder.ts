@@ -131,7 +131,11 @@ class LeasingBuilder implements Builder {
     this.#stream = new WorkStream({
       address: this.#config.coordinator,
       channel: this.#config.channel,
-      hello: { builderId: this.#config.id, platform: `${process.platform}/${process.arch}` },
+      hello: {
+        builderId: this.#config.id,
+        platform: `${process.platform}/${process.arch}`,
+        signsProvenance: this.#config.identity !== undefined,
+      },
       reconnectDelayMs: this.#config.reconnectDelayMs,
       log: this.#log,
       onWelcome: (leaseMs) => this.#welcome(leaseMs),
@@ -212,7 +216,9 @@ class LeasingBuilder implements Builder {
         break;
       case "lost": {
         this.#unanswered = 0;
-        this.#lose(message.value.lease, workLost_ReasonToJSON(message.value.reason));
+        const { lease, reason, message: more } = message.value;
+        const why = workLost_ReasonToJSON(reason);
+        this.#lose(lease, more === "" ? why : `${why}: ${more}`);
         break;
       }
       case "logsAccepted":

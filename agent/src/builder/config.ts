@@ -3,6 +3,7 @@ import { NAME_PATTERN } from "@slipway/proto";
 import type { CoordinatorChannel } from "../coordinator/channel.js";
 import type { BlobStore } from "../blob/index.js";
 import type { Logger } from "../log.js";
+import type { Identity } from "../swarm/identity.js";
 import type { ConfinementOptions } from "./process/confinement.js";
 
 /** What a builder needs, and may be told. */
@@ -46,10 +47,12 @@ export interface BuilderConfig {
   environment?: Readonly<Record<string, string | undefined>>;
   /** How build commands are kept in bounds. Default: as the builder's user, without limits. */
   confinement?: ConfinementOptions | undefined;
+  /** Of the builder as a member of the fleet, as it is now: signs what it builds. Default: unsigned. */
+  identity?: (() => Identity<"builder">) | undefined;
 }
 
-export type ResolvedConfig = Required<Omit<BuilderConfig, "channel" | "confinement">> &
-  Pick<BuilderConfig, "channel" | "confinement">;
+export type ResolvedConfig = Required<Omit<BuilderConfig, "channel" | "confinement" | "identity">> &
+  Pick<BuilderConfig, "channel" | "confinement" | "identity">;
 
 /** Fills the defaults. Throws RangeError with what is wrong. */
 export function resolveConfig(config: BuilderConfig): ResolvedConfig {

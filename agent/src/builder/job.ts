@@ -1,10 +1,17 @@
-import { LogSource, buildFailureReasonToJSON, type Lease, type WorkLeased } from "@slipway/proto";
+import {
+  type Artifact,
+  LogSource,
+  buildFailureReasonToJSON,
+  type Lease,
+  type WorkLeased,
+} from "@slipway/proto";
 import type { Logger } from "../log.js";
 import { type DataDirectory, removeTree } from "./data-directory.js";
 import { executeBuild, type BuildContext } from "./execute-build.js";
 import { BuildError, BuilderStoppingError, LeaseLostError, toFailure } from "./failure.js";
 import { type BatchSpool, LeaseReport, type LeaseResult } from "./lease-report.js";
 import { OutputLog } from "./log/output-log.js";
+import { signBuild } from "./sign-build.js";
 
 /** Names a lease among those of one builder. */
 export function leaseKey(lease: Lease | undefined): string {
@@ -48,8 +55,10 @@ export class Job {
     try {
       this.#abort.signal.throwIfAborted();
       directory = await data.createWork(this.lease.buildId, this.lease.attempt);
-      result = { artifact: await this.#build(context, directory) };
-      log.info({ lease: this.lease, digest: result.artifact.digest }, "build succeeded");
+      const built = await this.#build(context, directory);
+      result = built;
+      const signed = built.provenance.length > 0;
+      log.info({ lease: this.lease, digest: built.artifact.digest, signed }, "build succeeded");
     } catch (error) {
       result = toFailure(error);
       logEnd(log, this.lease, error);
@@ -65,7 +74,11 @@ export class Job {
     return result;
   }
 
-  async #build(context: BuildContext, directory: string) {
+  async #build(
+    context: BuildContext,
+    directory: string,
+  ): Promise<LeaseResult & { artifact: Artifact }> {
+    const startedOn = new Date();
     const { logHeadBytes: headBytes, logTailBytes: tailBytes } = context.config;
     const output = new OutputLog({ headBytes, tailBytes });
     const { report } = this;
@@ -85,7 +98,18 @@ export class Job {
       endOutput: () => report.add(output.finish(new Date()), Date.now()),
     };
     try {
-      return await executeBuild(context, this.leased, directory, log, this.#abort.signal);
+      const { leased } = this;
+      const artifact = await executeBuild(context, leased, directory, log, this.#abort.signal);
+      const identity = context.config.identity?.();
+      if (identity === undefined) return { artifact, provenance: Buffer.alloc(0) };
+      const times = { startedOn, finishedOn: new Date() };
+      const provenance = signBuild(identity, leased, artifact, times);
+      log.say(
+        provenance === undefined
+          ? `not signed: the certificate of builder ${identity.id} has ended, and is not renewed yet`
+          : `signed by builder ${identity.id}`,
+      );
+      return { artifact, provenance: provenance ?? Buffer.alloc(0) };
     } catch (error) {
       log.say(`failed: ${toFailure(error).failure?.message}`.slice(0, 4000));
       throw error;

@@ -22,7 +22,12 @@ const REPEAT_RESULT_MS = 10_000;
 const LINE_COST = 16;
 
 export type LeaseResult =
-  | { artifact: Artifact; failure?: undefined }
+  | {
+      artifact: Artifact;
+      /** A SignedProvenance; empty for none. */
+      provenance: Buffer;
+      failure?: undefined;
+    }
   | { artifact?: undefined; failure: BuildFailure; retry: boolean };
 
 /** Where batches wait that have no place in the window; first in, first out. */
@@ -245,7 +250,8 @@ export class LeaseReport {
     const lease = this.#lease;
     const result = this.#result;
     if (result?.failure === undefined) {
-      return { message: { $case: "complete", value: { lease, artifact: result?.artifact } } };
+      const { artifact, provenance = Buffer.alloc(0) } = result ?? {};
+      return { message: { $case: "complete", value: { lease, artifact, provenance } } };
     }
     const { failure, retry } = result;
     return { message: { $case: "fail", value: { lease, failure, retry } } };

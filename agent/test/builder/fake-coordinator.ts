@@ -115,7 +115,7 @@ export class FakeCoordinator {
   }
 
   lose(lease: Lease): void {
-    this.#say({ $case: "lost", value: { lease, reason: WorkLost_Reason.SUPERSEDED } });
+    this.#say({ $case: "lost", value: { lease, reason: WorkLost_Reason.SUPERSEDED, message: "" } });
   }
 
   #say(message: NonNullable<WorkResponse["message"]>): void {

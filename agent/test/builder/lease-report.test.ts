@@ -87,7 +87,7 @@ test("the result waits for the log for a moment; the log's last batch says that 
   const report = newReport();
   report.add([line("a")], 0);
   assert.not(report.finished);
-  report.finish({ artifact: ARTIFACT }, 10, 2_000);
+  report.finish({ artifact: ARTIFACT, provenance: Buffer.alloc(0) }, 10, 2_000);
   assert.ok(report.finished);
   const [message] = report.take(10);
   assert.ok(message?.message?.$case === "logs" && message.message.value.last);
@@ -123,7 +123,7 @@ test("a new stream hears everything that was not answered, in order", () => {
 test("a result is not held by its log, which follows", () => {
   const report = newReport();
   report.add([line("a")], 0);
-  report.finish({ artifact: ARTIFACT }, 0, 3000);
+  report.finish({ artifact: ARTIFACT, provenance: Buffer.alloc(0) }, 0, 3000);
   assert.equal(brief(report.take(0)), [[1, "a"]]);
   assert.equal(brief(report.take(2999)), []);
   assert.equal(brief(report.take(3000)), ["complete"]);
@@ -164,7 +164,7 @@ test("what has no room in the window waits on disk and comes in order", async ()
     for (let number = 1; number <= 20; number++) {
       report.add([line(`${number} ${"x".repeat(250 * KIB)}`)], 0);
     }
-    report.finish({ artifact: ARTIFACT }, 0, 0);
+    report.finish({ artifact: ARTIFACT, provenance: Buffer.alloc(0) }, 0, 0);
     take();
     assert.is(sent.length, 9, "the window, and the result");
     assert.equal(await readdir(directory), [], "the file has no name");
@@ -191,7 +191,7 @@ test("what the disk does not take is counted, and said where it is missing", () 
   for (let number = 0; number < 10; number++) report.add([line("x".repeat(250 * KIB))], 0);
   assert.is(report.take(100).length, 8, "the window");
   report.add([line("y")], 100);
-  report.finish({ artifact: ARTIFACT }, 100, 60_000);
+  report.finish({ artifact: ARTIFACT, provenance: Buffer.alloc(0) }, 100, 60_000);
   const [last] = report.take(200);
   const said = last?.message?.$case === "logs" ? last.message.value : undefined;
   assert.ok(said?.last);

@@ -44,7 +44,8 @@ export class GrpcBuilder {
     this.#stream.on("error", (error) => {
       if (!this.#isStopped) options.failed(error);
     });
-    this.#say({ $case: "hello", value: { builderId: options.id, platform: "linux/x64" } });
+    const hello = { builderId: options.id, platform: "linux/x64", signsProvenance: false };
+    this.#say({ $case: "hello", value: hello });
   }
 
   ready(): void {
@@ -89,7 +90,7 @@ export class GrpcBuilder {
   #complete(lease: Lease): void {
     const artifact = artifactOf(this.#commits.get(lease.buildId) ?? "");
     this.#commits.delete(lease.buildId);
-    this.#say({ $case: "complete", value: { lease, artifact } });
+    this.#say({ $case: "complete", value: { lease, artifact, provenance: Buffer.alloc(0) } });
     this.ready();
   }
 

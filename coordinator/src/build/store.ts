@@ -117,6 +117,7 @@ function fromRow(row: BuildRow): StoredBuild {
     revision: Number(row.revision),
     replications: [],
     deployable: false,
+    provenance: undefined,
   };
   return { build, regions: row.regions };
 }

@@ -89,6 +89,14 @@ export class FleetKeys {
     return this.#held.revokedKeyIds.has(keyId);
   }
 
+  /** Those that hold: one of them must have signed a member's certificate. */
+  get membershipKeys(): readonly KeyObject[] {
+    const now = this.#options.clock.now();
+    return this.#held.membershipKeys.flatMap(({ keyId }) => {
+      return heldKey(this.#held, "membership", keyId, now)?.publicKey ?? [];
+    });
+  }
+
   /** The key set in a value of the bucket; undefined if it is none, or the root key did not sign it. */
   read(value: Uint8Array): VerifiedKeySet | undefined {
     const { rootKeys } = this.#options;

@@ -1,3 +1,4 @@
+import type { KeyObject } from "node:crypto";
 import {
   type MemberGrant,
   Membership,
@@ -40,6 +41,11 @@ export class MemberIssuer {
 
   constructor(options: IssuerOptions) {
     this.#options = options;
+  }
+
+  /** Of the key that signs. */
+  get publicKey(): KeyObject {
+    return this.#options.signer.publicKey;
   }
 
   /** From so many milliseconds since 1970 on; whole ones, as the database keeps them. */

@@ -1,5 +1,6 @@
 import type { Artifact, BuildFailure } from "@slipway/proto";
 import type { Author } from "../audit/audit-log.js";
+import type { KeptProvenance } from "../provenance/store.js";
 import type { Stats } from "../stats.js";
 import type {
   Backlog,
@@ -52,8 +53,12 @@ export class CountedQueue implements BuildQueue {
     return this.#queue.check(lease);
   }
 
-  async complete(lease: LeaseKey, artifact: Artifact): Promise<LeaseState> {
-    return this.#ended("succeeded", await this.#queue.complete(lease, artifact));
+  async complete(
+    lease: LeaseKey,
+    artifact: Artifact,
+    provenance?: KeptProvenance,
+  ): Promise<LeaseState> {
+    return this.#ended("succeeded", await this.#queue.complete(lease, artifact, provenance));
   }
 
   async fail(lease: LeaseKey, failure: BuildFailure, retry: boolean): Promise<LeaseState> {

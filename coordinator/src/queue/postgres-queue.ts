@@ -1,8 +1,9 @@
 import type { ApplicationSpec, Artifact, BuildFailure } from "@slipway/proto";
 import type { Knex } from "knex";
 import type { Author } from "../audit/audit-log.js";
-import { runStatement, type Statement } from "../db/connection.js";
+import { inTransaction, runStatement, type Statement } from "../db/connection.js";
 import type { EventBus } from "../events.js";
+import { keepProvenances, type KeptProvenance } from "../provenance/store.js";
 import { cancelBuild } from "./cancel.js";
 import { Coalescer } from "./coalescer.js";
 import {
@@ -55,6 +56,7 @@ interface HeldRow {
 interface Completion {
   lease: LeaseKey;
   artifact: Artifact;
+  provenance: KeptProvenance | undefined;
 }
 
 interface Failing {
@@ -62,6 +64,13 @@ interface Failing {
   failure: BuildFailure;
   retry: boolean;
 }
+
+/** Runs a statement on the leases of these items. */
+type RunHeld<Item> = (
+  statement: Statement,
+  values: readonly unknown[],
+  items: readonly Item[],
+) => Promise<HeldRow[]>;
 
 export interface PostgresQueueOptions {
   /** Goes by indexes. */
@@ -82,6 +91,7 @@ export class PostgresQueue implements BuildQueue {
   readonly #heartbeats: Coalescer<LeaseKey, LeaseState>;
   readonly #checks: Coalescer<LeaseKey, LeaseState | "ended">;
   readonly #completions: Coalescer<Completion, LeaseState>;
+  readonly #signedCompletions: Coalescer<Completion, LeaseState>;
   readonly #failures: Coalescer<Failing, LeaseState>;
 
   constructor({ db, events, leaseDurationMs }: PostgresQueueOptions) {
@@ -93,6 +103,12 @@ export class PostgresQueue implements BuildQueue {
     this.#heartbeats = new Coalescer({ run: (items) => this.#heartbeatAll(items) });
     this.#checks = new Coalescer({ run: (items) => this.#checkAll(items) });
     this.#completions = new Coalescer({ run: (items) => this.#completeAll(items) });
+    this.#signedCompletions = new Coalescer({
+      run: (items) =>
+        this.#completeAll(items, (statement, values, first) =>
+          completeSigned(this.#db, statement, values, first),
+        ),
+    });
     this.#failures = new Coalescer({ run: (items) => this.#failAll(items) });
   }
 
@@ -149,8 +165,9 @@ export class PostgresQueue implements BuildQueue {
     return this.#checks.submit(lease);
   }
 
-  complete(lease: LeaseKey, artifact: Artifact): Promise<LeaseState> {
-    return this.#completions.submit({ lease, artifact });
+  complete(lease: LeaseKey, artifact: Artifact, provenance?: KeptProvenance): Promise<LeaseState> {
+    const completions = provenance === undefined ? this.#completions : this.#signedCompletions;
+    return completions.submit({ lease, artifact, provenance });
   }
 
   fail(lease: LeaseKey, failure: BuildFailure, retry: boolean): Promise<LeaseState> {
@@ -202,13 +219,17 @@ export class PostgresQueue implements BuildQueue {
     return this.#judge(leases, none, (lease, row) => judgeEnded(lease, row));
   }
 
-  async #completeAll(items: readonly Completion[]): Promise<LeaseState[]> {
-    const { leases, isDone } = await this.#applyOnce(items, COMPLETE, (first) => [
+  async #completeAll(
+    items: readonly Completion[],
+    run?: RunHeld<Completion>,
+  ): Promise<LeaseState[]> {
+    const extra = (first: readonly Completion[]) => [
       first.map(({ artifact }) => artifact.digest),
       first.map(({ artifact }) => artifact.sizeBytes),
       first.map(({ artifact }) => artifact.chunkCount),
       first.map(({ artifact }) => artifact.platform),
-    ]);
+    ];
+    const { leases, isDone } = await this.#applyOnce(items, COMPLETE, extra, run);
     const digests = items
       .filter((_, index) => isDone[index])
       .map(({ artifact }) => artifact.digest);
@@ -237,14 +258,13 @@ export class PostgresQueue implements BuildQueue {
     items: readonly Item[],
     statement: Statement,
     extra: (first: readonly Item[]) => unknown[],
+    run: RunHeld<Item> = (one, values) => runStatement<HeldRow>(this.#db, one, values),
   ): Promise<{ leases: LeaseKey[]; isDone: boolean[]; rows: HeldRow[] }> {
     const leases = items.map(({ lease }) => lease);
     const { firstIndexes } = distinct(leases);
     const first = firstIndexes.map((index) => items[index] as Item);
-    const rows = await runStatement<HeldRow>(this.#db, statement, [
-      ...columns(first.map(({ lease }) => lease)),
-      ...extra(first),
-    ]);
+    const values = [...columns(first.map(({ lease }) => lease)), ...extra(first)];
+    const rows = await run(statement, values, first);
     const done = new Set(rows.map(({ number }) => firstIndexes[number - 1]));
     const isDone = leases.map((_, index) => done.has(index));
     this.#changed(leases.filter((_, index) => isDone[index]).map(({ buildId }) => buildId));
@@ -273,6 +293,24 @@ export class PostgresQueue implements BuildQueue {
   #queued(any: boolean): void {
     if (any) this.#events.publish({ kind: "queue", id: "" });
   }
+}
+
+/** What builders signed is kept with the builds' success, and only with it. */
+function completeSigned(
+  db: Knex,
+  statement: Statement,
+  values: readonly unknown[],
+  items: readonly Completion[],
+): Promise<HeldRow[]> {
+  return inTransaction(db, async (session) => {
+    const rows = await session.run<HeldRow>(statement, values);
+    const kept = rows.flatMap(({ number }) => {
+      const { lease, provenance } = items[number - 1] ?? {};
+      return lease && provenance ? { ...lease, ...provenance } : [];
+    });
+    await keepProvenances(session, kept);
+    return rows;
+  });
 }
 
 function columns(leases: readonly LeaseKey[]): [string[], number[], string[]] {

@@ -1,5 +1,6 @@
 import type { ApplicationSpec, Artifact, BuildFailure } from "@slipway/proto";
 import type { Author } from "../audit/audit-log.js";
+import type { KeptProvenance } from "../provenance/store.js";
 
 /** The build queue: first in, first out, by the time of submission. */
 export interface BuildQueue {
@@ -18,8 +19,8 @@ export interface BuildQueue {
   heartbeat(lease: LeaseKey): Promise<LeaseState>;
   /** Looks whether a lease is held, or was until the build's end; changes nothing. */
   check(lease: LeaseKey): Promise<LeaseState | "ended">;
-  /** SUCCEEDED. Also "held" if it was said before with the same digest. */
-  complete(lease: LeaseKey, artifact: Artifact): Promise<LeaseState>;
+  /** SUCCEEDED. Also "held" if it was said before with the same digest; the first provenance stays. */
+  complete(lease: LeaseKey, artifact: Artifact, provenance?: KeptProvenance): Promise<LeaseState>;
   /** FAILED, or with retry back to the front of the queue while attempts are left. */
   fail(lease: LeaseKey, failure: BuildFailure, retry: boolean): Promise<LeaseState>;
   /** Takes builds whose lease or time has run out from their builders. Not before a restart is over: see RescueGate. */

@@ -198,7 +198,10 @@ test("a builder's token is of its builder only", async () => {
   });
   stream.resume();
   stream.write({
-    message: { $case: "hello", value: { builderId: "b2", platform: "linux/x64" } },
+    message: {
+      $case: "hello",
+      value: { builderId: "b2", platform: "linux/x64", signsProvenance: false },
+    },
   });
   const { code, reason } = await ended;
   assert.equal([code, reason], ["PERMISSION_DENIED", "OUT_OF_SCOPE"]);

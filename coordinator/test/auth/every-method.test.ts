@@ -28,6 +28,7 @@ const ALLOWED: Record<string, readonly Role[] | "everybody"> = {
   "ApplicationService/ListApplications": VIEWERS,
   "BuildService/SubmitBuild": DEPLOYERS,
   "BuildService/GetBuild": VIEWERS,
+  "BuildService/GetBuildProvenance": VIEWERS,
   "BuildService/ListBuilds": VIEWERS,
   "BuildService/CancelBuild": DEPLOYERS,
   "BuildService/WatchBuild": VIEWERS,

@@ -207,7 +207,7 @@ test("joined, detached, and cancelled by the last: the builder is told at once",
   const cancelled = await call(builds, "cancelBuild", last);
   assert.is(cancelled.build?.failure?.reason, BuildFailureReason.CANCELLED);
   const lost = await builder.hear("lost", 3_000);
-  assert.equal(lost, { lease, reason: WorkLost_Reason.CANCELLED });
+  assert.equal(lost, { lease, reason: WorkLost_Reason.CANCELLED, message: "" });
   assert.is((await watch).order.at(-1), "FAILED");
   builder.complete(lease);
   assert.is((await builder.hear("lost")).reason, WorkLost_Reason.CANCELLED);
@@ -328,14 +328,16 @@ const ready = (freeSlots: number) =>
 
 test("a builder that does not keep to the protocol loses its stream alone", async () => {
   const lease = { buildId: "00000000-0000-7000-8000-000000000000", attempt: 1 };
-  const hello = { $case: "hello", value: { builderId: "b7", platform: "linux/x64" } } as const;
-  const complete = { $case: "complete", value: { lease, artifact: undefined } } as const;
+  const about = { builderId: "b7", platform: "linux/x64", signsProvenance: false };
+  const hello = { $case: "hello", value: about } as const;
+  const nothing = { lease, artifact: undefined, provenance: Buffer.alloc(0) };
+  const complete = { $case: "complete", value: nothing } as const;
   const going = { last: false, givenUp: false };
   const table: Parameters<TestBuilder["say"]>[0][][] = [
     [ready(1)],
     [hello, hello],
-    [{ $case: "hello", value: { builderId: "../b7", platform: "linux/x64" } }],
-    [{ $case: "hello", value: { builderId: "b7", platform: "" } }],
+    [{ $case: "hello", value: { ...about, builderId: "../b7" } }],
+    [{ $case: "hello", value: { ...about, platform: "" } }],
     [hello, ready(1_000_000)],
     [hello, { $case: "heartbeat", value: { leases: [{ buildId: "x", attempt: 1 }] } }],
     [hello, { $case: "heartbeat", value: { leases: [{ ...lease, attempt: 0 }] } }],

@@ -7,6 +7,7 @@ import { droppedRegions } from "./0005-dropped-regions.js";
 import { tokens } from "./0007-tokens.js";
 import { members } from "./0008-members.js";
 import { cheaperBuilds } from "./0009-cheaper-builds.js";
+import { provenance } from "./0010-provenance.js";
 import { heldDeployments } from "./0012-held-deployments.js";
 
 /** The main database's schema, in order. */
@@ -19,5 +20,6 @@ export const migrations: readonly Migration[] = [
   tokens,
   members,
   cheaperBuilds,
+  provenance,
   heldDeployments,
 ];

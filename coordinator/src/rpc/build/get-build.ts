@@ -2,6 +2,7 @@ import type { GetBuildRequest, GetBuildResponse } from "@slipway/proto";
 import { getBuild as readBuild } from "../../build/store.js";
 import { viewBuilds } from "../../build/view.js";
 import type { Context } from "../../context.js";
+import { readSummary } from "../../provenance/store.js";
 import { Violations } from "../../validate.js";
 
 export async function getBuild(
@@ -11,6 +12,8 @@ export async function getBuild(
   const found = new Violations();
   found.uuid("id", id);
   found.throwIfAny();
-  const [build] = await viewBuilds(context, [await readBuild(context.db, id)]);
-  return { build };
+  const stored = await readBuild(context.db, id);
+  const [build] = await viewBuilds(context, [stored]);
+  if (build?.artifact === undefined) return { build };
+  return { build: { ...build, provenance: await readSummary(context.db, id) } };
 }

@@ -1,4 +1,5 @@
 import {
+  BuildFailureReason,
   durationFromMs,
   WorkAccepted_Kind,
   WorkLost_Reason,
@@ -110,12 +111,13 @@ export class BuilderSession {
   #hello(hello: WorkHello): void {
     if (this.#builderId !== undefined) throw malformed("hello", "must be said once");
     checkHello(hello);
-    const { builderId, platform } = hello;
+    const { builderId, platform, signsProvenance } = hello;
     if (this.#subject !== "" && builderId !== this.#subject) {
       const message = `this token is of builder ${this.#subject}, and cannot be used by another one`;
       throw permissionDenied("OUT_OF_SCOPE", message);
     }
-    const { builderSessions, config, dispatcher, log } = this.#context;
+    const { builderSessions, config, dispatcher, log, provenance } = this.#context;
+    provenance.checkHello(builderId, signsProvenance);
     this.#builderId = builderId;
     this.#leave = builderSessions.open(builderId, (error) => this.#outbox.end(error));
     const leaseDuration = durationFromMs(config.leaseDurationMs);
@@ -179,10 +181,42 @@ export class BuilderSession {
     this.#send({ $case: "logsAccepted", value: { lease, batch: logs.batch } });
   }
 
-  async #complete({ lease, artifact }: WorkComplete, builderId: string): Promise<void> {
+  async #complete(
+    { lease, artifact, provenance: signed }: WorkComplete,
+    builderId: string,
+  ): Promise<void> {
     const key = checkLease("complete.lease", lease, builderId);
     const checked = checkArtifact(artifact);
-    await this.#endLease(key, WorkAccepted_Kind.COMPLETE, (queue) => queue.complete(key, checked));
+    const judgement = await this.#context.provenance.judge(key, checked, signed);
+    if (judgement.kind === "lost") return this.#lose(key, await this.#howLost(key));
+    if (judgement.kind === "refused") return this.#refuse(key, judgement);
+    const { provenance } = judgement;
+    await this.#endLease(key, WorkAccepted_Kind.COMPLETE, (queue) =>
+      queue.complete(key, checked, provenance),
+    );
+  }
+
+  /** The build goes back for another attempt, or fails; the builder has nothing more to do with it. */
+  async #refuse(
+    key: LeaseKey,
+    { message, retry }: { message: string; retry: boolean },
+  ): Promise<void> {
+    const { queue, stats, log } = this.#context;
+    this.#ending(key);
+    const failure = { reason: BuildFailureReason.PROVENANCE_REFUSED, message, exitCode: undefined };
+    const state = await queue.fail(key, failure, retry);
+    if (state !== "held") return this.#lose(key, state);
+    this.#forget(key);
+    const { buildId, attempt } = key;
+    const reason = WorkLost_Reason.PROVENANCE_REFUSED;
+    this.#send({ $case: "lost", value: { lease: { buildId, attempt }, reason, message } });
+    stats.builds.add("refused");
+    log.error({ ...key, retry, reason: message }, "a build's provenance was refused");
+  }
+
+  async #howLost(key: LeaseKey): Promise<LeaseState> {
+    const state = await this.#context.queue.check(key);
+    return state === "held" || state === "ended" ? "unknown" : state;
   }
 
   async #fail({ lease, failure, retry }: WorkFail, builderId: string): Promise<void> {
@@ -196,14 +230,18 @@ export class BuilderSession {
     kind: WorkAccepted_Kind,
     end: (queue: Context["queue"]) => Promise<LeaseState>,
   ): Promise<void> {
-    const held = this.#held.get(key.buildId);
-    if (held !== undefined && held.lease.attempt === key.attempt) held.isEnding = true;
+    this.#ending(key);
     const state = await end(this.#context.queue);
     if (state !== "held") return this.#lose(key, state);
     this.#forget(key);
     this.#accept(kind, [key]);
     const { log } = this.#context;
     log.info({ ...key, result: WorkAccepted_Kind[kind].toLowerCase() }, "builder ended a build");
+  }
+
+  #ending({ buildId, attempt }: LeaseKey): void {
+    const held = this.#held.get(buildId);
+    if (held !== undefined && held.lease.attempt === attempt) held.isEnding = true;
   }
 
   /** Follows the build's changes, to tell the builder at once when it is cancelled or taken away. */
@@ -240,7 +278,7 @@ export class BuilderSession {
     this.#forget(key);
     const { buildId, attempt } = key;
     const reason = LOST_REASONS[state];
-    this.#send({ $case: "lost", value: { lease: { buildId, attempt }, reason } });
+    this.#send({ $case: "lost", value: { lease: { buildId, attempt }, reason, message: "" } });
     this.#context.log.info({ ...key, reason: state }, "builder lost a build");
   }
 
