@@ -9,11 +9,20 @@ import {
   type LogLine,
   BuildServiceService,
 } from "@slipway/proto";
+import { createApplications } from "./applications.js";
 import { buildWatchPlan, isFinalBuild } from "./build-watch.js";
 import type { BuildEvent, BuildWatchRequest } from "./build-watch.js";
 import type { Caller } from "./caller.js";
 import { required } from "./errors.js";
 import type { CallOptions, WatchOptions } from "./options.js";
+import {
+  type BuildProvenance,
+  getProvenance,
+  type Readers,
+  type VerifiedBuild,
+  verifyBuild,
+  type VerifyRequest,
+} from "./provenance.js";
 import { everyItem, type Page, type PageRequest } from "./pages.js";
 import { watch } from "./watch.js";
 
@@ -70,6 +79,18 @@ export interface Builds {
   /** Queues a build, or joins the one of the same application revision and commit under way. */
   submit(request: SubmitRequest, options?: CallOptions): Promise<Submitted>;
   get(id: string, options?: CallOptions): Promise<Build>;
+  /**
+   * What its builder signed.
+   * @throws SlipwayError NOT_FOUND, reason PROVENANCE_NOT_FOUND, if it signed nothing.
+   */
+  provenance(id: string, options?: CallOptions): Promise<BuildProvenance>;
+  /**
+   * Checks here what its builder signed: the signature, that the builder was a member of the fleet when
+   * the build ended, and that it is of this build and its artifact, commit and repository.
+   * @throws ProvenanceRefusedError saying what does not fit, or that there is nothing; TypeError for
+   *   keys that are none.
+   */
+  verify(id: string, request: CallOptions & VerifyRequest): Promise<VerifiedBuild>;
   /** All that fit, newest first. */
   list(filter?: BuildFilter, options?: CallOptions): AsyncIterable<Build>;
   listPage(filter?: BuildFilter & PageRequest, options?: CallOptions): Promise<Page<Build>>;
@@ -117,6 +138,24 @@ export function createBuilds(caller: Caller): Builds {
     return required<Build>(undefined, "WatchBuild", "final state");
   };
 
+  const get: Builds["get"] = async (id, options) => {
+    const request = GetBuildRequest.fromPartial({ id });
+    const { build } = await caller.unary(
+      BuildServiceService.getBuild,
+      "idempotent",
+      request,
+      options,
+    );
+    return required(build, "GetBuild", "build");
+  };
+  const provenance: Builds["provenance"] = (id, options) => getProvenance(caller, id, options);
+  const applications = createApplications(caller);
+  const readers: Readers = {
+    build: get,
+    provenance,
+    application: (name, options) => applications.get(name, options),
+  };
+
   return {
     submit: async ({ idempotencyKey = randomUUID(), ...fields }, options) => {
       const request = SubmitBuildRequest.fromPartial({ ...fields, idempotencyKey });
@@ -128,15 +167,15 @@ export function createBuilds(caller: Caller): Builds {
       );
       return { build: required(build, "SubmitBuild", "build"), submissionId, merged };
     },
-    get: async (id, options) => {
-      const request = GetBuildRequest.fromPartial({ id });
-      const { build } = await caller.unary(
-        BuildServiceService.getBuild,
-        "idempotent",
-        request,
-        options,
-      );
-      return required(build, "GetBuild", "build");
+    get,
+    provenance,
+    verify: (id, { membershipPublicKeys, repository, commitSha, ...options }) => {
+      const wanted = {
+        membershipPublicKeys,
+        ...(repository === undefined ? {} : { repository }),
+        ...(commitSha === undefined ? {} : { commitSha }),
+      };
+      return verifyBuild(readers, id, wanted, options);
     },
     list: (filter, options) =>
       everyItem((pageToken) => listPage({ ...filter, pageToken }, options)),

@@ -41,6 +41,7 @@ export type { DecommissionRequest, Fleet, HostFilter, HostPage } from "./fleet.j
 export type { EndFreeze, FreezeRequest, Freezes } from "./freezes.js";
 export type { HostLogPart, HostLogRequest } from "./host-log.js";
 export type { MemberFilter, MemberRequest, Members, RevokeRequest } from "./members.js";
+export type { BuildProvenance, VerifiedBuild, VerifyRequest } from "./provenance.js";
 export type { Replications } from "./replication.js";
 export type { NewToken, TokenFilter, TokenRequest, Tokens } from "./tokens.js";
 export type { Page, PageRequest } from "./pages.js";
@@ -60,6 +61,7 @@ export {
   PauseReason,
   Promotion,
   ReplicationState,
+  ProvenanceRefusedError,
   Role,
   StepPhase,
   TokenRole,
@@ -97,6 +99,8 @@ export type {
   NotificationHook,
   PhaseCount,
   PlanDeploymentResponse,
+  ProvenanceFault,
+  ProvenanceSummary,
   Region,
   RegionAgentStatus,
   RegionApplicationStatus,
@@ -106,8 +110,10 @@ export type {
   RunningCount,
   RunSpec,
   SecretReference,
+  SignedProvenance,
   SourceSpec,
   Strategy,
   Token,
+  VerifiedProvenance,
   Wave,
 } from "@slipway/proto";

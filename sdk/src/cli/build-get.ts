@@ -1,4 +1,5 @@
 import { Build } from "@slipway/proto";
+import { envelopeText } from "./envelope-text.js";
 import { messageJson } from "./json.js";
 import { buildFacts } from "./render/build.js";
 import type { AddCommand } from "./run.js";
@@ -9,9 +10,15 @@ export const addBuildGet: AddCommand = (group, run) => {
     .command("get")
     .summary("show everything about one build")
     .argument("<build>", "the build's id")
+    .option("--provenance", "print what its builder signed instead, as a DSSE envelope (JSON)")
     .action(
-      run(async (session, id: string) => {
-        const build = await session.client.builds.get(id, { signal: session.signal });
+      run(async (session, id: string, { provenance }: { provenance?: boolean }) => {
+        const { client, signal, stdout } = session;
+        if (provenance === true) {
+          const { envelope } = await client.builds.provenance(id, { signal });
+          return stdout.write(`${envelopeText(envelope)}\n`);
+        }
+        const build = await client.builds.get(id, { signal });
         await print(
           session,
           () => ({ build: messageJson(Build, build) }),

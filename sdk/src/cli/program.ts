@@ -10,6 +10,7 @@ import { addBuildGet } from "./build-get.js";
 import { addBuildList } from "./build-list.js";
 import { addBuildLogs } from "./build-logs.js";
 import { addBuildSubmit } from "./build-submit.js";
+import { addBuildVerify } from "./build-verify.js";
 import { addBuildWatch } from "./build-watch.js";
 import { addDeploy } from "./deploy.js";
 import { parseDuration } from "./duration-text.js";
@@ -132,6 +133,7 @@ export function createProgram(
   const build = group("build", "builds: turn commits into artifacts");
   for (const add of [addBuildSubmit, addBuildGet, addBuildList]) add(build, run);
   for (const add of [addBuildWatch, addBuildLogs, addBuildCancel]) add(build, run);
+  addBuildVerify(build, run);
   for (const add of [addDeploy, addWatch, addRollback]) add(program, run);
   for (const add of [addPause, addResume, addPromote, addAbort]) add(program, run);
   const freeze = group("freeze", "freezes: times in which nothing new begins");

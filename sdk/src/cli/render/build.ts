@@ -37,6 +37,7 @@ export function buildFacts(build: Build, look: Look): string {
       ["created", agoText(build.createTime, look.now)],
       ["took", took],
       ["artifact", artifact?.digest ?? ""],
+      ["signed", artifact ? signedText(build, look.now) : ""],
       ["size", artifact ? `${bytesText(artifact.sizeBytes)}, ${artifact.platform}` : ""],
       ...build.replications.map(
         (copy) => [`in ${plain(copy.region)}`, replicationText(copy)] as const,
@@ -68,6 +69,15 @@ export function buildLine(build: Build, look: Look): string {
 export function logLine(line: LogLine, look: Look, isTerminal: boolean): string {
   if (line.source === LogSource.SYSTEM) return paint(look, "dim", `── ${plain(line.text)}`);
   return isTerminal ? logText(line.text, look.colour) : line.text;
+}
+
+function signedText({ provenance, builderId, commitSha }: Build, now: number): string {
+  if (provenance === undefined) return "no";
+  const { keyId, verified, membershipKeyId, time } = provenance;
+  const what = `that ${builderId} built it from ${commitSha.slice(0, 12)}, by its key ${keyId}`;
+  return verified
+    ? `${what}; verified by membership key ${membershipKeyId} ${agoText(time, now)}`
+    : `${what}; not verified: the coordinator had no membership key`;
 }
 
 function replicationText(copy: Build["replications"][number]): string {
