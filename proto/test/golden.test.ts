@@ -9,6 +9,7 @@ import {
 } from "../gen/slipway/v1/goal.js";
 import { KeySet, SignedKeySet } from "../gen/slipway/v1/key_set.js";
 import { HostPhase, HostStatus } from "../gen/slipway/v1/status.js";
+import { SignedProvenance } from "../gen/slipway/v1/provenance.js";
 import { Membership, Role } from "../gen/slipway/v1/swarm.js";
 
 // These bytes are signed, kept in buckets, or read by agents of other versions: changing a field's
@@ -110,6 +111,14 @@ test("a host's status", () => {
     hex(HostStatus.encode(HostStatus.fromPartial(status)).finish()),
     `0a02683112026575320b${TIME}4a0d0a0473686f701007180550ac02`,
   );
+});
+
+test("what a builder signed of a build, as it is kept", () => {
+  const certificate = { payload: Buffer.from("p"), signature: Buffer.from("s") };
+  const provenance = { envelope: Buffer.from("{}"), certificate };
+  const bytes = "0a027b7d12060a0170120173";
+  assert.is(hex(SignedProvenance.encode(provenance).finish()), bytes);
+  assert.equal(SignedProvenance.decode(Buffer.from(bytes, "hex")), provenance);
 });
 
 test.run();

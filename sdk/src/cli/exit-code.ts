@@ -18,8 +18,8 @@ export const EXIT = {
 /** How --help tells it. */
 export const EXIT_HELP = `Exit codes:
   0    it worked; what was waited for succeeded
-  1    the build or deployment did not succeed (FAILED, ABORTED, SUPERSEDED), or
-       something has a fault
+  1    the build or deployment did not succeed (FAILED, ABORTED, SUPERSEDED), what
+       was signed of a build does not fit, or something has a fault
   2    the command line or the application file is wrong; nothing was sent
   3    there is no such application, build, deployment, freeze, host, ...
   4    refused: a bad value, not possible in this state, frozen, or no permission
