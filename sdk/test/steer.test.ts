@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { status } from "@grpc/grpc-js";
-import { DeploymentState, HostPhase, StepPhase, Role } from "@slipway/proto";
+import { DeploymentState, HostPhase, OnFailure, StepPhase, Role } from "@slipway/proto";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { runCli, startCli, type Ended } from "./support/run-cli.js";
@@ -27,12 +27,25 @@ const deployment = {
   state: DeploymentState.WAITING,
 };
 const ended = { ...deployment, id: BACK, state: DeploymentState.SUCCEEDED };
+const deployed: Readonly<Record<string, object[]>> = {
+  web: [deployment, ended],
+  idle: [ended],
+  again: [{ ...ended, generation: 3 }],
+};
 const plan = {
   application: "web",
   buildId: "b1",
   commitSha: SHA,
   artifactSizeBytes: 1024 ** 2,
-  strategy: { waves: [{ regions: ["eu"], bakeTime: { seconds: 30 } }, { regions: ["*"] }] },
+  strategy: {
+    waves: [{ regions: ["eu"], bakeTime: { seconds: 30 } }, { regions: ["*"] }],
+    maxSwitchingPercent: 25,
+    failureBudget: { failedPercent: 2, silentPercent: 5 },
+    stageTimeout: { seconds: 1_800 },
+    activateTimeout: { seconds: 600 },
+    timeout: { seconds: 21_600 },
+    onFailure: OnFailure.STOP,
+  },
   steps,
   regions: [
     {
@@ -54,12 +67,12 @@ const script = {
   unary: {
     getDeployment: ({ id }: { id: string }) => ({ deployment: { ...deployment, id } }),
     listDeployments: ({ application }: { application: string }) => ({
-      deployments:
-        application === "web" ? [deployment, ended] : application === "idle" ? [ended] : [],
+      deployments: deployed[application] ?? [],
     }),
     getApplication: ({ name }: { name: string }) => {
       if (name === "web") return { application: { name, removeTime: new Date() } };
       if (name === "idle") return { application: { name } };
+      if (name === "again") return { application: { name, removalGeneration: 4 } };
       throw new Refusal(
         status.NOT_FOUND,
         `there is no application ${name}`,
@@ -256,6 +269,12 @@ test("each says what it did, with its exit code", async ({ server }) => {
       says: /has started/,
     },
     { args: ["status", "web"], says: /^web was removed 0 s ago: no host runs it\n\ndeployment / },
+    {
+      args: ["status", "again"],
+      says: new RegExp(
+        `again .* not deployed.*\n\nIt was removed .*no host runs them\n\n.*\n.*${BACK}`,
+      ),
+    },
     { args: ["watch", "idle"], code: 4, says: /no deployment of idle is under way/ },
     {
       args: ["watch", "web"],
@@ -360,11 +379,15 @@ test("a plan shows steps, hosts and bytes, and changes nothing", async ({ server
   const calls = server.calls.length;
   const { stdout } = await slipway(server, ["deploy", "b1", "--plan"]);
   for (const line of [
-    "hosts        5, of which 4 would download",
-    "to move      at most 4.0 MiB",
-    `supersedes   deployment ${ID}`,
-    "back to      build b0",
-    "drops        ap, sa\\u001b[2J: hosts there stop it once this has succeeded",
+    "hosts          5, of which 4 would download",
+    "to move        at most 4.0 MiB",
+    `supersedes     deployment ${ID}`,
+    "back to        build b0",
+    "drops          ap, sa\\u001b[2J: hosts there stop it once this has succeeded",
+    "at once        25 % of a region's hosts, or one",
+    "may fail       2 % of those told to switch; with more, hosts keep what they have",
+    "may be silent  5 % of those; with more, it is paused until they are heard",
+    "time limits    30m a step to get the bytes, 10m to switch, 6h in all",
     "step 1 of 2, wave 1 of 2: 10 % of eu, then watched for 30s",
     "step 2 of 2, wave 2 of 2: 100 % of eu, us, once somebody else approves",
     "eu      3      2            2.0 MiB  complete        eu-1, eu-2\\u001b[2J",

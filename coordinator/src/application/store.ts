@@ -16,7 +16,15 @@ interface Row {
 }
 
 /** A revision, with whether its application was removed. */
-type RemovableRow = Row & { remove_time: Date | null };
+type RemovableRow = Row & Removal;
+
+/** Of the application, whatever its revision. */
+interface Removal {
+  remove_time: Date | null;
+  removal_generation: string | null;
+}
+
+const REMOVAL = ["a.remove_time", "a.removal_generation"] as const;
 
 /** What an attempt may take beside its command: fetching the commit, uploading up to 10 GB. */
 const RUN_GRACE_MS = 30 * 60_000;
@@ -50,11 +58,9 @@ export async function applyApplication(
         : [];
     if (created.length > 0) {
       await audit("revision 1: created");
-      return { application: await addRevision(trx, name, 1, spec), changed: true };
+      return { application: fromRow(await addRevision(trx, name, 1, spec)), changed: true };
     }
-    const head = await trx<{ name: string; revision: number; remove_time: Date | null }>(
-      "applications",
-    )
+    const head = await trx<{ name: string; revision: number } & Removal>("applications")
       .where({ name })
       .forUpdate()
       .first();
@@ -73,15 +79,18 @@ export async function applyApplication(
     if (row === undefined) throw new Error(`application ${name} has no revision ${present}`);
     const isSame = row.spec.equals(bytes);
     const isRemoved = head?.remove_time != null;
-    if (isSame && !isRemoved) return { application: fromRow(row), changed: false };
+    const removal = { remove_time: null, removal_generation: head?.removal_generation ?? null };
+    if (isSame && !isRemoved) {
+      return { application: fromRow({ ...row, ...removal }), changed: false };
+    }
     const revision = isSame ? present : present + 1;
     await trx("applications")
       .where({ name })
       .update({ revision, remove_time: null, update_time: trx.fn.now() });
     const what = isSame ? "unchanged" : describeChange(ApplicationSpec.decode(row.spec), spec);
     await audit(`revision ${revision}: ${what}${isRemoved ? "; it had been removed" : ""}`);
-    const application = isSame ? fromRow(row) : await addRevision(trx, name, revision, spec);
-    return { application, changed: true };
+    const made = isSame ? row : await addRevision(trx, name, revision, spec);
+    return { application: fromRow({ ...made, ...removal }), changed: true };
   });
 }
 
@@ -90,7 +99,7 @@ async function addRevision(
   application: string,
   revision: number,
   spec: CheckedSpec,
-): Promise<Application> {
+): Promise<Row> {
   const [row] = await trx<Row>("application_revisions")
     .insert({
       application,
@@ -102,7 +111,7 @@ async function addRevision(
     })
     .returning("*");
   if (row === undefined) throw new Error("an insert returned no row");
-  return fromRow(row);
+  return row;
 }
 
 /** @param revision 0 for the present one. @throws DomainError NOT_FOUND */
@@ -116,7 +125,7 @@ export async function getApplication(
     .where("r.application", name);
   if (revision === 0) void query.whereRaw("a.revision = r.revision");
   else void query.where("r.revision", revision);
-  const row = (await query.first("r.*", "a.remove_time")) as RemovableRow | undefined;
+  const row = (await query.first("r.*", ...REMOVAL)) as RemovableRow | undefined;
   if (row !== undefined) return fromRow(row);
   if (revision !== 0) await getApplication(db, name, 0);
   throw revision === 0
@@ -149,7 +158,7 @@ export async function listApplications(
   if (after !== undefined) void query.where("a.name", ">", after);
   if (!includeRemoved) void query.whereNull("a.remove_time");
   if (among.length > 0) void query.whereIn("a.name", [...among]);
-  const rows = (await query.select("r.*", "a.remove_time")) as RemovableRow[];
+  const rows = (await query.select("r.*", ...REMOVAL)) as RemovableRow[];
   return rows.map(fromRow);
 }
 
@@ -160,5 +169,6 @@ function fromRow(row: Row & Partial<RemovableRow>): Application {
     spec: ApplicationSpec.decode(row.spec),
     updateTime: row.create_time,
     removeTime: row.remove_time ?? undefined,
+    removalGeneration: Number(row.removal_generation ?? 0),
   };
 }

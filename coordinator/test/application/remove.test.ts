@@ -171,7 +171,13 @@ test("applied again it is back, and its next deployment is above the removal", a
   await createDeployment(clients, { buildId: build.id });
   await remove("phoenix");
   const back = await applyApplication(clients, "phoenix", ["eu"]);
-  assert.equal([back.revision, back.removeTime], [1, undefined]);
+  assert.equal([back.revision, back.removeTime, back.removalGeneration], [1, undefined, 2]);
+  assert.equal(await applyApplication(clients, "phoenix", ["eu"]), back);
+  const { application } = await call(clients.applications, "getApplication", {
+    name: "phoenix",
+    revision: 0,
+  });
+  assert.equal(application, back);
   assert.ok((await listed(false)).includes("phoenix"));
   const deployment = await createDeployment(clients, { buildId: build.id });
   assert.is(deployment.generation, 3);

@@ -39,7 +39,8 @@ async function showFleet(session: Session): Promise<void> {
   let batch: Application[] = [];
   const flush = async (): Promise<void> => {
     const asked = batch.map(async (application) => {
-      return { application, newest: (await recent(session, application.name, 1))[0] };
+      const [newest] = await recent(session, application.name, 1);
+      return { application, newest: newest && isOver(application, newest) ? undefined : newest };
     });
     statuses.push(...(await Promise.all(asked)));
     batch = [];
@@ -66,7 +67,11 @@ async function showFleet(session: Session): Promise<void> {
 async function showApplication(session: Session, name: string): Promise<void> {
   const { signal } = session;
   const application = await session.client.applications.get(name, { signal });
-  const [newest, ...before] = await recent(session, name, RECENT);
+  const shown = await recent(session, name, RECENT);
+  const [first] = shown;
+  // Applied again after it was removed, it is one that was not deployed yet.
+  const newest = first && isOver(application, first) ? undefined : first;
+  const before = shown.slice(newest === undefined ? 0 : 1);
   const look = lookOf(session);
   await print(
     session,
@@ -75,12 +80,28 @@ async function showApplication(session: Session, name: string): Promise<void> {
       ...(newest && progressJson(newest)),
     }),
     () => {
-      if (newest === undefined) return statusTable([{ application, newest }], look);
       const earlier = before.map(({ deployment }) => deployment);
       const history = earlier.length === 0 ? "" : `\n${deploymentTable(earlier, look)}`;
+      if (newest === undefined) {
+        const since = earlier.length === 0 ? "" : `\n${removedSince(look)}`;
+        return `${statusTable([{ application, newest }], look)}${since}${history}`;
+      }
       return `${removedText(application, look)}${deploymentFacts(newest, look)}${history}`;
     },
   );
+}
+
+/** Whether it was deployed before the application was removed, which was applied again since. */
+function isOver(
+  { removeTime, removalGeneration }: Application,
+  { deployment }: DeploymentProgress,
+): boolean {
+  return removeTime === undefined && deployment.generation < removalGeneration;
+}
+
+function removedSince(look: Look): string {
+  const text = "It was removed after these, and applied again: no host runs them";
+  return `${paint(look, "yellow", text)}\n`;
 }
 
 /** What the newest deployment does not say: that its hosts have stopped it since. */

@@ -76,7 +76,14 @@ export interface Application {
     | Date
     | undefined;
   /** When it was removed; absent while it is not. */
-  removeTime: Date | undefined;
+  removeTime:
+    | Date
+    | undefined;
+  /**
+   * Of the goal that removed it last, also once it was applied again: what was deployed before, with
+   * a lower one, no host runs any more. 0 if no host was ever told to remove it.
+   */
+  removalGeneration: number;
 }
 
 export interface ApplicationSpec {
@@ -306,7 +313,7 @@ export interface ListApplicationsResponse {
 }
 
 function createBaseApplication(): Application {
-  return { name: "", revision: 0, spec: undefined, updateTime: undefined, removeTime: undefined };
+  return { name: "", revision: 0, spec: undefined, updateTime: undefined, removeTime: undefined, removalGeneration: 0 };
 }
 
 export const Application: MessageFns<Application> = {
@@ -325,6 +332,9 @@ export const Application: MessageFns<Application> = {
     }
     if (message.removeTime !== undefined) {
       Timestamp.encode(toTimestamp(message.removeTime), writer.uint32(42).fork()).join();
+    }
+    if (message.removalGeneration !== 0) {
+      writer.uint32(48).uint64(message.removalGeneration);
     }
     return writer;
   },
@@ -382,6 +392,14 @@ export const Application: MessageFns<Application> = {
             message.removeTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.removalGeneration = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -409,6 +427,11 @@ export const Application: MessageFns<Application> = {
         : isSet(object.remove_time)
         ? fromJsonTimestamp(object.remove_time)
         : undefined,
+      removalGeneration: isSet(object.removalGeneration)
+        ? globalThis.Number(object.removalGeneration)
+        : isSet(object.removal_generation)
+        ? globalThis.Number(object.removal_generation)
+        : 0,
     };
   },
 
@@ -429,6 +452,9 @@ export const Application: MessageFns<Application> = {
     if (message.removeTime !== undefined) {
       obj.removeTime = message.removeTime.toISOString();
     }
+    if (message.removalGeneration !== 0) {
+      obj.removalGeneration = Math.round(message.removalGeneration);
+    }
     return obj;
   },
 
@@ -444,6 +470,7 @@ export const Application: MessageFns<Application> = {
       : undefined;
     message.updateTime = object.updateTime ?? undefined;
     message.removeTime = object.removeTime ?? undefined;
+    message.removalGeneration = object.removalGeneration ?? 0;
     return message;
   },
 };
@@ -3114,6 +3141,17 @@ function fromJsonTimestamp(o: any): Date {
   } else {
     return fromTimestamp(Timestamp.fromJSON(o));
   }
+}
+
+function longToNumber(int64: { toString(): string }): number {
+  const num = globalThis.Number(int64.toString());
+  if (num > globalThis.Number.MAX_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is larger than Number.MAX_SAFE_INTEGER");
+  }
+  if (num < globalThis.Number.MIN_SAFE_INTEGER) {
+    throw new globalThis.Error("Value is smaller than Number.MIN_SAFE_INTEGER");
+  }
+  return num;
 }
 
 function isObject(value: any): boolean {

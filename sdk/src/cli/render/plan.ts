@@ -1,4 +1,10 @@
-import { durationToMs, type PlanDeploymentResponse, type RegionPlan } from "@slipway/proto";
+import {
+  durationToMs,
+  OnFailure,
+  type Duration,
+  type PlanDeploymentResponse,
+  type RegionPlan,
+} from "@slipway/proto";
 import { durationText } from "../duration-text.js";
 import { bytesText } from "../quantities.js";
 import { plain } from "../text.js";
@@ -23,6 +29,7 @@ export function planText(plan: PlanDeploymentResponse, look: Look): string {
       ["supersedes", plan.supersedes === "" ? "nothing" : `deployment ${plan.supersedes}`],
       ["back to", plan.previousBuildId === "" ? "nothing" : `build ${plan.previousBuildId}`],
       ["drops", dropsText(plan)],
+      ...paceFacts(plan),
     ],
     look,
   );
@@ -55,6 +62,26 @@ export function downloadLines({ regions }: PlanDeploymentResponse, look: Look): 
 export function dropsText({ droppedRegions }: Pick<PlanDeploymentResponse, "droppedRegions">) {
   if (droppedRegions.length === 0) return "";
   return `${droppedRegions.join(", ")}: hosts there stop it once this has succeeded`;
+}
+
+const span = (duration: Duration | undefined): string => durationText(durationToMs(duration, 0));
+
+/** What the strategy allows, and for how long. */
+function paceFacts({ strategy }: PlanDeploymentResponse): [string, string][] {
+  if (strategy === undefined) return [];
+  const { maxSwitchingPercent, failureBudget, onFailure } = strategy;
+  const { failedPercent = 0, silentPercent = 0 } = failureBudget ?? {};
+  const then = onFailure === OnFailure.STOP ? "hosts keep what they have" : "it is rolled back";
+  return [
+    ["at once", `${maxSwitchingPercent} % of a region's hosts, or one`],
+    ["may fail", `${failedPercent} % of those told to switch; with more, ${then}`],
+    ["may be silent", `${silentPercent} % of those; with more, it is paused until they are heard`],
+    [
+      "time limits",
+      `${span(strategy.stageTimeout)} a step to get the bytes, ` +
+        `${span(strategy.activateTimeout)} to switch, ${span(strategy.timeout)} in all`,
+    ],
+  ];
 }
 
 function stepLines({ steps, strategy }: PlanDeploymentResponse): string[] {
