@@ -3,7 +3,7 @@ import type { Logger } from "pino";
 import { Wake } from "./wake.js";
 
 /** What can change. A queue event has an empty id; an artifact's id is its digest. */
-export type EventKind = "queue" | "build" | "deployment" | "artifact" | "token";
+export type EventKind = "queue" | "build" | "deployment" | "artifact" | "token" | "member";
 
 export interface ChangeEvent {
   kind: EventKind;

@@ -6,6 +6,7 @@ import { CountedQueue } from "../queue/counted-queue.js";
 import { Dispatcher } from "../queue/dispatcher.js";
 import { PostgresQueue } from "../queue/postgres-queue.js";
 import { Rescuer } from "../queue/rescuer.js";
+import { BuilderRevocations } from "../rpc/builder/revocations.js";
 import { BuilderSessions } from "../rpc/builder/sessions.js";
 
 /** The context's parts that builds need. */
@@ -39,14 +40,26 @@ export function buildServices({
   lateLines,
   config,
   log,
+  db,
+  events,
+  builderSessions,
 }: Pick<
   Context,
-  "queue" | "dispatcher" | "buildLogs" | "lateLines" | "config" | "log"
+  | "queue"
+  | "dispatcher"
+  | "buildLogs"
+  | "lateLines"
+  | "config"
+  | "log"
+  | "db"
+  | "events"
+  | "builderSessions"
 >): readonly (readonly [what: string, Service])[] {
   return [
     ["build logs", buildLogs],
     ["late log lines", lateLines],
     ["leasing", dispatcher],
+    ["builders' revocation", new BuilderRevocations({ db, events, builderSessions, log })],
     ["the rescuer", new Rescuer({ queue, leaseDurationMs: config.leaseDurationMs, log })],
   ];
 }

@@ -31,6 +31,7 @@ const KINDS: ReadonlySet<string> = new Set<EventKind>([
   "deployment",
   "artifact",
   "token",
+  "member",
 ]);
 
 /**

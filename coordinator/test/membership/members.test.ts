@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { credentials, status } from "@grpc/grpc-js";
 import {
+  BuilderServiceClient,
   GLOBAL_GOALS_BUCKET,
   JOIN_SIGNATURE_CONTEXT,
   type MemberGrant,
@@ -19,6 +20,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { generateKey } from "../../src/keygen.js";
 import { call } from "../call.js";
+import { TestBuilder } from "../fleet.js";
 import { failure, startWorld, until, type Clients, type World } from "../rollout/world.js";
 import { TestMember } from "./test-member.js";
 
@@ -28,6 +30,7 @@ let folder: string;
 let world: World;
 let clients: Clients;
 let members: MembershipServiceClient;
+let builders: BuilderServiceClient;
 let membershipKey: KeyObject;
 
 test.before(async () => {
@@ -40,9 +43,11 @@ test.before(async () => {
   const coordinator = await world.coordinator(options);
   ({ clients } = coordinator);
   members = new MembershipServiceClient(coordinator.address, credentials.createInsecure());
+  builders = new BuilderServiceClient(coordinator.address, credentials.createInsecure());
 });
 test.after(async () => {
   members?.close();
+  builders?.close();
   await world?.stop();
   await rm(folder, { recursive: true, force: true });
 });
@@ -317,6 +322,25 @@ test("a coordinator without a membership key says so, and still revokes", async 
   assert.equal(await refusal(attempt), ["NO_MEMBERSHIP_KEY", "FAILED_PRECONDITION"]);
   await call(client, "revokeMember", { id: "web-14", ...author, allowMissing: true });
   client.close();
+});
+
+test("a builder is shut out by its own revocation, and not by that of a host of its id", async () => {
+  for (const [id, role, end] of [
+    ["twin", Role.HOST, undefined],
+    ["its-own", Role.BUILDER, status.PERMISSION_DENIED],
+  ] as const) {
+    await join(new TestMember(id, role));
+    await revoke(id);
+    const builder = new TestBuilder(builders);
+    builder.say({
+      $case: "hello",
+      value: { builderId: id, platform: "linux/x64", signsProvenance: false },
+    });
+    builder.end();
+    const error = (await builder.ended()) as { code?: status } | undefined;
+    assert.is(error?.code, end);
+    assert.is(builder.unheard.length, end === undefined ? 1 : 0, "welcome or not");
+  }
 });
 
 test.run();

@@ -1,9 +1,10 @@
-import { status, type ServiceError } from "@grpc/grpc-js";
+import { credentials, status, type ServiceError } from "@grpc/grpc-js";
 import {
   BuildFailureReason,
   BuildStatus,
   getErrorDetails,
   LogSource,
+  MembershipServiceClient,
   WorkAccepted_Kind,
   WorkLost_Reason,
   type Build,
@@ -432,6 +433,41 @@ test("a watch until caught up has every line kept by then, and does not wait", a
   await builder.hear("accepted");
   assert.is((await watched({ id, untilCaughtUp: true })).order.at(-1), "SUCCEEDED");
   builder.cut();
+});
+
+test("a builder that is revoked gets no more builds, wherever it comes back", async () => {
+  const members = new MembershipServiceClient(other.address, credentials.createInsecure());
+  const builder = new TestBuilder(clients.builders);
+  await builder.hello("thief", 0);
+  const revocation = { actor: "ann", reason: "stolen", allowMissing: true };
+  await call(members, "revokeMember", { id: "thief", ...revocation });
+  const first = await builder.ended();
+  const { id } = await submitted();
+  const back = new TestBuilder(otherClients.builders);
+  back.say({
+    $case: "hello",
+    value: { builderId: "thief", platform: "linux/x64", signsProvenance: false },
+  });
+  back.ready(1, 0);
+  for (const end of [first, await back.ended()]) {
+    const { code, details, metadata } = end as ServiceError;
+    assert.is(code, status.PERMISSION_DENIED);
+    assert.match(details, /builder thief was revoked, which is for good/);
+    assert.is(getErrorDetails(metadata)?.reason, "MEMBER_REVOKED");
+  }
+  assert.is((await read(id)).status, BuildStatus.QUEUED);
+  const honest = new TestBuilder(clients.builders);
+  // Not waiting until it is welcome.
+  honest.say({
+    $case: "hello",
+    value: { builderId: "honest", platform: "linux/x64", signsProvenance: false },
+  });
+  honest.ready(1, 0);
+  const lease = await leased(honest, id);
+  honest.complete(lease);
+  await honest.hear("accepted");
+  honest.end();
+  members.close();
 });
 
 test.run();

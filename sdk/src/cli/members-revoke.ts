@@ -13,7 +13,8 @@ export const addMembersRevoke: AddCommand = (group, run) => {
     .summary("take a member out of the fleet for good")
     .description(
       "Takes a host, region agent or builder out of the fleet: its certificate holds no more, and it " +
-        "cannot come back under the same id. A host is decommissioned as well.",
+        "cannot come back under the same id. A host is decommissioned as well; a builder gets no more " +
+        "builds, whatever token it shows.",
     )
     .argument("<member>", "the member's id")
     .requiredOption("--reason <text>", "why, for people to read later")

@@ -15,6 +15,7 @@ import {
 import type { Context } from "../../context.js";
 import { aborted, invalidArgument, permissionDenied, resourceExhausted } from "../../errors.js";
 import { LogWriter } from "../../logs/log-writer.js";
+import { builderRevoked, revokedBuilders } from "../../membership/revoked-builders.js";
 import type { Seat } from "../../queue/dispatcher.js";
 import type { LeasedBuild, LeaseKey, LeaseState } from "../../queue/queue.js";
 import {
@@ -53,6 +54,8 @@ export class BuilderSession {
   readonly #held = new Map<string, Held>();
   #builderId: string | undefined;
   #seat: Seat | undefined;
+  /** It was found not to be revoked. */
+  #admitted: Promise<void> = Promise.resolve();
   #leave: (() => void) | undefined;
   #leasesSent = 0;
   #isClosed = false;
@@ -80,6 +83,8 @@ export class BuilderSession {
     if (message.$case === "hello") return this.#hello(message.value);
     const builderId = this.#builderId;
     if (builderId === undefined) throw malformed("hello", "must be the first message");
+    // It may not have waited until it was welcome.
+    await this.#admitted;
     switch (message.$case) {
       case "ready":
         checkFreeSlots(message.value.freeSlots);
@@ -108,7 +113,7 @@ export class BuilderSession {
     await this.#context.queue.release(unsent);
   }
 
-  #hello(hello: WorkHello): void {
+  async #hello(hello: WorkHello): Promise<void> {
     if (this.#builderId !== undefined) throw malformed("hello", "must be said once");
     checkHello(hello);
     const { builderId, platform, signsProvenance } = hello;
@@ -116,14 +121,23 @@ export class BuilderSession {
       const message = `this token is of builder ${this.#subject}, and cannot be used by another one`;
       throw permissionDenied("OUT_OF_SCOPE", message);
     }
-    const { builderSessions, config, dispatcher, log, provenance } = this.#context;
-    provenance.checkHello(builderId, signsProvenance);
+    this.#context.provenance.checkHello(builderId, signsProvenance);
     this.#builderId = builderId;
+    this.#admitted = this.#admit(builderId);
+    await this.#admitted;
+    this.#context.log.info({ builderId, platform }, "builder connected");
+  }
+
+  /** @throws DomainError if it was revoked. */
+  async #admit(builderId: string): Promise<void> {
+    const { builderSessions, config, db, dispatcher } = this.#context;
+    // From now on it is among those that are ended when they are revoked.
     this.#leave = builderSessions.open(builderId, (error) => this.#outbox.end(error));
+    if ((await revokedBuilders(db, [builderId])).length > 0) throw builderRevoked(builderId);
+    if (this.#isClosed) return;
     const leaseDuration = durationFromMs(config.leaseDurationMs);
     this.#send({ $case: "welcome", value: { leaseDuration } });
     this.#seat = dispatcher.seat(builderId, (build) => this.#deliver(build));
-    log.info({ builderId, platform }, "builder connected");
   }
 
   #ready({ freeSlots, leasesReceived }: WorkReady): void {

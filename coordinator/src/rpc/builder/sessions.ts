@@ -8,6 +8,16 @@ export class BuilderSessions {
     return this.#ends.size;
   }
 
+  /** Of those builders. */
+  get ids(): string[] {
+    return [...this.#ends.keys()];
+  }
+
+  /** Ends the builder's stream, if it has one. */
+  end(builderId: string, error: Error): void {
+    this.#ends.get(builderId)?.(error);
+  }
+
   /** Registers a stream in the place of the builder's older one. Answers how to take it out. */
   open(builderId: string, end: (error: Error) => void): () => void {
     this.#ends.get(builderId)?.(

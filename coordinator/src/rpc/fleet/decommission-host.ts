@@ -7,7 +7,7 @@ import { checkAuthor } from "../author.js";
 import type { CallInfo } from "../handler.js";
 
 export async function decommissionHost(
-  { db, log, revocations, revokedUsers }: Context,
+  { db, events, log, revocations, revokedUsers }: Context,
   { hostId, actor, reason }: DecommissionHostRequest,
   { identity }: Pick<CallInfo, "identity">,
 ): Promise<DecommissionHostResponse> {
@@ -17,6 +17,7 @@ export async function decommissionHost(
   found.throwIfAny();
   if (await enrolment.decommissionHost(db, hostId, by, revokeRow)) {
     log.info({ hostId, actor, reason }, "host decommissioned");
+    events.publish({ kind: "member", id: hostId });
     // Done again now and then: it waits neither for NATS nor for us.
     revocations.publishSoon();
     revokedUsers?.publishSoon();

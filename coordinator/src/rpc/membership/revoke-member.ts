@@ -6,7 +6,7 @@ import { checkAuthor } from "../author.js";
 import type { CallInfo } from "../handler.js";
 
 export async function revokeMember(
-  { db, log, revocations, revokedUsers }: Context,
+  { db, events, log, revocations, revokedUsers }: Context,
   { id, actor, reason, allowMissing }: RevokeMemberRequest,
   { identity }: Pick<CallInfo, "identity">,
 ): Promise<RevokeMemberResponse> {
@@ -16,6 +16,7 @@ export async function revokeMember(
   found.throwIfAny();
   if (await membership.revokeMember(db, id, by, { allowMissing })) {
     log.info({ id, actor, reason }, "member revoked");
+    events.publish({ kind: "member", id });
     // Done again now and then: it waits neither for NATS nor for us.
     revocations.publishSoon();
     revokedUsers?.publishSoon();

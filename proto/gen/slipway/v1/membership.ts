@@ -1846,7 +1846,8 @@ export const MembershipServiceService = {
   },
   /**
    * Takes a member out of the fleet for good: its certificate holds no more, whenever it runs out,
-   * and its id cannot join again. A host is decommissioned as well. The same again changes nothing.
+   * and its id cannot join again. A host is decommissioned as well; a builder gets no more builds,
+   * whatever token it shows. The same again changes nothing.
    */
   revokeMember: {
     path: "/slipway.v1.MembershipService/RevokeMember" as const,
@@ -1895,7 +1896,8 @@ export interface MembershipServiceServer extends UntypedServiceImplementation {
   listMembers: handleUnaryCall<ListMembersRequest, ListMembersResponse>;
   /**
    * Takes a member out of the fleet for good: its certificate holds no more, whenever it runs out,
-   * and its id cannot join again. A host is decommissioned as well. The same again changes nothing.
+   * and its id cannot join again. A host is decommissioned as well; a builder gets no more builds,
+   * whatever token it shows. The same again changes nothing.
    */
   revokeMember: handleUnaryCall<RevokeMemberRequest, RevokeMemberResponse>;
   /**
@@ -1979,7 +1981,8 @@ export interface MembershipServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Takes a member out of the fleet for good: its certificate holds no more, whenever it runs out,
-   * and its id cannot join again. A host is decommissioned as well. The same again changes nothing.
+   * and its id cannot join again. A host is decommissioned as well; a builder gets no more builds,
+   * whatever token it shows. The same again changes nothing.
    */
   revokeMember(
     request: RevokeMemberRequest,
