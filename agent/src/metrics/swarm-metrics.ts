@@ -31,6 +31,7 @@ const COUNTERS: readonly Reading[] = [
 const GAUGES: readonly Reading[] = [
   ["receive_bytes_per_second", "Verified bytes, over the last seconds.", (s) => s.receiveRate],
   ["send_bytes_per_second", "Bytes given, over the last seconds.", (s) => s.sendRate],
+  ["strangers", "Connections that have yet to show that they are let in.", (s) => s.strangers],
 ];
 
 /** What the swarm counts; nothing before there is one. */
@@ -76,6 +77,20 @@ export function registerSwarm(registry: Registry, stats: () => SwarmStats | unde
         this.inc({ source: "seeders" }, now.bytesFromSeeders);
         this.inc({ source: "local" }, now.bytesFromLocal);
         this.inc({ source: "reuse" }, now.bytesFromReuse);
+      },
+    }),
+  );
+  registry.registerMetric(
+    new Counter({
+      name: "slipway_swarm_refused_total",
+      help: "What was refused of those without a certificate that holds, by why.",
+      labelNames: ["reason"],
+      registers: [],
+      collect() {
+        this.reset();
+        const now = stats();
+        if (now === undefined) return;
+        for (const [reason, count] of Object.entries(now.refused)) this.inc({ reason }, count);
       },
     }),
   );

@@ -1,6 +1,7 @@
 import net from "node:net";
 import tls from "node:tls";
 import type { ChunkRefusal_Reason as Reason } from "@slipway/proto";
+import { Door, type DoorLimits, addressOf } from "@slipway/proto/admission";
 import type { Logger } from "pino";
 import { digestFromBytes } from "../store/manifest.js";
 import type { ChunkSender } from "./chunk-sender.js";
@@ -12,6 +13,7 @@ import {
 } from "./data-frames.js";
 import { ProtocolError } from "./frames.js";
 import { OfferBook, type Offer } from "./offers.js";
+import type { RefusalReason } from "./refusals.js";
 import type { ChunkSink, SendingLink } from "./sending-link.js";
 import type { Address, Encryption } from "./types.js";
 
@@ -22,7 +24,6 @@ export const PSK_TLS = {
   maxVersion: "TLSv1.2",
 } as const;
 
-const GREETING_MS = 3_000;
 const IDENTITY_BYTES = 16;
 /** The kernel may hold a whole chunk: so long the largest takes over 0.1 Mbit/s, and then some. */
 const STUCK_MS = 5 * 60_000;
@@ -34,6 +35,9 @@ export interface DataServerOptions {
   encryption: Encryption;
   /** Most connections at once. */
   maxConnections: number;
+  /** Those that have not shown a secret yet. */
+  strangers: DoorLimits;
+  onRefused: (reason: RefusalReason) => void;
   sender: ChunkSender;
   log: Logger;
   /** Whether this peer may fetch chunks still: its handshake may end after drop(). */
@@ -51,9 +55,18 @@ export class DataServer {
   readonly #offers = new OfferBook();
   readonly #server: net.Server;
   readonly #sockets = new Map<net.Socket, string | undefined>();
+  readonly #door: Door<net.Socket>;
+  /** What is at the door, by address and port; TLS has another socket for it. */
+  readonly #waiting = new Map<string, net.Socket>();
 
   constructor(options: DataServerOptions) {
     this.#options = options;
+    const { strangers, onRefused } = options;
+    this.#door = new Door({
+      limits: strangers,
+      close: (socket) => socket.destroy(),
+      onRefused: (reason) => onRefused(`data_${reason}`),
+    });
     this.#server = options.encryption === "none" ? this.#plain() : this.#secure();
     this.#server.maxConnections = options.maxConnections;
   }
@@ -79,6 +92,11 @@ export class DataServer {
     return { identity: offer.identity, key };
   }
 
+  /** Connections that have not shown a secret yet. */
+  get waiting(): number {
+    return this.#door.size;
+  }
+
   /** Ends what a peer has here. */
   drop(peer: string): void {
     this.#offers.forget(peer);
@@ -87,26 +105,29 @@ export class DataServer {
 
   async close(): Promise<void> {
     for (const socket of this.#sockets.keys()) socket.destroy();
+    this.#door.stop();
     if (!this.#server.listening) return;
     await new Promise<void>((resolve) => this.#server.close(() => resolve()));
   }
 
   #plain(): net.Server {
     return net.createServer({ noDelay: true }, (socket) => {
-      this.#track(socket, undefined);
-      this.#greet(socket);
+      if (this.#admit(socket)) this.#greet(socket);
     });
   }
 
-  #secure(): tls.Server {
+  #secure(): net.Server {
     const taken = new WeakMap<net.Socket, Offer>();
     const server = tls.createServer(
       {
         ...PSK_TLS,
-        handshakeTimeout: GREETING_MS,
+        handshakeTimeout: this.#options.strangers.proveMs,
         pskCallback: (socket, identity) => {
           const offer = this.#offers.take(identity, Date.now());
-          if (offer === undefined) return null;
+          if (offer === undefined) {
+            this.#options.onRefused("data_secret");
+            return null;
+          }
           taken.set(socket, offer);
           return offer.key;
         },
@@ -117,13 +138,38 @@ export class DataServer {
         else this.#serve(socket, offer.peer);
       },
     );
-    server.on("connection", (socket: net.Socket) => this.#track(socket, undefined));
     server.on("tlsClientError", (err, socket) => {
       this.#options.log.debug({ err }, "data handshake failed");
       // Node leaves one that was late as it is.
       socket.destroy();
     });
-    return server;
+    // TLS is not to see what is refused.
+    return net.createServer((socket) => {
+      if (this.#admit(socket)) server.emit("connection", socket);
+    });
+  }
+
+  /** False: it is closed. */
+  #admit(socket: net.Socket): boolean {
+    this.#track(socket, undefined);
+    const { remoteAddress } = socket;
+    const isInvited = this.#offers.isOpen(Date.now());
+    if (!isInvited) this.#options.onRefused("data_uninvited");
+    if (
+      !isInvited ||
+      remoteAddress === undefined ||
+      !this.#door.enter(socket, addressOf(remoteAddress, "without-port"))
+    ) {
+      socket.destroy();
+      return false;
+    }
+    const from = endOf(socket);
+    this.#waiting.set(from, socket);
+    socket.on("close", () => {
+      this.#door.leave(socket);
+      if (this.#waiting.get(from) === socket) this.#waiting.delete(from);
+    });
+    return true;
   }
 
   #track(socket: net.Socket, peer: string | undefined): void {
@@ -137,23 +183,26 @@ export class DataServer {
   /** On plain TCP the dialler says the identity first. */
   #greet(socket: net.Socket): void {
     let said: Buffer = Buffer.alloc(0);
-    const late = setTimeout(() => socket.destroy(), GREETING_MS);
-    socket.on("close", () => clearTimeout(late));
     const onData = (data: Buffer): void => {
       said = Buffer.concat([said, data]);
       if (said.length < IDENTITY_BYTES) return;
-      clearTimeout(late);
       socket.off("data", onData);
       const identity = said.subarray(0, IDENTITY_BYTES).toString("hex");
       const offer = this.#offers.take(identity, Date.now());
-      if (offer === undefined) socket.destroy();
-      else this.#serve(socket, offer.peer, said.subarray(IDENTITY_BYTES));
+      if (offer === undefined) {
+        this.#options.onRefused("data_secret");
+        socket.destroy();
+      } else this.#serve(socket, offer.peer, said.subarray(IDENTITY_BYTES));
     };
     socket.on("data", onData);
   }
 
   #serve(socket: net.Socket, peer: string, first?: Buffer): void {
     const { sender, log, serves, onProtocolError } = this.#options;
+    const from = endOf(socket);
+    const waiting = this.#waiting.get(from);
+    this.#waiting.delete(from);
+    if (waiting !== undefined) this.#door.leave(waiting);
     if (!serves(peer)) {
       socket.destroy();
       return;
@@ -194,6 +243,9 @@ export class DataServer {
     for (const socket of own.slice(0, Math.max(0, own.length + 1 - PER_PEER))) socket.destroy();
   }
 }
+
+const endOf = ({ remoteAddress, remotePort }: net.Socket): string =>
+  `${remoteAddress}:${remotePort}`;
 
 function take(link: SendingLink, frame: DataRequestFrame): void {
   const { requestId } = frame;

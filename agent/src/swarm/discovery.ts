@@ -1,10 +1,16 @@
 import { createHash } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
-import DHT, { type FoundPeer } from "hyperdht";
-import Hyperswarm, { type NoiseStream } from "hyperswarm";
+import type { FoundPeer } from "hyperdht";
+import type { NoiseStream } from "hyperswarm";
 import type { Logger } from "pino";
+import type { AdmissionLimits } from "./admission-limits.js";
+import { boundFrames, trustFrames } from "./bounded-frames.js";
 import type { Candidate } from "./candidates.js";
 import { CellSearch } from "./cell-search.js";
+import { REPEATED_MS } from "./dht-gate.js";
+import { PrivateDht, type PrivateDhtOptions } from "./private-dht.js";
+import { PrivateSwarm } from "./private-swarm.js";
+import type { RefusalReason } from "./refusals.js";
 import type { Address } from "./types.js";
 
 /** Milliseconds. */
@@ -30,6 +36,8 @@ export interface DiscoveryOptions {
   /** Where a cell's members meet; at least one. */
   topics: (cell: string) => readonly Buffer[];
   log: Logger;
+  admission: AdmissionLimits;
+  onRefused: (reason: RefusalReason) => void;
   /** How soon to look for more peers of a cell. */
   mood: (cell: string) => "soon" | "later" | "enough";
   onFound: (candidate: Candidate) => void;
@@ -44,8 +52,8 @@ export interface DiscoveryOptions {
  */
 export class Discovery {
   readonly #options: DiscoveryOptions;
-  readonly #dht: DHT;
-  readonly #swarm: Hyperswarm;
+  readonly #dht: PrivateDht;
+  readonly #swarm: PrivateSwarm;
   /** By topic, in hexadecimal. */
   readonly #searches = new Map<string, CellSearch>();
   readonly #closing = new AbortController();
@@ -54,18 +62,28 @@ export class Discovery {
 
   constructor(options: DiscoveryOptions) {
     this.#options = options;
+    const { admission, onRefused } = options;
     const { host, port } = options.listen;
+    const common = { host, admission, onRefused };
     this.#dht = options.runBootstrap
       ? // It is among its own bootstrap nodes: else what it announces itself is kept nowhere.
-        DHT.bootstrapper(port, host, { host, bootstrap: [...options.bootstrap, { host, port }] })
-      : new DHT({
-          host,
+        PrivateDht.bootstrapper<PrivateDht, PrivateDhtOptions>(port, host, {
+          ...common,
+          bootstrap: [...options.bootstrap, { host, port }],
+        })
+      : new PrivateDht({
+          ...common,
           port,
           anyPort: false,
           firewalled: false,
+          // Else it would keep things for others after some minutes, whoever they are.
+          ephemeral: true,
           bootstrap: [...options.bootstrap],
         });
-    this.#swarm = new Hyperswarm({
+    this.#swarm = new PrivateSwarm({
+      admission,
+      onRefused,
+      handshakeClearWait: REPEATED_MS,
       dht: this.#dht,
       keyPair: options.keyPair,
       // Which connections there are is not for it to decide.
@@ -75,6 +93,7 @@ export class Discovery {
     this.#swarm.on("connection", (stream) => {
       stream.setKeepAlive(KEEP_ALIVE_MS);
       stream.setTimeout(TIMEOUT_MS);
+      boundFrames(stream);
       options.onConnection(stream);
     });
   }
@@ -114,6 +133,17 @@ export class Discovery {
   /** A neighbour was lost: looks again at once. */
   lookNow(): void {
     for (const search of this.#searches.values()) search.lookNow();
+  }
+
+  /** The other end of this connection is a member. */
+  letIn(stream: NoiseStream): void {
+    trustFrames(stream);
+    this.#swarm.letIn(stream);
+  }
+
+  /** Connections that others made and that were not let in yet. */
+  get strangers(): number {
+    return this.#swarm.waiting;
   }
 
   /** Does nothing if it is connected, or is being dialled. */

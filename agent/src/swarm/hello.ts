@@ -85,16 +85,17 @@ export class Hello {
   ): SignedMembership {
     const membership = this.#verify(certificate, before.publicKey, now);
     if (membership.id !== before.id || membership.role !== before.role) {
-      throw new MembershipError("renewed as another member");
+      throw new MembershipError("renewed as another member", "other_key");
     }
     return membership;
   }
 
   /** Why what let this one in holds no more; undefined if it does. */
   fault({ expireTime, signer }: SignedMembership, now: number): MembershipError | undefined {
-    if ((expireTime?.getTime() ?? 0) <= now) return new MembershipError("certificate expired");
+    if ((expireTime?.getTime() ?? 0) <= now)
+      return new MembershipError("certificate expired", "expired");
     if (this.#keys.holds(signer)) return undefined;
-    return new MembershipError("signed by a membership key that holds no more");
+    return new MembershipError("signed by a membership key that holds no more", "not_signed");
   }
 
   #verify(

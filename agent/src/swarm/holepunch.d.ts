@@ -17,6 +17,14 @@ declare module "hyperdht" {
     anyPort?: boolean;
   }
 
+  export interface Request {
+    internal: boolean;
+    command: number;
+    target: Buffer | null;
+    value: Buffer | null;
+    from: Node;
+  }
+
   export interface FoundPeer {
     publicKey: Buffer;
     relayAddresses: Node[];
@@ -24,7 +32,14 @@ declare module "hyperdht" {
 
   export default class DHT extends EventEmitter {
     constructor(options: Options);
-    static bootstrapper(port: number, host: string, options: Options): DHT;
+    static bootstrapper<Made extends DHT, Given extends Options>(
+      this: new (options: Given) => Made,
+      port: number,
+      host: string,
+      options: Given,
+    ): Made;
+    /** Called for each request that comes in. */
+    _onrequest(request: Request, external: boolean): void;
     bootstrapNodes: Node[];
     readonly io: { networkInterfaces: { destroy(): void } };
     bind(): Promise<void>;
@@ -56,7 +71,13 @@ declare module "hyperswarm" {
 
   export interface NoiseStream extends Duplex {
     remotePublicKey: Buffer;
+    /** This side made the connection. */
+    isInitiator: boolean;
+    /** It is being closed, or is. */
+    destroying: boolean;
     rawStream: { remoteHost: string; remotePort: number };
+    /** Told how many bytes of a frame are missing, before there is room for it; for old transports. */
+    _utp: { setContentSize(bytes: number): void } | null;
     setKeepAlive(ms: number): void;
     setTimeout(ms: number): void;
   }
@@ -71,7 +92,8 @@ declare module "hyperswarm" {
     keyPair: { publicKey: Buffer; secretKey: Buffer };
     maxPeers: number;
     maxParallel: number;
-    maxServerConnections?: number;
+    /** How long what is left of a handshake is kept, in milliseconds. */
+    handshakeClearWait?: number;
   }
 
   export default class Hyperswarm extends EventEmitter<{ connection: [NoiseStream, PeerInfo] }> {
@@ -79,6 +101,8 @@ declare module "hyperswarm" {
     readonly peers: Map<string, PeerInfo>;
     listen(): Promise<unknown>;
     destroy(options?: { force?: boolean }): Promise<void>;
+    /** Called for each connection that somebody else made. */
+    _handleServerConnection(stream: NoiseStream): void;
     /** What a look-up calls for each peer that it finds. */
     _handlePeer(
       peer: { publicKey: Buffer; relayAddresses: { host: string; port: number }[] },

@@ -1,6 +1,7 @@
 import net from "node:net";
 import { NAME_PATTERN } from "@slipway/proto";
 import { pino } from "pino";
+import { ADMISSION_LIMITS } from "./admission-limits.js";
 import { BufferPool } from "./buffers.js";
 import { ChunkSender } from "./chunk-sender.js";
 import { DataServer } from "./data-server.js";
@@ -56,7 +57,7 @@ export async function join(options: SwarmOptions): Promise<Swarm> {
 
 class JoinedSwarm implements Swarm {
   readonly #options: SwarmOptions;
-  readonly #stats = new StatsBook();
+  readonly #stats = new StatsBook(() => this.#dataServer.waiting + this.#neighbourhood.strangers);
   readonly #files: SeededFiles;
   readonly #library: Library;
   readonly #dataServer: DataServer;
@@ -69,6 +70,7 @@ class JoinedSwarm implements Swarm {
     const { identity, listen, encryption = "tls-psk", log = pino({ level: "silent" }) } = options;
     const maxPeers = options.maxPeers ?? MAX_PEERS[identity.role];
     const stats = this.#stats;
+    const admission = { ...ADMISSION_LIMITS, ...options.admission };
     const buffers = new BufferPool();
     this.#options = options;
     this.#files = new SeededFiles(options.source);
@@ -97,6 +99,8 @@ class JoinedSwarm implements Swarm {
       listen,
       encryption,
       maxConnections: maxPeers * CONNECTIONS_PER_PEER + CONNECTIONS_MORE,
+      strangers: admission.data,
+      onRefused: (reason) => stats.refused(reason),
       sender: this.#sender,
       log,
       serves: (id) => this.#neighbourhood.get(id) !== undefined,
@@ -108,6 +112,7 @@ class JoinedSwarm implements Swarm {
     });
     this.#neighbourhood = new Neighbourhood({
       ...options,
+      admission,
       log,
       runBootstrap: options.runBootstrap ?? false,
       maxPeers,

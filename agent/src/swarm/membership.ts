@@ -6,10 +6,17 @@ import {
   Role,
   shortKeyId,
 } from "@slipway/proto";
+import type { CertificateFault } from "./refusals.js";
 
 /** Why a peer is not let in. */
 export class MembershipError extends Error {
   override readonly name = "MembershipError";
+  readonly fault: CertificateFault;
+
+  constructor(message: string, fault: CertificateFault, options?: ErrorOptions) {
+    super(message, options);
+    this.fault = fault;
+  }
 }
 
 /** Which keys sign certificates; they may change at any time. */
@@ -44,23 +51,23 @@ export function verifyMembership(
   certificate: MembershipCertificate | undefined,
   options: VerifyMembershipOptions,
 ): SignedMembership {
-  if (certificate === undefined) throw new MembershipError("no certificate");
+  if (certificate === undefined) throw new MembershipError("no certificate", "no_certificate");
   const signer = options.keys.signer(certificate);
   if (signer === undefined) {
-    throw new MembershipError("not signed by a membership key of the fleet's");
+    throw new MembershipError("not signed by a membership key of the fleet's", "not_signed");
   }
   const membership = decode(certificate.payload);
   if (!Buffer.from(options.remotePublicKey).equals(membership.publicKey)) {
-    throw new MembershipError("certificate of another key");
+    throw new MembershipError("certificate of another key", "other_key");
   }
   if (membership.region !== options.region) {
-    throw new MembershipError(`member of region ${membership.region}`);
+    throw new MembershipError(`member of region ${membership.region}`, "other_region");
   }
   if (membership.role !== Role.HOST && membership.role !== Role.REGION) {
-    throw new MembershipError("unknown role");
+    throw new MembershipError("unknown role", "wrong_role");
   }
   if (membership.expireTime === undefined || membership.expireTime.getTime() <= options.now) {
-    throw new MembershipError("certificate expired");
+    throw new MembershipError("certificate expired", "expired");
   }
   return { ...membership, signer };
 }
@@ -90,6 +97,6 @@ function decode(payload: Uint8Array): Membership {
   try {
     return Membership.decode(payload);
   } catch (error) {
-    throw new MembershipError("no membership in the certificate", { cause: error });
+    throw new MembershipError("no membership in the certificate", "malformed", { cause: error });
   }
 }

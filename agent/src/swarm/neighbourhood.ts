@@ -1,6 +1,7 @@
 import type { PeerList } from "@slipway/proto";
 import type { NoiseStream } from "hyperswarm";
 import type { Logger } from "pino";
+import type { AdmissionLimits } from "./admission-limits.js";
 import { Discovery, cellTopic } from "./discovery.js";
 import { type Control, FloodError, ProtocolError } from "./frames.js";
 import { Hello } from "./hello.js";
@@ -20,8 +21,6 @@ const SURPLUS_MS = 5_000;
 const PEER_LIST_MS = 30_000;
 /** Neighbours that change together are told of together. */
 const CHANGED_MS = 2_000;
-/** Connections that have not said hello yet. */
-const GREETING_MAX = 128;
 
 /** One of the two has no place for the other: nothing is wrong with it. */
 class NoPlaceError extends Error {
@@ -38,6 +37,7 @@ export interface NeighbourhoodOptions extends Pick<
   | "bootstrap"
   | "revoked"
 > {
+  admission: AdmissionLimits;
   log: Logger;
   runBootstrap: boolean;
   maxPeers: number;
@@ -89,6 +89,8 @@ export class Neighbourhood {
       runBootstrap: options.runBootstrap,
       topics: (wanted) => topicKeys.map((key) => cellTopic(key, identity.region, wanted)),
       log: options.log,
+      admission: options.admission,
+      onRefused: (reason) => options.stats.refused(reason),
       mood: (wanted) => this.#mesh.mood(wanted, Date.now()),
       onFound: (candidate) => {
         if (candidate.publicKey.equals(identity.publicKey)) return;
@@ -116,6 +118,11 @@ export class Neighbourhood {
   joinCell(cell: string): void {
     this.#mesh.join(cell);
     this.#discovery.join(cell, { announce: true });
+  }
+
+  /** Connections that others made and that were not let in yet. */
+  get strangers(): number {
+    return this.#discovery.strangers;
   }
 
   get(id: string): Peer | undefined {
@@ -170,24 +177,32 @@ export class Neighbourhood {
   }
 
   #onConnection(stream: NoiseStream): void {
-    const full = this.#connections.size - this.#peers.size >= GREETING_MAX;
-    if (this.#closed || full || this.#discovery.banned(stream.remotePublicKey)) {
+    if (this.#closed || this.#discovery.banned(stream.remotePublicKey)) {
       stream.on("error", () => {});
       stream.destroy();
       return;
     }
     const neighbour = new Neighbour(stream, {
-      onHello: (from, message) => this.#onHello(from, message),
+      onHello: (from, message) => {
+        this.#onHello(from, message, stream.isInitiator);
+        this.#discovery.letIn(stream);
+      },
       onMessage: (from, message) => this.#onMessage(from, message),
       onClose: (from, error) => this.#onClose(from, error),
     });
     this.#connections.add(neighbour);
+    // Who made the connection knows whose key this is; who is called says nothing to a stranger.
+    if (stream.isInitiator) this.#sayHello(neighbour);
+  }
+
+  #sayHello(neighbour: Neighbour): void {
     neighbour.send(this.#hello.say(this.#mesh.homeNeighbours));
   }
 
-  #onHello(neighbour: Neighbour, message: Control): void {
+  #onHello(neighbour: Neighbour, message: Control, isOwn: boolean): void {
     const now = Date.now();
     const greeting = this.#hello.hear(message, neighbour.publicKey, now);
+    if (!isOwn) this.#sayHello(neighbour);
     const { membership, cell, neighbours } = greeting;
     const peer = this.#options.createPeer(neighbour, membership, cell);
     // A second connection with the same key: the first one's process has ended, or lost it.
@@ -224,14 +239,17 @@ export class Neighbourhood {
     const about = { peer: peer?.membership.id, key: neighbour.id };
     if (error instanceof MembershipError) {
       this.#options.stats.membershipRefused();
+      this.#options.stats.refused(error.fault);
       this.#log.warn({ ...about, reason: error.message }, "peer refused");
     } else if (error instanceof RevokedError) {
       this.#options.stats.revokedRefused();
+      this.#options.stats.refused("revoked");
       this.#log.warn({ ...about, reason: error.message }, "peer refused");
       // It need not be heard out each time that it tries.
       this.#discovery.ban(neighbour.publicKey, BAN_MS);
     } else if (error instanceof ProtocolError) {
       this.#options.stats.protocolError();
+      if (peer?.neighbour !== neighbour) this.#options.stats.refused("no_hello");
       this.#log.warn({ ...about, err: error }, "peer broke the protocol");
       if (error instanceof FloodError) this.#shutOut(neighbour, BAN_MS);
     } else if (error !== undefined) this.#log.debug({ ...about, err: error }, "connection ended");

@@ -40,6 +40,12 @@ export class OfferBook {
     return offer !== undefined && offer.expiresAt > now ? offer : undefined;
   }
 
+  /** Whether somebody may come with one. */
+  isOpen(now: number): boolean {
+    this.#expire(now);
+    return this.#offers.size > 0;
+  }
+
   forget(peer: string): void {
     for (const [identity, offer] of this.#offers) {
       if (offer.peer === peer) this.#offers.delete(identity);

@@ -1,19 +1,25 @@
 import { RateMeter } from "./rate.js";
+import { type RefusalReason, noRefusals } from "./refusals.js";
 import type { SwarmStats } from "./types.js";
 
 /** The swarm's counters; the one who owns a thing counts it here. */
 export class StatsBook {
   readonly #received = new RateMeter();
   readonly #sent = new RateMeter();
+  readonly #refused = noRefusals();
   readonly view: SwarmStats;
 
-  constructor() {
+  /** `strangers`: how many there are now. */
+  constructor(strangers: () => number = () => 0) {
     const received = this.#received;
     const sent = this.#sent;
     this.view = {
       neighbours: 0,
       homeNeighbours: 0,
       seederNeighbours: 0,
+      get strangers() {
+        return strangers();
+      },
       bytesFromPeers: 0,
       bytesFromSeeders: 0,
       bytesFromLocal: 0,
@@ -34,6 +40,7 @@ export class StatsBook {
       revokedRefusals: 0,
       protocolErrors: 0,
       fallbackChunks: 0,
+      refused: this.#refused,
     };
   }
 
@@ -81,6 +88,10 @@ export class StatsBook {
 
   revokedRefused(): void {
     this.view.revokedRefusals++;
+  }
+
+  refused(reason: RefusalReason): void {
+    this.#refused[reason]++;
   }
 
   protocolError(): void {

@@ -3,9 +3,11 @@ import type { Logger } from "pino";
 import type { Bitfield } from "../store/bitfield.js";
 import type { Manifest } from "../store/manifest.js";
 import type { ArtifactStore } from "../store/types.js";
+import type { AdmissionLimits } from "./admission-limits.js";
 import type { Identity } from "./identity.js";
 import type { MembershipKeys } from "./membership.js";
 import type { Priority } from "./priority.js";
+import type { RefusalReason } from "./refusals.js";
 
 export interface Address {
   /** An IPv4 address. */
@@ -72,6 +74,8 @@ export interface SwarmOptions {
    * shares of 8 or more. Default: 64.
    */
   maxPeers?: number;
+  /** What those may cost who have not shown a certificate. Default: ADMISSION_LIMITS. */
+  admission?: Partial<AdmissionLimits>;
   /** Bytes a second of chunks sent, to all neighbours together. Default: no limit. */
   maxUploadBytesPerSecond?: number | undefined;
   /** Bytes a second of chunks fetched, of all artifacts together. Default: no limit. */
@@ -124,6 +128,8 @@ export interface SwarmStats {
   homeNeighbours: number;
   /** Those that are region agents. */
   seederNeighbours: number;
+  /** Connections whose other ends have not shown yet that they are let in. */
+  strangers: number;
   /** Of verified chunks. */
   bytesFromPeers: number;
   bytesFromSeeders: number;
@@ -146,6 +152,8 @@ export interface SwarmStats {
   revokedRefusals: number;
   /** Connections dropped for breaking the protocol. */
   protocolErrors: number;
+  /** What was refused of those who had not shown a certificate that holds, by why. */
+  refused: Readonly<Record<RefusalReason, number>>;
   /** Bytes of chunks that came once more than they were needed. */
   duplicateBytes: number;
   /** Chunks that came over the control stream. */

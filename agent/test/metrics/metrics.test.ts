@@ -22,6 +22,7 @@ test("what is counted has the names and units that the README says", async () =>
   book.received(10, true, false);
   book.received(20, false, true);
   book.banned();
+  book.refused("other_region");
   for (let scrape = 0; scrape < 2; scrape++) {
     const lines = (await registry.metrics()).split("\n");
     for (const line of [
@@ -33,6 +34,9 @@ test("what is counted has the names and units that the README says", async () =>
       'slipway_swarm_neighbours{kind="other_cell"} 1',
       'slipway_swarm_neighbours{kind="seeder"} 2',
       "slipway_swarm_bans_total 1",
+      'slipway_swarm_refused_total{reason="other_region"} 1',
+      'slipway_swarm_refused_total{reason="crowded"} 0',
+      "slipway_swarm_strangers 0",
       'slipway_region_host_messages_total{result="decommissioned"} 1',
       'slipway_region_host_messages_total{result="dropped"} 2',
       'slipway_region_host_messages_total{result="taken"} 6',

@@ -210,10 +210,8 @@ test("strangers that hold the data port without a word are closed, whatever they
     const socket = net.connect(listen.port, listen.host, () => socket.write(said));
     return socket.on("error", () => {}).resume();
   });
-  const started = Date.now();
   try {
-    await Promise.all(sockets.map((socket) => once(socket, "close")));
-    assert.ok(Date.now() - started < 6_000);
+    await until(() => sockets.every(({ closed }) => closed), "the end of the connections");
   } finally {
     for (const socket of sockets) socket.destroy();
   }

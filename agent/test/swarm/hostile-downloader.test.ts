@@ -5,6 +5,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Manifest } from "../../src/store/manifest.js";
 import { digestToBytes } from "../../src/store/manifest.js";
+import { ADMISSION_LIMITS } from "../../src/swarm/admission-limits.js";
 import { BufferPool } from "../../src/swarm/buffers.js";
 import { ChunkSender } from "../../src/swarm/chunk-sender.js";
 import { type DataRequestFrame, encodeDataRequest } from "../../src/swarm/data-frames.js";
@@ -160,6 +161,8 @@ class Bench {
       listen: this.#address,
       encryption: "none",
       maxConnections: 16,
+      strangers: ADMISSION_LIMITS.data,
+      onRefused: () => {},
       sender: this.#sender,
       log,
       serves: (peer) => !this.gone.has(peer),

@@ -267,6 +267,7 @@ async function hostileStream(
   answers.splice(0);
   listen(stream, (answer) => answers.push(answer));
   stream.write(helloOf(identity));
+  await until(() => stream.destroyed || answers.length > 0, "its hello");
   return stream;
 }
 

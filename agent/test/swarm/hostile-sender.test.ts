@@ -82,7 +82,9 @@ for (const [what, flood] of Object.entries<(artifact: Buffer) => Control>({
     const client = await rawClient(region, identity);
     try {
       const stream = await client.connection();
+      const heard = once(stream, "data", { signal: AbortSignal.timeout(10_000) });
       stream.write(helloOf(identity));
+      await heard;
       const frame = encodeControl(flood(Buffer.from(digest.slice(7), "hex")));
       stream.write(Buffer.concat(Array.from({ length: 20_000 }, () => frame)));
       await until(() => seeder.swarm.stats.protocolErrors > 0, "the error");

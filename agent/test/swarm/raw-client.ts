@@ -1,6 +1,7 @@
 import type { Duplex } from "node:stream";
 import { freePort } from "@slipway/examples/servers";
 import { MembershipCertificate, SWARM_PROTOCOL_VERSION } from "@slipway/proto";
+import { ADMISSION_LIMITS } from "../../src/swarm/admission-limits.js";
 import { Discovery, cellTopic } from "../../src/swarm/discovery.js";
 import { encodeControl } from "../../src/swarm/frames.js";
 import { rawPublicKey } from "../../src/swarm/identity.js";
@@ -18,6 +19,7 @@ export async function rawClient(
   region: Region,
   identity: Identity,
   target = region.seederKey,
+  announce = true,
 ): Promise<RawClient> {
   const connections: Duplex[] = [];
   const discovery = new Discovery({
@@ -27,6 +29,8 @@ export async function rawClient(
     runBootstrap: false,
     topics: (cell) => [cellTopic(rawPublicKey(region.membership.publicKey), "eu", cell)],
     log,
+    admission: ADMISSION_LIMITS,
+    onRefused: () => {},
     mood: () => "soon",
     onFound: (candidate) => {
       if (candidate.publicKey.equals(target)) discovery.dial(candidate);
@@ -38,7 +42,7 @@ export async function rawClient(
     },
   });
   await discovery.start();
-  discovery.join("c1", { announce: true });
+  discovery.join("c1", { announce });
   return {
     connection: async () => {
       let connection: Duplex | undefined;

@@ -2,8 +2,8 @@ import { type RateLimits, RateLimiter } from "./rate-limiter.js";
 import { type RoomLimits, WaitingRoom } from "./waiting-room.js";
 
 export interface DoorLimits {
-  /** New connections. */
-  rate: RateLimits;
+  /** New connections; undefined: others see to that. */
+  rate?: RateLimits;
   /** Connections on which nobody has been let in yet. */
   room: RoomLimits;
   /** Milliseconds until somebody must have been let in; undefined: others see to that. */
@@ -26,19 +26,20 @@ export interface DoorOptions<Guest> {
 /** Bounds what connections cost on which nobody has proved who they are, for servers of any kind. */
 export class Door<Guest> {
   readonly #options: DoorOptions<Guest>;
-  readonly #rates: RateLimiter;
+  readonly #rates: RateLimiter | undefined;
   readonly #room: WaitingRoom<Guest>;
   readonly #timers = new Map<Guest, NodeJS.Timeout>();
 
   constructor(options: DoorOptions<Guest>) {
     this.#options = options;
-    this.#rates = new RateLimiter(options.limits.rate);
+    const { rate } = options.limits;
+    this.#rates = rate && new RateLimiter(rate);
     this.#room = new WaitingRoom(options.limits.room);
   }
 
   /** False: there are too many; the caller closes it. Else it waits here until it leaves. */
   enter(guest: Guest, address: string): boolean {
-    if (!this.#rates.allow(address, performance.now())) {
+    if (this.#rates?.allow(address, performance.now()) === false) {
       this.#options.onRefused("rate");
       return false;
     }
