@@ -18,10 +18,14 @@ interface Waiting<Item, Result> {
 }
 
 const ATTEMPTS = 4;
+/** After a smaller batch the next one gathers for so long: a statement costs more than its rows. */
+const SMALL_BATCH = 50;
+const GATHER_MS = 1;
 
 /**
  * Makes one statement of the calls that wait together, and answers them after it has committed. One
- * statement is in flight at a time: while it runs, the next batch gathers.
+ * statement is in flight at a time: while it runs, and for a moment after a small one, the next batch
+ * gathers.
  */
 export class Coalescer<Item, Result> {
   readonly #options: Required<CoalescerOptions<Item, Result>>;
@@ -59,6 +63,7 @@ export class Coalescer<Item, Result> {
       } catch (error) {
         for (const { reject } of batch) reject(error);
       }
+      if (batch.length < SMALL_BATCH) await delay(GATHER_MS);
     }
     this.#running = false;
   }
