@@ -8,8 +8,8 @@ const READ: Statement = {
   name: "slipway_provenance_facts",
   text: `
     select b.application, b.application_revision, b.commit_sha, b.max_attempts, r.spec,
-      exists (select from members m where m.id = b.builder_id and m.revoke_time is not null)
-        as revoked
+      exists (select from members m where m.id = b.builder_id and m.revoke_time is not null
+        and coalesce(m.role, 'BUILDER') = 'BUILDER') as revoked
     from builds b join application_revisions r
       on r.application = b.application and r.revision = b.application_revision
     where b.id = $1 and b.attempt = $2 and b.builder_id = $3`,
