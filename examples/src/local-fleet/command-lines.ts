@@ -101,7 +101,7 @@ function coordinator(plan: FleetPlan, { name, port }: CoordinatorPlan): ProcessP
     "membership-key": keyFile(dir, "membership.key"),
     "hook-secret-file": keyFile(dir, "hook.secret"),
   };
-  return { kind: "coordinator", name, args: ["serve", ...flags(options)] };
+  return { kind: "coordinator", name, args: ["serve", "--require-provenance", ...flags(options)] };
 }
 
 /** Where regions do not share the global NATS. */
