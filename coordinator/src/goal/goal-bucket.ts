@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import type { Stats } from "../stats.js";
 
 const REQUEST_TIMEOUT_MS = 2_000;
+const KEY_PREFIX = `$KV.${GLOBAL_GOALS_BUCKET}.`;
 /** Error code of the server: the key has another revision than was expected. */
 const WRONG_LAST_SEQUENCE = 10_071;
 
@@ -81,6 +82,33 @@ export class GoalBucket {
     } catch (error) {
       if (!isWrongRevision(error)) return this.#failed(error);
       this.#stats.goalWrites.add("conflict");
+      return false;
+    }
+  }
+
+  /** Every key that was ever written, deleted ones too. @throws NatsError if NATS is away. */
+  async keys(): Promise<string[]> {
+    await this.#open();
+    try {
+      // Listing them by a consumer, as the client library does, has no time limit.
+      const options = { checkAPI: false, timeout: REQUEST_TIMEOUT_MS };
+      const { streams } = await this.#nats.jetstreamManager(options);
+      const query = { subjects_filter: `${KEY_PREFIX}>` };
+      const { state } = await streams.info(`KV_${GLOBAL_GOALS_BUCKET}`, query);
+      return Object.keys(state.subjects ?? {}).map((subject) => subject.slice(KEY_PREFIX.length));
+    } catch (error) {
+      return this.#failed(error);
+    }
+  }
+
+  /** Deletes a key if it still has the revision; answers whether it did. Else the same as put. */
+  async removeValue(key: string, expectedRevision: number): Promise<boolean> {
+    const kv = await this.#open();
+    try {
+      await kv.delete(key, { previousSeq: expectedRevision });
+      return true;
+    } catch (error) {
+      if (!isWrongRevision(error)) return this.#failed(error);
       return false;
     }
   }

@@ -5,6 +5,7 @@ import { applicationGoalOf, limitsOfSource, type AnyGoalSource } from "./goal.js
 import type { GoalBucket } from "./goal-bucket.js";
 import { bindingGeneration, planProjection } from "./plan-projection.js";
 import type { GoalSigner } from "./signing.js";
+import { removeStrayGoals, type FindKnown } from "./stray-goals.js";
 
 const MAX_ATTEMPTS = 4;
 
@@ -64,6 +65,11 @@ export class GoalPublisher {
   /** Makes the bucket if it is missing. @throws NatsError if NATS is away. */
   async prepare(): Promise<void> {
     await this.#options.bucket.prepare();
+  }
+
+  /** See removeStrayGoals. @throws NatsError if NATS is away. */
+  removeStrays(findKnown: FindKnown): Promise<void> {
+    return removeStrayGoals(this.#options, findKnown);
   }
 
   /** The generation in the bucket that the next one has to be above; 0 for none. @throws NatsError if NATS is away. */

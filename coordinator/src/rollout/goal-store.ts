@@ -26,6 +26,21 @@ export async function pageOfGoals(
   return goals(db, (query) => void query.where("a.name", ">", after).limit(limit));
 }
 
+/** Those of the names that are of applications which have, or had, a goal. */
+export async function namesWithGoals(
+  db: Knex,
+  names: readonly string[],
+): Promise<ReadonlySet<string>> {
+  const rows = (await db("applications as a")
+    .whereRaw("a.name = any(?)", [[...names]])
+    .whereRaw(
+      `(a.removal_generation is not null
+        or exists (select 1 from deployments d where d.application = a.name))`,
+    )
+    .select("a.name")) as { name: string }[];
+  return new Set(rows.map(({ name }) => name));
+}
+
 /** Of each application the newest deployment's goal, or its removal's if that is newer. */
 async function goals(
   db: Knex,

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Context } from "../context.js";
 import { isRemovedIn, limitsOfSource, regionsOfSource, type AnyGoalSource } from "../goal/goal.js";
-import { newestGoal, pageOfGoals } from "./goal-store.js";
+import { namesWithGoals, newestGoal, pageOfGoals } from "./goal-store.js";
 
 const PAGE_SIZE = 200;
 const CONCURRENCY = 8;
@@ -70,7 +70,7 @@ export class GoalProjection {
   }
 
   /**
-   * Puts back whatever the bucket lacks, of every application. One that cannot be written keeps no
+   * Puts back whatever the bucket lacks, of every application, and takes out what is of none. One that cannot be written keeps no
    * other from it; when many in a row cannot, nothing more is tried.
    * @throws Error that names the first of those that could not be written.
    */
@@ -103,7 +103,12 @@ export class GoalProjection {
       after = goals.length < PAGE_SIZE ? undefined : goals.at(-1)?.application;
     }
     const [first] = errors;
-    if (first === undefined) return;
+    if (first === undefined) {
+      signal.throwIfAborted();
+      // What is there and not in the database was not put there by a coordinator.
+      await this.#context.goals.removeStrays((names) => namesWithGoals(this.#context.db, names));
+      return;
+    }
     const what = errors.length === 1 ? "1 goal" : `${errors.length} goals`;
     throw new Error(`${what} could not be written: ${first.message}`, { cause: first });
   }

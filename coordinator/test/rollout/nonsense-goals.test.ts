@@ -13,7 +13,14 @@ import * as assert from "uvu/assert";
 import { openSignedGoal } from "../../src/goal/signing.js";
 import { call } from "../call.js";
 import { FakeRegion } from "./fake-region.js";
-import { deployNew, startWorld, until, type Clients, type World } from "./world.js";
+import {
+  applyApplication,
+  deployNew,
+  startWorld,
+  until,
+  type Clients,
+  type World,
+} from "./world.js";
 
 const test = suite("goals edited by hand");
 let world: World;
@@ -150,9 +157,33 @@ test("a higher generation is left alone with an alarm, and the next deployment g
   await until("the next goal", () => good(next));
 });
 
-test("a key of no application is nobody's business", async () => {
+test("what is of no application is taken out, and said loudly", async () => {
+  const { deployment, goal } = await deployed();
+  const never = "never-deployed";
+  await applyApplication(clients, never, ["eu"]);
   await bucket.put("no-such-application", Buffer.from("nonsense"));
+  await put("a-copy", goal);
+  await put(never, { ...withEu(goal, { signature: Buffer.alloc(64) }), application: never });
+  // Of a coordinator to come.
+  await bucket.put("_later", Buffer.from("what it knows"));
+  for (const key of ["no-such-application", "a-copy", never]) {
+    await until(`${key} to be gone`, async () => (await bucket.get(key))?.operation === "DEL");
+    await until("the log", () => told(key, /nobody here signed, of no application, was removed/));
+  }
+  assert.is((await bucket.get("_later"))?.operation, "PUT");
+  assert.ok(await good(deployment));
+});
+
+test("what the fleet signed and the database has lost is left alone with an alarm", async () => {
   const { deployment } = await deployed();
+  const { application } = deployment;
+  await world.db.transaction(async (trx) => {
+    for (const table of ["deployments", "builds", "application_revisions"]) {
+      await trx(table).where({ application }).delete();
+    }
+    await trx("applications").where({ name: application }).delete();
+  });
+  await until("the alarm", () => told(application, /was a backup restored/));
   assert.ok(await good(deployment));
 });
 
