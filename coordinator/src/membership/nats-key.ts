@@ -1,4 +1,5 @@
 import { nkeys } from "nats";
+import { isSignedBy } from "../nats-access/fast-keys.js";
 
 /** A NATS user's public key: "U" and 55 more characters with a checksum. */
 export function isNatsUserKey(text: string): boolean {
@@ -14,7 +15,7 @@ export function isNatsUserKey(text: string): boolean {
 /** Whether the holder of a NATS user's key signed the bytes. */
 export function isSignedByNatsKey(text: string, bytes: Uint8Array, signature: Uint8Array): boolean {
   try {
-    return signature.length === 64 && nkeys.fromPublic(text).verify(bytes, signature);
+    return signature.length === 64 && isSignedBy(text, bytes, signature);
   } catch {
     return false;
   }

@@ -1,6 +1,10 @@
-import { encodeUser, fromPublic } from "@nats-io/jwt";
+import { encodeUser, fromPublic, type KeyPair } from "@nats-io/jwt";
 import { NAME_PATTERN } from "@slipway/proto";
-import { bytes, type IssuerKeys, type RegionScopes, type Scope } from "./keys.js";
+import { fastPair } from "./fast-keys.js";
+import type { IssuerKeys, RegionScopes, Scope } from "./keys.js";
+
+/** To derive a public key takes longer than to sign. */
+const pairs = new WeakMap<Scope, KeyPair>();
 
 /** Who is to get in. */
 export interface NatsMember {
@@ -55,12 +59,14 @@ export function scopesOf({ regions }: IssuerKeys, region: string): RegionScopes 
 
 /** Signs a user of a scope, whatever its name. */
 export function signUser(
-  { account, signingKey }: Scope,
+  scope: Scope,
   { id, natsPublicKey, expireTime }: Pick<NatsMember, "id" | "natsPublicKey" | "expireTime">,
   tags: string[] = [],
 ): Promise<string> {
-  return encodeUser(id, natsPublicKey, account, tags.length > 0 ? { tags } : {}, {
-    signer: bytes(signingKey),
+  const signer = pairs.get(scope) ?? fastPair(scope.signingKey);
+  pairs.set(scope, signer);
+  return encodeUser(id, natsPublicKey, scope.account, tags.length > 0 ? { tags } : {}, {
+    signer,
     scopedUser: true,
     exp: Math.floor(expireTime.getTime() / 1_000),
   });
