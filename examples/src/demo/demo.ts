@@ -4,7 +4,7 @@ import { FleetError } from "../local-fleet/fleet-error.js";
 import { askHosts } from "./ask-hosts.js";
 import type { Display } from "./display.js";
 import { fleetMemory } from "./memory.js";
-import { buildCommit, follow } from "./release.js";
+import { buildCommit, follow, verifyOrigin } from "./release.js";
 import { bytes, shortSha } from "./render.js";
 import { sampleApplication, SAMPLE_APPLICATION } from "./sample-application.js";
 import { createSampleRepository } from "./sample-repository.js";
@@ -32,6 +32,7 @@ export async function runDemo(fleet: LocalFleet, display: Display): Promise<void
   const deploy = async (commit: string, title: string): Promise<void> => {
     display.heading(`${title} ${shortSha(commit)}`);
     const { build, times } = await buildCommit(release, application, commit);
+    await verifyOrigin(release, build, repository.path);
     const deployed = await follow(release, "deploy", (signal) =>
       client.deployments.create({ buildId: build.id, reason: title }, { signal }),
     );

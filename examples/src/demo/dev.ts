@@ -36,6 +36,7 @@ function commands(fleet: LocalFleet, { path: folder, head }: SampleRepository): 
     "npx slipway whoami",
     "npx slipway hosts",
     submit(head),
+    `npx slipway build verify $BUILD --membership-public-key ${quoted(fleet.membershipPublicKeyFile)}`,
     "npx slipway deploy $BUILD --plan",
     "npx slipway deploy $BUILD",
     `npx slipway status ${SAMPLE_APPLICATION}`,

@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import {
   type Build,
   BuildFailureReason,
@@ -75,6 +76,25 @@ export async function buildCommit(
       `in ${build.replications.length} regions ${duration(times.replicate)} later`,
   );
   return { build, times };
+}
+
+/** Checks what the builder signed of a build, by the fleet's key alone. @throws SlipwayError */
+export async function verifyOrigin(
+  { fleet, client, display }: Release,
+  { id, commitSha }: Build,
+  repository: string,
+): Promise<void> {
+  const activity = display.activity("verify");
+  try {
+    const membershipPublicKeys = [await readFile(fleet.membershipPublicKeyFile, "utf8")];
+    const expected = { membershipPublicKeys, repository, commitSha };
+    const { provenance } = await client.builds.verify(id, { ...expected, signal: fleet.broken });
+    const { builderId, keyId } = provenance;
+    activity.done(`${builderId} signed with key ${keyId} that it is of ${shortSha(commitSha)}`);
+  } catch (error) {
+    activity.failed();
+    throw error;
+  }
 }
 
 /**

@@ -53,6 +53,8 @@ export interface LocalFleet {
   client: Client;
   /** What the certificates of coordinators and NATS servers are signed by: a PEM file. */
   caFile: string;
+  /** Of the key that signs memberships, as builders': a PEM file. */
+  membershipPublicKeyFile: string;
   /** Holds the admin's token. */
   adminTokenFile: string;
   /** Makes a token, and answers the client that calls with it; it is closed with the fleet. */
@@ -157,6 +159,7 @@ class FleetBuilder {
       coordinator: coordinators[0] as string,
       client,
       caFile,
+      membershipPublicKeyFile: keyFile(dir, "membership.key.pub"),
       adminTokenFile: tokenFile(dir, ADMIN),
       connect: async (name, role) => open(await createPersonsToken(client, name, role)),
       regions: this.#options.regions,
