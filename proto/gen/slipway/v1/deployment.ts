@@ -292,7 +292,13 @@ export interface Deployment {
   reason: string;
   createTime: Date | undefined;
   startTime: Date | undefined;
-  finishTime: Date | undefined;
+  finishTime:
+    | Date
+    | undefined;
+  /**
+   * As things stand. It is moved when a pause, a wait for a person, a freeze, or a time in which the
+   * coordinator did not reach NATS is over, by as long as that lasted.
+   */
   deadline:
     | Date
     | undefined;

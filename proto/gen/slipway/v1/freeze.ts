@@ -720,7 +720,8 @@ export type FreezeServiceService = typeof FreezeServiceService;
 export const FreezeServiceService = {
   /**
    * Freezes an application or a region: no deployment is created for it without override, and no
-   * step of a running one begins in it. NOT_FOUND for an application or region that nobody knows.
+   * step of a running one begins in it after this has been answered. The time that a step is held up
+   * counts towards no deadline. NOT_FOUND for an application or region that nobody knows.
    */
   createFreeze: {
     path: "/slipway.v1.FreezeService/CreateFreeze" as const,
@@ -757,7 +758,8 @@ export const FreezeServiceService = {
 export interface FreezeServiceServer extends UntypedServiceImplementation {
   /**
    * Freezes an application or a region: no deployment is created for it without override, and no
-   * step of a running one begins in it. NOT_FOUND for an application or region that nobody knows.
+   * step of a running one begins in it after this has been answered. The time that a step is held up
+   * counts towards no deadline. NOT_FOUND for an application or region that nobody knows.
    */
   createFreeze: handleUnaryCall<CreateFreezeRequest, CreateFreezeResponse>;
   /** Those in force, the ones that expire first in front. */
@@ -769,7 +771,8 @@ export interface FreezeServiceServer extends UntypedServiceImplementation {
 export interface FreezeServiceClient extends Client {
   /**
    * Freezes an application or a region: no deployment is created for it without override, and no
-   * step of a running one begins in it. NOT_FOUND for an application or region that nobody knows.
+   * step of a running one begins in it after this has been answered. The time that a step is held up
+   * counts towards no deadline. NOT_FOUND for an application or region that nobody knows.
    */
   createFreeze(
     request: CreateFreezeRequest,

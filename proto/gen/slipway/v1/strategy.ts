@@ -125,7 +125,7 @@ export interface Strategy {
     | Duration
     | undefined;
   /**
-   * From the start to the end, pauses and waits for a person not counted. Must exceed all bake times
+   * From the start to the end, pauses, waits for a person and freezes not counted. Must exceed all bake times
    * and one activation. Default 6 h, or twice those if that is more; at most 365 days.
    */
   timeout: Duration | undefined;
