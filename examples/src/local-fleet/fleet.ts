@@ -143,7 +143,7 @@ class FleetBuilder {
       return opened;
     };
     const client = open(await writeFirstToken(plan));
-    await coordinatorReady(client, wait());
+    await coordinatorReady(client, plan, wait());
     await writeTokens(client, plan);
     onProgress(`${plan.regions.length} region agents`);
     await this.#startAll("region");

@@ -1,6 +1,9 @@
+import { connect } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
 import { type Client, SlipwayError } from "@slipway/sdk";
 import type { FleetPlan } from "./command-lines.js";
+
+const LOOK_EVERY_MS = 50;
 
 /** Something that is not ready yet, and whose log may say why. */
 export interface Missing {
@@ -40,16 +43,26 @@ async function untilNothingMissing(
     const missing = await ask();
     if (missing === undefined) return;
     if (Date.now() >= end) throw new NotReadyError(missing, timeoutMs);
-    await delay(100);
+    await delay(LOOK_EVERY_MS);
   }
 }
 
-/** Waits until the coordinator answers. */
-export async function coordinatorReady(client: Client, { timeoutMs, signal }: Wait): Promise<void> {
-  const missing = {
-    what: "the coordinator does not answer",
-    suspects: ["coordinator", "coordinator-1"],
-  };
+/** Waits until every coordinator listens, and one answers. */
+export async function coordinatorReady(
+  client: Client,
+  { coordinators }: FleetPlan,
+  wait: Wait,
+): Promise<void> {
+  const { timeoutMs, signal } = wait;
+  const end = Date.now() + timeoutMs;
+  // Before that a client would find nobody, and wait longer each time.
+  await untilNothingMissing(async () => {
+    for (const { name, port } of coordinators) {
+      if (!(await listens(port))) return { what: `${name} does not listen`, suspects: [name] };
+    }
+    return undefined;
+  }, wait);
+  const suspects = coordinators.map(({ name }) => name);
   await untilNothingMissing(
     async () => {
       try {
@@ -58,11 +71,24 @@ export async function coordinatorReady(client: Client, { timeoutMs, signal }: Wa
       } catch (error) {
         signal.throwIfAborted();
         if (error instanceof SlipwayError && !error.retryable) throw error;
-        return { ...missing, what: `${missing.what}: ${(error as Error).message}` };
+        return { what: `no coordinator answers: ${(error as Error).message}`, suspects };
       }
     },
-    { timeoutMs, signal },
+    { timeoutMs: end - Date.now(), signal },
   );
+}
+
+/** Whether somebody takes connections on this machine's port. */
+function listens(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    const say = (answer: boolean) => (): void => {
+      socket.destroy();
+      resolve(answer);
+    };
+    socket.once("connect", say(true));
+    socket.once("error", say(false));
+  });
 }
 
 /**
