@@ -19,6 +19,11 @@ const RETRY = { baseMs: 5_000, maxMs: 5 * 60_000 };
 const CALL_TIMEOUT_MS = 10_000;
 /** The machine may sleep meanwhile, or its clock be put right. */
 const LOOK_MS = 60_000;
+/**
+ * Part of a certificate's life that passes before the clock alone has it renewed again: to a clock that
+ * is days ahead of the coordinator's each new certificate is due at once.
+ */
+const RESTS_FOR = 0.1;
 
 /** How renewing went since the start. */
 export interface RenewalStats {
@@ -68,16 +73,20 @@ export class Renewer<R extends MemberRole> {
     const { signal } = this.#controller;
     const { log, lookMs = LOOK_MS, retry = RETRY } = this.#options;
     let dueTime = this.#dueTime();
+    let restsUntil = 0;
     let attempt = 0;
     while (!signal.aborted) {
-      const nextTime = Math.min(dueTime, this.#keyDueTime());
+      const rests = performance.now() < restsUntil;
+      const nextTime = Math.min(rests ? Infinity : dueTime, this.#keyDueTime());
       let waitMs = Math.min(lookMs, Math.max(0, nextTime - Date.now()));
       if (Date.now() >= nextTime) {
         try {
           await this.renew();
           attempt = 0;
           dueTime = this.#dueTime();
-          continue;
+          const restMs = this.#lifeMs() * RESTS_FOR;
+          restsUntil = performance.now() + restMs;
+          waitMs = Math.min(lookMs, restMs);
         } catch (error) {
           if (signal.aborted) return;
           this.stats.failed += 1;
@@ -128,6 +137,11 @@ export class Renewer<R extends MemberRole> {
     const early = renewalTime({ issueTime, expireTime: new Date(endTime) }, 0);
     // Renewed by the same key once more, it would be due again sooner and sooner.
     return Math.max(early, issueTime.getTime() + LOOK_MS);
+  }
+
+  #lifeMs(): number {
+    const { issueTime = new Date(0) } = this.#identity;
+    return certificateExpiry(this.#identity).getTime() - issueTime.getTime();
   }
 
   #dueTime(): number {

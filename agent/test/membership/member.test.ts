@@ -2,7 +2,13 @@ import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { status } from "@grpc/grpc-js";
-import { MembershipCertificate, MembershipServiceClient, Role, shortKeyId } from "@slipway/proto";
+import {
+  MembershipCertificate,
+  MembershipServiceClient,
+  Role,
+  shortKeyId,
+  unary,
+} from "@slipway/proto";
 import { credentials } from "@grpc/grpc-js";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -295,6 +301,21 @@ test("tries until a coordinator renews it, also after its certificate's end", as
   assert.is(made.stats.failed, 4);
   await made.stop();
   await made.stop();
+});
+
+test("a clock that is far ahead does not have it renew all the time", async () => {
+  const made = await renewer();
+  coordinator.skewMs = -30 * 24 * 3_600_000;
+  coordinator.validForMs = 3_600_000;
+  made.start();
+  await eventually("the renewal", () => made.stats.renewed > 0);
+  // Whoever renews all the time has done so again before the coordinator has answered all of these.
+  const other = new MembershipServiceClient(coordinator.address, credentials.createInsecure());
+  for (let asked = 0; asked < 50; asked += 1)
+    await unary(other, "getTime", {}, { timeoutMs: 5_000 });
+  other.close();
+  await made.stop();
+  assert.is(coordinator.renewals.length, 1);
 });
 
 test("asks no more once it is revoked", async () => {
