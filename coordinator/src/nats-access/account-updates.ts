@@ -1,6 +1,6 @@
-import { type Account, decode, encodeAccount } from "@nats-io/jwt";
+import { type Account, type ClaimsData, decode, encodeAccount } from "@nats-io/jwt";
 import { connect, type Authenticator, type NatsConnection } from "nats";
-import { bytes } from "./keys.js";
+import { bytes, publicKeyOf } from "./keys.js";
 import { SYSTEM_INBOX } from "./permissions.js";
 
 const TIMEOUT_MS = 5_000;
@@ -39,10 +39,15 @@ export async function withSystem<T>(
   }
 }
 
-/** @throws AccountError if the server has no such account, NatsError if it is away */
+/**
+ * What the server has of an account. Whoever has taken the server over may answer anything: only what
+ * the operator's key has signed is ever to be signed again.
+ * @throws AccountError if the server has no such account, NatsError if it is away
+ */
 export async function lookUpAccount(
-  connection: NatsConnection,
+  connection: Pick<NatsConnection, "request" | "getServer">,
   publicKey: string,
+  operatorKey: string,
 ): Promise<KnownAccount> {
   const subject = `$SYS.REQ.ACCOUNT.${publicKey}.CLAIMS.LOOKUP`;
   let jwt: string;
@@ -55,8 +60,24 @@ export async function lookUpAccount(
       cause: error,
     });
   }
-  const { name, nats } = decode<Account>(jwt);
-  return { name, publicKey, claims: nats };
+  const { name, nats, iss, sub } = read(jwt, `${connection.getServer()}'s account ${publicKey}`);
+  if (sub === publicKey && iss === publicKeyOf(operatorKey)) {
+    return { name, publicKey, claims: nats };
+  }
+  throw new AccountError(
+    `what ${connection.getServer()} has as account ${publicKey} is ${sub}, signed by ${iss}, and not ` +
+      "by the operator's key of this coordinator: give it the key and the servers the accounts that " +
+      "nats-config wrote together",
+  );
+}
+
+/** Checks that it is signed by whom it names. */
+function read(jwt: string, what: string): ClaimsData<Account> {
+  try {
+    return decode<Account>(jwt);
+  } catch (error) {
+    throw new AccountError(`${what} is none that somebody has signed`, { cause: error });
+  }
 }
 
 /**

@@ -101,7 +101,7 @@ export class RevokedUsers {
 
   async #update(connection: NatsConnection, wanted: AccountRevocations): Promise<boolean> {
     const { operatorKey, log } = this.#options;
-    const known = await lookUpAccount(connection, wanted.account);
+    const known = await lookUpAccount(connection, wanted.account, operatorKey);
     const revocations = mergeRevocations(known.claims.revocations ?? {}, wanted);
     if (revocations === undefined) return false;
     const claims = { ...known.claims, revocations };
