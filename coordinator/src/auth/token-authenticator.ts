@@ -38,6 +38,8 @@ export class TokenAuthenticator implements Authenticator, Service {
   readonly #options: Options;
   readonly #cache = new TokenCache();
   readonly #limiter = new FailureLimiter();
+  /** Of what is open: who brings bad tokens keeps no member behind its address from renewing. */
+  readonly #openLimiter = new FailureLimiter();
   readonly #refusals: Refusals;
   readonly #lookUps = new Map<string, Promise<KnownToken | undefined>>();
   readonly #sweeper: Sweeper;
@@ -75,27 +77,29 @@ export class TokenAuthenticator implements Authenticator, Service {
       // shut its holder out.
       const isGood = isSecretOf(parsed.secret, cached.token.secretHash) && isLive(cached, now);
       if (isGood) return used(cached, now);
-      this.#checkLimit(asked, now);
+      this.#checkLimit(this.#limiter, asked, now);
       return this.#judge(asked, parsed, cached, now);
     }
-    this.#checkLimit(asked, now);
+    // Nor does whoever fails shut out who was here before and comes back after a while.
+    if (!this.#wasGood(parsed, now)) this.#checkLimit(this.#limiter, asked, now);
     if (header === undefined) throw this.#fail(asked, "missing", now);
     if (parsed === undefined) throw this.#fail(asked, "malformed", now);
     return this.#lookUp(parsed.id).then((token) => {
       const then = this.#options.clock.now();
       const entry = token === undefined ? undefined : this.#cache.put(token, now);
+      if (entry === undefined) this.#cache.drop(parsed.id);
       return this.#judge(asked, parsed, entry, then);
     });
   }
 
   admitStranger(asked: Asked<unknown>): Identity {
-    this.#checkLimit(asked, this.#options.clock.now());
+    this.#checkLimit(this.#openLimiter, asked, this.#options.clock.now());
     return NOBODY;
   }
 
   failed({ peer }: Asked<unknown>): void {
     this.#options.stats.authFailures.add("unproved");
-    this.#limiter.failed(addressOf(peer), this.#options.clock.now());
+    this.#openLimiter.failed(addressOf(peer), this.#options.clock.now());
   }
 
   refused({ method }: Asked<unknown>, identity: Identity, error: DomainError): void {
@@ -110,8 +114,15 @@ export class TokenAuthenticator implements Authenticator, Service {
     return () => cached.ends.delete(end);
   }
 
-  #checkLimit({ peer }: Asked<unknown>, now: number): void {
-    const waitMs = this.#limiter.waitMs(addressOf(peer), now);
+  /** It was good when it was used here last, and has not ended as far as is known. */
+  #wasGood(parsed: ParsedToken | undefined, now: number): boolean {
+    const token = parsed && this.#cache.recall(parsed.id);
+    if (parsed === undefined || token === undefined) return false;
+    return isSecretOf(parsed.secret, token.secretHash) && endOf(token, now) === undefined;
+  }
+
+  #checkLimit(limiter: FailureLimiter, { peer }: Asked<unknown>, now: number): void {
+    const waitMs = limiter.waitMs(addressOf(peer), now);
     if (waitMs === 0) return;
     this.#options.stats.authFailures.add("limited");
     throw tooManyFailures(waitMs);

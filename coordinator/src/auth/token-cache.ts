@@ -6,6 +6,8 @@ import type { Identity } from "./identity.js";
 const MAX_TOKENS = 10_000;
 /** Unless it is used or followed, a token is asked about no more after this time. */
 const FORGET_MS = 10_000;
+/** Tokens that are remembered as they were when nobody used them any more. */
+const MAX_UNUSED = 10_000;
 
 /** What is known of a token here. */
 export interface CachedToken {
@@ -23,6 +25,8 @@ export interface CachedToken {
 /** The tokens that calls come with, in bounded memory, but for those of calls in progress. */
 export class TokenCache {
   readonly #tokens = new Map<string, CachedToken>();
+  /** By id; the first to be unused in front. */
+  readonly #unused = new Map<string, KnownToken>();
 
   get(id: string): CachedToken | undefined {
     return this.#tokens.get(id);
@@ -51,12 +55,18 @@ export class TokenCache {
 
   drop(id: string): void {
     this.#tokens.delete(id);
+    this.#unused.delete(id);
+  }
+
+  /** As it was known last, also if it is in use no more. */
+  recall(id: string): KnownToken | undefined {
+    return this.#tokens.get(id)?.token ?? this.#unused.get(id);
   }
 
   /** Those that are in use; forgets the others. */
   active(now: number): CachedToken[] {
     for (const [id, { ends, usedAt }] of this.#tokens) {
-      if (ends.size === 0 && now - usedAt > FORGET_MS) this.#tokens.delete(id);
+      if (ends.size === 0 && now - usedAt > FORGET_MS) this.#forget(id);
     }
     return [...this.#tokens.values()];
   }
@@ -65,8 +75,17 @@ export class TokenCache {
     if (this.#tokens.size < MAX_TOKENS) return;
     for (const [id, { ends }] of this.#tokens) {
       if (ends.size > 0) continue;
-      this.#tokens.delete(id);
+      this.#forget(id);
       return;
     }
+  }
+
+  #forget(id: string): void {
+    const token = this.#tokens.get(id)?.token;
+    this.#tokens.delete(id);
+    this.#unused.delete(id);
+    const [first] = this.#unused.keys();
+    if (this.#unused.size >= MAX_UNUSED && first !== undefined) this.#unused.delete(first);
+    if (token !== undefined) this.#unused.set(id, token);
   }
 }

@@ -142,6 +142,36 @@ test("an address that fails ten times waits, but for a token that is known", asy
   assert.is(await reasonOf(fresh.text), "");
 });
 
+test("whoever fails shuts nobody out who was here before and comes back", async () => {
+  const { authenticator, reasonOf, time } = open();
+  const [known, gone] = [
+    await makeToken(database.db, "viewer"),
+    await makeToken(database.db, "viewer"),
+  ];
+  for (const { text } of [known, gone]) assert.is(await reasonOf(text), "");
+  // Until they are forgotten, as nobody uses them.
+  time.now += 11_000;
+  authenticator.start();
+  await authenticator.stop();
+  await revokeToken(database.db, gone.id, BY);
+  for (let count = 0; count < 10; count += 1) await reasonOf("x");
+  assert.is(await reasonOf("x"), "TOO_MANY_AUTH_FAILURES");
+  assert.is(await reasonOf(known.text), "");
+  assert.is(await reasonOf(gone.text), "TOKEN_REVOKED");
+  time.now += 6_000;
+  assert.is(await reasonOf(gone.text), "TOO_MANY_AUTH_FAILURES", "and now that is known");
+});
+
+test("whoever brings bad tokens keeps no member at its address from renewing", async () => {
+  const { authenticator, reasonOf } = open();
+  for (let count = 0; count < 10; count += 1) await reasonOf("x");
+  assert.is(await reasonOf("x"), "TOO_MANY_AUTH_FAILURES");
+  const renewal = ask(undefined);
+  assert.is(authenticator.admitStranger(renewal).role, "nobody");
+  for (let count = 0; count < 10; count += 1) authenticator.failed(renewal);
+  assert.throws(() => authenticator.admitStranger(renewal), /too many calls/);
+});
+
 test("an enrolment token is used as often as it says", async () => {
   const { id } = await makeToken(database.db, "enrol", { maxUses: 2 });
   const use = (): Promise<string> =>
