@@ -57,6 +57,8 @@ function watches(bucket: string, keys: string): string[] {
   const stream = streamOf(bucket);
   return [
     api("CONSUMER.CREATE", `${stream}.*.${keysOf(bucket, keys)}`),
+    // How the client library goes on with a watch that was cut off: it does not say what it is for.
+    ...(keys === ">" ? [api("CONSUMER.CREATE", stream)] : []),
     api("CONSUMER.DELETE", `${stream}.*`),
     `$JS.FC.${stream}.>`,
   ];

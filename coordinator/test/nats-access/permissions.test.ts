@@ -73,6 +73,8 @@ const roles: Record<string, May> = {
     connection: () => world.connectMember({ role: "region", id: "a1", region: "eu" }, "regional"),
     publish: [
       "$KV.slipway_goals_eu.shop",
+      "$JS.API.CONSUMER.CREATE.KV_slipway_goals_eu",
+      "$JS.API.CONSUMER.CREATE.KV_slipway_lease_eu",
       "$KV.slipway_lease_eu.leader",
       "slipway.hostlogs.eu.eu-1",
       "$JS.API.STREAM.CREATE.KV_slipway_goals_eu",
@@ -98,6 +100,7 @@ const roles: Record<string, May> = {
       "$KV.slipway_status.eu.a1.shop",
       "$JS.API.STREAM.INFO.KV_slipway_goals",
       "$JS.API.CONSUMER.CREATE.KV_slipway_goals.n.$KV.slipway_goals.>",
+      "$JS.API.CONSUMER.CREATE.KV_slipway_goals",
       "$JS.API.CONSUMER.CREATE.KV_slipway_status.n.$KV.slipway_status.eu.*.*",
     ],
     notPublish: [
