@@ -3,7 +3,7 @@ import { MetricsServer } from "@slipway/proto/metrics-server";
 import { CommanderError } from "commander";
 import { Registry } from "prom-client";
 import { startBuilderAgent } from "./builder/agent.js";
-import { createProgram } from "./command-line.js";
+import { createProgram } from "./command-line/program.js";
 import { startHost } from "./host/host.js";
 import { launch } from "./launcher/launcher.js";
 import { createLogger, type Logger, type LogLevel } from "./log.js";

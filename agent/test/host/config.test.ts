@@ -1,7 +1,8 @@
 import { CommanderError } from "commander";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { createProgram, type Commands } from "../../src/command-line.js";
+import type { Commands } from "../../src/command-line/commands.js";
+import { createProgram } from "../../src/command-line/program.js";
 import {
   baseEnvironment,
   parseAddress,
