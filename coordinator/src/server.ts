@@ -51,6 +51,7 @@ export async function startServer(context: Context): Promise<GrpcServer> {
   }
   const health = addStandardServices(server, admission, log);
   const certificates = config.tls && (await ServerCertificates.open(config.tls, log));
+  if (certificates !== undefined) stats.certificateExpireTime = () => certificates.expireTime;
   const security = certificates?.credentials ?? ServerCredentials.createInsecure();
   const limits = config.connections;
   const listener = new Listener({ server, credentials: security, limits, stats, log });

@@ -102,6 +102,8 @@ export class Stats {
   /** Streams that are open now, by method. */
   readonly streams = new Map<string, number>();
 
+  /** When the certificate ends that callers are shown; undefined without TLS. */
+  certificateExpireTime: (() => Date) | undefined;
   /** Of the queue, as the rescuer read it a few seconds ago; undefined if it could not. */
   backlog: Backlog | undefined;
   /** This coordinator leads deployments. */

@@ -15,6 +15,9 @@ export interface TlsFiles {
 }
 
 const RELOAD_MS = 10_000;
+const DAY_MS = 24 * 3_600_000;
+/** Nobody comes in any more when it has ended: its end is warned of, once a day, for so long before. */
+const WARN_DAYS = 30;
 /** A caller that does not get on with its handshake is cut off. */
 const HANDSHAKE_MS = 10_000;
 
@@ -50,11 +53,13 @@ export class ServerCertificates implements Service {
   readonly #log: Logger;
   readonly #sweeper: Sweeper;
   #present: Loaded;
+  #warnedAt = Number.NEGATIVE_INFINITY;
 
   private constructor(files: TlsFiles, loaded: Loaded, log: Logger) {
     this.#files = files;
     this.#log = log;
     this.#present = loaded;
+    this.#warnOfEnd(Date.now());
     this.#renewable = new RenewableCredentials(loaded.context, files.clientCaFile !== undefined);
     this.credentials = this.#renewable;
     const what = "reading the certificate again";
@@ -65,6 +70,11 @@ export class ServerCertificates implements Service {
   /** @throws Error with a one-line reason if the files can't be used. */
   static async open(files: TlsFiles, log: Logger): Promise<ServerCertificates> {
     return new ServerCertificates(files, await load(files), log);
+  }
+
+  /** When the present one ends. */
+  get expireTime(): Date {
+    return this.#present.expireTime;
   }
 
   start(): void {
@@ -78,11 +88,25 @@ export class ServerCertificates implements Service {
   /** Takes changed files; those that don't fit together, as while they are being replaced, later. */
   async reload(): Promise<number> {
     const loaded = await load(this.#files);
-    if (loaded.pem === this.#present.pem) return 0;
-    this.#present = loaded;
-    this.#renewable.renew(loaded.context);
-    this.#log.info({ file: this.#files.certFile }, "new certificate");
+    if (loaded.pem !== this.#present.pem) {
+      this.#present = loaded;
+      this.#warnedAt = Number.NEGATIVE_INFINITY;
+      this.#renewable.renew(loaded.context);
+      this.#log.info({ file: this.#files.certFile }, "new certificate");
+    }
+    this.#warnOfEnd(Date.now());
     return 0;
+  }
+
+  #warnOfEnd(now: number): void {
+    const { expireTime } = this.#present;
+    if (expireTime.getTime() - now > WARN_DAYS * DAY_MS || now - this.#warnedAt < DAY_MS) return;
+    this.#warnedAt = now;
+    const about = { file: this.#files.certFile, expireTime };
+    this.#log.warn(
+      about,
+      "the server's certificate ends soon, and all calls then: renew its files",
+    );
   }
 }
 
@@ -90,6 +114,7 @@ interface Loaded {
   context: SecureContextOptions;
   /** Of all files: what is compared. */
   pem: string;
+  expireTime: Date;
 }
 
 async function load({ certFile, keyFile, clientCaFile }: TlsFiles): Promise<Loaded> {
@@ -99,15 +124,17 @@ async function load({ certFile, keyFile, clientCaFile }: TlsFiles): Promise<Load
     clientCaFile === undefined ? undefined : readNamedFile("TLS client CA", clientCaFile),
   ]);
   const context = { cert, key, ...(ca === undefined ? {} : { ca }) };
+  let expireTime: Date;
   try {
     // Node takes an authority without a certificate, and would then trust nobody.
     if (ca !== undefined) void new X509Certificate(ca);
     createSecureContext(context);
+    expireTime = new Date(new X509Certificate(cert).validTo);
   } catch (error) {
     const files = [certFile, keyFile, clientCaFile].filter(Boolean).join(", ");
     throw new Error(`TLS cannot be served with ${files}: ${(error as Error).message}`, {
       cause: error,
     });
   }
-  return { context, pem: [cert, key, ca].join("\n") };
+  return { context, pem: [cert, key, ca].join("\n"), expireTime };
 }

@@ -43,6 +43,14 @@ export function registerCoordinator(registry: Registry, readings: Readings): voi
 
 function registerKeys(registry: Registry, { stats, keySet }: Readings): void {
   registerGauge(registry, {
+    name: "slipway_server_certificate_expiry_timestamp_seconds",
+    help: "When the certificate ends that callers are shown; not told without TLS.",
+    read: () => {
+      const expireTime = stats.certificateExpireTime?.();
+      return expireTime && expireTime.getTime() / 1_000;
+    },
+  });
+  registerGauge(registry, {
     name: "slipway_key_set_version",
     help: "Of the fleet's key set, as this coordinator knows it.",
     read: () => keySet()?.version,

@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { X509Certificate } from "node:crypto";
 import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -114,6 +115,18 @@ test("a renewed certificate is served without a restart, half a renewal is not",
   await copyFile(file("next.key"), file("live.key"));
   const isNext = async () => (await nameServed(renewed)) === "next" || undefined;
   await eventually(isNext, 30_000);
+});
+
+test("the end of a certificate is warned of while it is near, once, and told", async () => {
+  const warnings: object[] = [];
+  const log = { ...silent, warn: (about: object) => void warnings.push(about) } as typeof silent;
+  const tls = { certFile: file("server.crt"), keyFile: file("server.key") };
+  const certificates = await ServerCertificates.open(tls, log);
+  await certificates.reload();
+  const { validTo } = new X509Certificate(await readFile(tls.certFile));
+  const expireTime = new Date(validTo);
+  assert.equal(warnings, [{ file: tls.certFile, expireTime }]);
+  assert.equal(certificates.expireTime, expireTime);
 });
 
 /** Whose certificate a new connection gets. */
