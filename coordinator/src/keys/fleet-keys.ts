@@ -10,6 +10,9 @@ const DAY_MS = 24 * 3_600_000;
 /** A key of ours that ends so soon is warned of. */
 const WARN_DAYS = 7;
 
+/** A time at which no key has ended. */
+const ALWAYS = Number.NEGATIVE_INFINITY;
+
 /** Ids of the keys that this coordinator signs with. */
 type OwnKeys = Readonly<{ goal: string; membership: string | undefined }>;
 
@@ -40,8 +43,8 @@ export class FleetKeys {
 
   /**
    * Reads the file.
-   * @throws Error with a one-line reason if it can't be used, or this coordinator's own keys do not
-   *   hold by it.
+   * @throws Error with a one-line reason if it can't be used, or this coordinator's own keys are not
+   *   in it. Those that have ended sign nothing, and a set that is given later may have others.
    */
   static async open(options: FleetKeysOptions): Promise<FleetKeys> {
     const { file, rootKeys } = options;
@@ -54,12 +57,14 @@ export class FleetKeys {
       throw new Error(`${file}: ${error.message}`, { cause: error });
     }
     const keys = new FleetKeys(options, bytes, set);
-    const fault = keys.faultOf("goal") ?? keys.faultOf("membership");
+    // One whose time is over may be in use all over the fleet: whoever starts again must come up.
+    const fault = keys.#faultAt(ALWAYS, "goal") ?? keys.#faultAt(ALWAYS, "membership");
     if (fault !== undefined) {
       throw new Error(
         `${file}: ${fault}: start with a key of the set, or sign a set that has this one`,
       );
     }
+    keys.#tellFaults();
     return keys;
   }
 
@@ -76,8 +81,7 @@ export class FleetKeys {
 
   /** Why nothing is to be signed with this coordinator's own key; undefined if nothing is wrong. */
   faultOf(use: KeyUse): string | undefined {
-    const keyId = this.#options.own[use];
-    return keyId && keyFault(this.#held, use, keyId, this.#options.clock.now());
+    return this.#faultAt(this.#options.clock.now(), use);
   }
 
   /** A goal key that holds. */
@@ -145,16 +149,24 @@ export class FleetKeys {
     this.#held = set;
     this.#warned.clear();
     log.info({ version: set.version, from }, "key set taken");
+    this.#tellFaults();
+    this.#warnOfEnds();
+  }
+
+  #faultAt(time: number, use: KeyUse): string | undefined {
+    const keyId = this.#options.own[use];
+    return keyId && keyFault(this.#held, use, keyId, time);
+  }
+
+  #tellFaults(): void {
+    const { log } = this.#options;
+    const { version } = this.#held;
     for (const use of ["goal", "membership"] as const) {
       const fault = this.faultOf(use);
       if (fault !== undefined) {
-        log.error(
-          { fault, version: set.version },
-          `nothing is signed with this ${use} key any more`,
-        );
+        log.error({ fault, version }, `nothing is signed with this ${use} key any more`);
       }
     }
-    this.#warnOfEnds();
   }
 
   /** Once a day, while an end of our own keys is near. */

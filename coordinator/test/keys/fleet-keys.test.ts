@@ -84,7 +84,10 @@ test("a coordinator whose own key does not hold is refused, and told what to do"
       /^FILE: key set version 1 has no goal key \w+: start with a key of/,
     ],
     [() => set(2, { membership: [next] }), /^FILE: key set version 2 has no membership key \w+: /],
-    [() => set(3, { ends: { [goal.keyId]: days(1) } }), /^FILE: goal key \w+ ended 2030-01-02/],
+    [
+      () => set(3, { ends: { [goal.keyId]: days(1) }, membership: [next] }),
+      /^FILE: key set version 3 has no membership key/,
+    ],
     [() => set(4, {}, next), /^FILE: the key set is not signed by the root key, but by/],
     [() => writeFile(file, "nonsense"), /^FILE: the signed key set cannot be decoded/],
     [() => rm(file), /^the key set FILE cannot be read: ENOENT$/],
@@ -94,6 +97,18 @@ test("a coordinator whose own key does not hold is refused, and told what to do"
     await write();
     assert.match(await refusal(), reason);
   }
+});
+
+test("a coordinator that is started again after its key's end comes up, and signs nothing", async () => {
+  await set(1, { ends: { [goal.keyId]: days(1) } });
+  now = days(2).getTime();
+  const keys = await open();
+  assert.match(keys.faultOf("goal") ?? "", /ended 2030-01-02/);
+  assert.is(keys.faultOf("membership"), undefined);
+  assert.ok(logs.some((line) => JSON.stringify(line).includes("nothing is signed with this goal")));
+  await set(2);
+  assert.is(await keys.reload(), 1);
+  assert.is(keys.faultOf("goal"), undefined);
 });
 
 test("without a membership key of its own, or a root key to check by, a set will do", async () => {
