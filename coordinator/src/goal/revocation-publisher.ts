@@ -3,6 +3,7 @@ import type { Knex } from "knex";
 import type { Logger } from "pino";
 import type { Clock } from "../context.js";
 import { revokedIds } from "../membership/member-store.js";
+import { Soon } from "../soon.js";
 import type { Stats } from "../stats.js";
 import type { GoalBucket } from "./goal-bucket.js";
 import { planRevocations } from "./plan-revocations.js";
@@ -24,26 +25,19 @@ interface Options {
 /** Keeps the list of revoked members in the global bucket. The bucket can be lost and is rebuilt. */
 export class RevocationPublisher {
   readonly #options: Options;
-  #publishing: Promise<unknown> = Promise.resolve();
-  /** It is going to be published anew after what is under way. */
-  #waits = false;
+  readonly #soon: Soon;
 
   constructor(options: Options) {
     this.#options = options;
+    this.#soon = new Soon(
+      () => this.publish(),
+      (error) => options.log.warn({ err: error }, "revocations not published yet"),
+    );
   }
 
   /** Publishes in the background. If that fails, the next time does it. */
   publishSoon(): void {
-    if (this.#waits) return;
-    this.#waits = true;
-    this.#publishing = this.#publishing
-      .then(() => {
-        this.#waits = false;
-        return this.publish();
-      })
-      .catch((error: unknown) => {
-        this.#options.log.warn({ err: error }, "revocations not published yet");
-      });
+    this.#soon.ask();
   }
 
   /**

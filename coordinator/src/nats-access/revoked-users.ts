@@ -1,6 +1,7 @@
 import type { Authenticator, NatsConnection } from "nats";
 import type { Logger } from "pino";
 import type { Clock } from "../context.js";
+import { Soon } from "../soon.js";
 import { AccountError, lookUpAccount, updateAccount, withSystem } from "./account-updates.js";
 import type { IssuerKeys } from "./keys.js";
 import {
@@ -30,26 +31,19 @@ export interface RevokedUsersOptions {
 /** Has nats-servers refuse the users of revoked members, and close their connections. */
 export class RevokedUsers {
   readonly #options: RevokedUsersOptions;
-  #publishing: Promise<unknown> = Promise.resolve();
-  /** It is going to be done anew after what is under way. */
-  #waits = false;
+  readonly #soon: Soon;
 
   constructor(options: RevokedUsersOptions) {
     this.#options = options;
+    this.#soon = new Soon(
+      () => this.publish(),
+      (error) => options.log.warn({ err: error }, "revoked members not shut out from NATS yet"),
+    );
   }
 
   /** Does it in the background. If that fails, the next time does it. */
   publishSoon(): void {
-    if (this.#waits) return;
-    this.#waits = true;
-    this.#publishing = this.#publishing
-      .then(() => {
-        this.#waits = false;
-        return this.publish();
-      })
-      .catch((error: unknown) => {
-        this.#options.log.warn({ err: error }, "revoked members not shut out from NATS yet");
-      });
+    this.#soon.ask();
   }
 
   /**
