@@ -38,7 +38,7 @@ export const addTokenCreate: AddCommand = (group, run) => {
     .option("--reason <text>", "why, for people to read later")
     .addHelpText(
       "after",
-      "\nExamples:\n  slipway token create --name ci --role deployer --app web --for 90d > ci.token\n" +
+      "\nExamples:\n  umask 077; slipway token create --name ci --role deployer --app web --for 90d > ci.token\n" +
         "  slipway token create --name rack-7 --role enrol --region eu --max-uses 40 --for 1h",
     )
     .action(
