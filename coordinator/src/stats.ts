@@ -77,8 +77,8 @@ export class Stats {
     goal: new Tally(SIGNATURE_RESULTS),
     membership: new Tally(SIGNATURE_RESULTS),
   };
-  /** Hosts that were decommissioned, and were not enrolled again. */
-  readonly enrolments = new Tally(["skipped"]);
+  /** Hosts that were not enrolled: they were decommissioned, or are another region's. */
+  readonly enrolments = new Tally(["skipped", "other_region"]);
   /** Calls that were not let in, by why. */
   readonly authFailures = new Tally([
     "missing",

@@ -66,10 +66,19 @@ export class Admission {
     return this.#options.authenticator?.follow(identity, end) ?? (() => undefined);
   }
 
-  /** To be told of an error of a method that authenticates its caller by itself. */
-  failed(rule: Rule<never>, asked: Asked<unknown>, error: unknown): void {
-    if (rule.access !== "open" || !(error instanceof DomainError)) return;
-    if (error.code === status.UNAUTHENTICATED) this.#options.authenticator?.failed(asked);
+  /**
+   * To be told of an error of a method, with whom it was that `admit` let in: some methods
+   * authenticate their caller by themselves, or find only in what is said later that it is not
+   * within the limits of its token.
+   */
+  failed(rule: Rule<never>, asked: Asked<unknown>, error: unknown, by: Identity | undefined): void {
+    if (!(error instanceof DomainError)) return;
+    const { authenticator } = this.#options;
+    if (rule.access === "open") {
+      if (error.code === status.UNAUTHENTICATED) authenticator?.failed(asked);
+    } else if (by !== undefined && error.reason === "OUT_OF_SCOPE") {
+      authenticator?.refused(asked, by, error);
+    }
   }
 
   #authorise<Request>(

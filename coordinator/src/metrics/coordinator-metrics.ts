@@ -115,7 +115,7 @@ function registerDeployments(registry: Registry, { stats, deployments }: Reading
     ["slipway_notifications_total", "Attempts to tell a hook.", "result", "notifications"],
     ["slipway_goal_writes_total", "Writes to the goals bucket.", "result", "goalWrites"],
     ["slipway_goal_nonsense_total", "Replaced: no coordinator signed it.", "what", "nonsense"],
-    ["slipway_enrolments_total", "Decommissioned hosts not enrolled.", "result", "enrolments"],
+    ["slipway_enrolments_total", "Hosts not enrolled, by why.", "result", "enrolments"],
   ] as const;
   for (const [name, help, label, kind] of counts) {
     registerTally(registry, { name, help, label, tally: stats[kind] });

@@ -97,15 +97,16 @@ export class Handlers {
       const started = this.#context.clock.now();
       const asked = { method: call.getPath(), metadata, peer, request };
       const answer = async (): Promise<void> => {
+        let identity: Identity | undefined;
         try {
           const admitted = this.#admission.admit(rule, asked);
-          const identity = admitted instanceof Promise ? await admitted : admitted;
+          identity = admitted instanceof Promise ? await admitted : admitted;
           const info = { signal: active.signal, metadata, peer, identity };
           const response = await run(this.#context, request, info);
           this.#ended(call.getPath(), started, status.OK);
           callback(null, response);
         } catch (error) {
-          this.#admission.failed(rule, asked, error);
+          this.#admission.failed(rule, asked, error, identity);
           const callError = toCallError(error, this.#context.log);
           this.#ended(call.getPath(), started, callError.code, callError.details);
           callback(callError);
@@ -151,10 +152,12 @@ export class Handlers {
     const peer = call.getPeer();
     const started = this.#context.clock.now();
     const responses = new Responses(call);
+    const asked = { method, metadata, peer, request };
     let unfollow: (() => void) | undefined;
+    let identity: Identity | undefined;
     try {
-      const admitted = this.#admission.admit(rule, { method, metadata, peer, request });
-      const identity = admitted instanceof Promise ? await admitted : admitted;
+      const admitted = this.#admission.admit(rule, asked);
+      identity = admitted instanceof Promise ? await admitted : admitted;
       unfollow = this.#admission.follow(identity, (error) => active.abort(error));
       const info = { signal: active.signal, metadata, peer, identity };
       for await (const response of untilAborted(run(info), active, this.#context)) {
@@ -165,6 +168,7 @@ export class Handlers {
       call.end();
     } catch (error) {
       const reason: unknown = active.signal.aborted ? active.signal.reason : error;
+      this.#admission.failed(rule, asked, reason, identity);
       const callError = toCallError(reason, this.#context.log);
       this.#ended(method, started, callError.code, callError.details);
       await responses.flushed(FLUSH_TIMEOUT_MS);

@@ -70,6 +70,27 @@ export async function enrolHosts(db: Knex, hosts: readonly EnrolledHost[]): Prom
   return refused.map(({ host_id: hostId }) => hostId);
 }
 
+/**
+ * Ids of those hosts that another region has: of which its membership says so or, where it has none
+ * that holds, the enrolment that is there.
+ */
+export async function hostsOfOtherRegions(
+  db: Knex,
+  hosts: readonly EnrolledHost[],
+): Promise<ReadonlySet<string>> {
+  const asked = hosts.map(({ hostId, region }) => ({ id: hostId, region }));
+  const { rows }: { rows: { id: string }[] } = await db.raw(
+    `select asked.id
+     from jsonb_to_recordset(?::jsonb) as asked (id text, region text)
+     left join members on members.id = asked.id and members.role = 'HOST'
+       and members.revoke_time is null and members.release_time is null
+     left join hosts on hosts.host_id = asked.id and hosts.decommission_time is null
+     where coalesce(members.region, hosts.region) <> asked.region`,
+    [JSON.stringify(asked)],
+  );
+  return new Set(rows.map(({ id }) => id));
+}
+
 /** A host that is in the fleet; undefined if there is none of that id. */
 export async function findHost(db: Knex, hostId: string): Promise<StoredHost | undefined> {
   const row = await inFleet(db).where({ host_id: hostId }).first();
