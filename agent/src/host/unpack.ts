@@ -100,9 +100,13 @@ function refuse(
   return undefined;
 }
 
-/** Whether a path of the archive, seen from a folder of it, ends inside the archive's root. */
+/**
+ * Whether a path of the archive, seen from a folder of it, ends inside the archive's root. It may go
+ * up only at its beginning: what it names on the way may be a link, above which is another folder.
+ */
 function staysInside(name: string, from = "."): boolean {
   if (name === "" || name.includes("\0") || path.posix.isAbsolute(name)) return false;
+  if (/(^|\/)(?!\.\.?(\/|$))[^/]+\/(.*\/)?\.\.(\/|$)/.test(name)) return false;
   const normal = path.posix.join(from, name);
   return normal !== ".." && !normal.startsWith("../");
 }

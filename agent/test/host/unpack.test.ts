@@ -1,4 +1,4 @@
-import { mkdir, readFile, readdir, stat, symlink, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, readdir, stat, symlink, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { create, Header } from "tar";
 import { suite } from "uvu";
@@ -69,6 +69,39 @@ test("nothing gets out of the folder", async ({ folder }) => {
     await assertRejects(unpack(file, out, { signal }), message);
     assert.equal(await readdir(out), [], String(message));
   }
+});
+
+test("no link leads out by way of another one", async ({ folder }) => {
+  const file = path.join(folder, "a.tar");
+  await writeFile(path.join(folder, "secret"), "of somebody else");
+  const mode = 0o644;
+  const link = (name: string, linkpath: string) =>
+    ({ path: name, type: "SymbolicLink", linkpath, size: 0, mode }) as const;
+  const up = [{ path: "d/", type: "Directory", size: 0, mode: 0o755 }, link("d/up", "..")] as const;
+  for (const entries of [
+    [...up, link("x", "d/up/../secret")],
+    [...up, link("x", "d/up/.."), { path: "h", type: "Link", linkpath: "x/secret", size: 0, mode }],
+    [...up, { path: "h", type: "Link", linkpath: "d/up/../secret", size: 0, mode }],
+  ] as ConstructorParameters<typeof Header>[0][][]) {
+    const out = await mkdtemp(path.join(folder, "out-"));
+    await writeFile(file, rawTar(entries));
+    await assertRejects(unpack(file, out, { signal }), /leads outside/);
+    for (const name of ["x", "h"]) {
+      await assertRejects(readFile(path.join(out, name), "utf8"), /ENOENT/);
+    }
+  }
+  // Nor is anything written through one, even within.
+  const out = await mkdtemp(path.join(folder, "out-"));
+  await writeFile(
+    file,
+    rawTar([
+      { path: "d/", type: "Directory", size: 0, mode: 0o755 },
+      link("l", "d"),
+      { path: "l/f", type: "File", size: 0, mode },
+    ]),
+  );
+  await unpack(file, out, { signal }).catch(() => undefined);
+  assert.equal(await readdir(path.join(out, "d")), []);
 });
 
 test("damage is an error", async ({ folder }) => {
