@@ -2,7 +2,15 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { durationText, parseDuration } from "../src/cli/duration-text.js";
 import { agoText, bytesText, spanText } from "../src/cli/quantities.js";
-import { displayWidth, fit, logText, oneLine, plain, plainLines } from "../src/cli/text.js";
+import {
+  displayWidth,
+  fit,
+  jsonText,
+  logText,
+  oneLine,
+  plain,
+  plainLines,
+} from "../src/cli/text.js";
 
 const ESC = "\u001b";
 
@@ -16,6 +24,12 @@ for (const [text, expected] of [
 ] as const) {
   test(`plain ${JSON.stringify(text)}`, () => assert.is(plain(text), expected));
 }
+
+test("JSON is the same to who reads it, and plain to a terminal", () => {
+  const value = { "a\u009b": ["\u001b[2J\u007f", "\u202e", "zoë 🚢"] };
+  assert.is(jsonText(value), '{"a\\u009b":["\\u001b[2J\\u007f","\\u202e","zoë 🚢"]}');
+  assert.equal(JSON.parse(jsonText(value, 2)), value);
+});
 
 test("oneLine joins lines", () => assert.is(oneLine("a:\n  b\u0007\r\nc\n"), "a: / b\\u0007 / c"));
 test("plainLines keeps lines", () => assert.is(plainLines("a\r\nb\u0007\n"), "a\nb\\u0007\n"));

@@ -13,6 +13,7 @@ import { createProgram, parseTimeout, type GlobalOptions } from "./program.js";
 import { errorJson, errorText } from "./render/error.js";
 import type { Run } from "./run.js";
 import { lookOf, note, retryText, type Output, type Session } from "./session.js";
+import { jsonText } from "./text.js";
 
 const { env } = process;
 const interrupt = new AbortController();
@@ -64,9 +65,7 @@ try {
   } else {
     const look = { ...lookOf({ stdout, now: Date.now }), colour: stderr.colour };
     const { json } = program.opts<GlobalOptions>();
-    await stderr.write(
-      json === true ? `${JSON.stringify(errorJson(error))}\n` : errorText(error, look),
-    );
+    await stderr.write(json === true ? `${jsonText(errorJson(error))}\n` : errorText(error, look));
     exitCode = exitCodeOf(error);
   }
 } finally {

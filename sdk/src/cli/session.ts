@@ -1,7 +1,7 @@
 import type { Client } from "../client.js";
 import type { Retry } from "../options.js";
 import { spanText } from "./quantities.js";
-import { plain } from "./text.js";
+import { jsonText, plain } from "./text.js";
 import type { Look } from "./render/style.js";
 
 /** Where text goes. */
@@ -45,12 +45,12 @@ export async function print(
   text: () => string,
 ): Promise<void> {
   const { json, stdout } = session;
-  await stdout.write(json ? `${JSON.stringify(document(), null, 2)}\n` : text());
+  await stdout.write(json ? `${jsonText(document(), 2)}\n` : text());
 }
 
 /** Prints one event of a stream of them, as one line of JSON. */
 export async function printEvent({ stdout }: Session, event: unknown): Promise<void> {
-  await stdout.write(`${JSON.stringify(event)}\n`);
+  await stdout.write(`${jsonText(event)}\n`);
 }
 
 /** Says something beside the output. */

@@ -6,7 +6,9 @@ const ESCAPES =
 /** Colours and the like: the one kind of sequence that only changes how text looks. */
 const COLOUR = /^\u001b\[[0-9;:]*m$/;
 /** What moves the cursor, rings, or turns the direction of text. */
-const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u2028-\u202e\u2066-\u2069]/g;
+const CONTROLS = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+/** Those that JSON leaves as they are. */
+const JSON_CONTROLS = /[\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
 
 /** A name or message made safe for one line: control characters are written out, as `\u001b`. */
 export function plain(text: string): string {
@@ -21,6 +23,11 @@ export function plainLines(text: string): string {
 /** As `plain`, but lines are joined by slashes. */
 export function oneLine(text: string): string {
   return plain(text.trim().replaceAll(/\s*\n\s*/g, " / "));
+}
+
+/** A value as JSON that steers no terminal: what a reader of JSON gets of it is the same. */
+export function jsonText(value: unknown, indent?: number): string {
+  return JSON.stringify(value, null, indent).replace(JSON_CONTROLS, escaped);
 }
 
 /**

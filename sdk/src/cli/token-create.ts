@@ -5,6 +5,7 @@ import { ROLES } from "./render/members.js";
 import { TOKEN_ROLES, tokenText } from "./render/tokens.js";
 import type { AddCommand } from "./run.js";
 import { lookOf, note, print } from "./session.js";
+import { plain } from "./text.js";
 import { parseDurationOption } from "./time-option.js";
 
 interface Options {
@@ -56,7 +57,7 @@ export const addTokenCreate: AddCommand = (group, run) => {
         await print(
           session,
           () => ({ token: messageJson(Token, token), text }),
-          () => `${text}\n`,
+          () => `${plain(text)}\n`,
         );
       }),
     );

@@ -73,7 +73,7 @@ function headLine({ deployment }: DeploymentProgress, look: Look): string {
   const { text: state, colour } = stateCell(deployment.state);
   const took = tookText(deployment, look.now);
   const tail = took === "" ? "" : ` for ${took}`;
-  const name = `${plain(deployment.application)} ${deployment.commitSha.slice(0, 12)}`;
+  const name = `${plain(deployment.application)} ${plain(deployment.commitSha.slice(0, 12))}`;
   const head = fit(name, Math.max(look.columns - state.length - tail.length - 2, 8));
   const room = look.columns - head.length - 2;
   const shown = fit(state, room);

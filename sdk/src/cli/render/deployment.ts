@@ -67,7 +67,7 @@ export function deploymentEnd({ deployment, regions }: DeploymentProgress, look:
   const { state, failure, supersededBy, rolledBackBy, previousBuildId } = deployment;
   const took = tookText(deployment, look.now);
   const after = took === "" ? "" : ` after ${took}`;
-  const name = `${plain(deployment.application)} ${deployment.commitSha.slice(0, 12)}`;
+  const name = `${plain(deployment.application)} ${plain(deployment.commitSha.slice(0, 12))}`;
   if (state === DeploymentState.SUCCEEDED) {
     const running = sum(regions.map((region) => countOf(region, HostPhase.RUNNING)));
     const hosts = sum(regions.map(({ status }) => status?.hostCount ?? 0));

@@ -33,7 +33,7 @@ export function tokenText(token: Token, look: Look): string {
   const limits = limitsText(token);
   const { text } = state(token, look.now);
   const only = limits === "" ? "" : `, limited to ${limits}`;
-  return `${plain(token.name)}: role ${roleText(token)}${only}; valid ${text} (token ${token.id})\n`;
+  return `${plain(token.name)}: role ${roleText(token)}${only}; valid ${text} (token ${plain(token.id)})\n`;
 }
 
 function roleText({ role }: Token): string {
