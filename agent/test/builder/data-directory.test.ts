@@ -44,6 +44,16 @@ withDirectory("is one builder's at a time", async (directory) => {
   assert.equal(await readdir(directory), []);
 });
 
+withDirectory("works nowhere else, whatever a build's id says", async (directory) => {
+  const data = await DataDirectory.lock(path.join(directory, "data"));
+  await mkdir(data.work, { recursive: true });
+  for (const id of ["../../out", "/etc", "a\0b", "x/../..", "-rf", "..", ".", "x".repeat(1_000)]) {
+    assert.is(path.dirname(await data.createWork(id, 1)), data.work, id.slice(0, 20));
+  }
+  await data.unlock();
+  assert.equal(await readdir(directory), ["data"]);
+});
+
 withDirectory("is taken over from a process that has ended", async (directory) => {
   const own = await ownIdentity();
   const recycled = identityTag({ ...own, startTime: "another" });

@@ -255,6 +255,25 @@ test("refuses what it must not obey, and what runs is not disturbed", async ({ h
   assert.is((await host.reaches(6, HostPhase.RUNNING)).failure, undefined);
 });
 
+test("a name that is a path is no application, although the fleet has signed it", async ({
+  host,
+  folder,
+}) => {
+  const release = host.stager.add(serviceScript("v1"));
+  const there = async (): Promise<string[]> => (await readdir(folder, { recursive: true })).sort();
+  const before = await there();
+  const names = ["../../escaped", "/tmp/slipway-escaped", "a/b", "..", ".", "", "a\0b", "A", "-x"];
+  for (const application of names) {
+    await host.applications.offer(
+      application,
+      host.signer.bytes({ ...makeGoal(1, release), application }),
+    );
+    const said = host.applications.statuses().find((each) => each.application === application);
+    assert.is(said?.failure?.reason, HostFailureReason.GOAL_REFUSED, application);
+  }
+  assert.equal(await there(), before);
+});
+
 test("a release that crashes is started again", async ({ host, port }) => {
   await host.obey(makeGoal(1, host.stager.add(serviceScript("v1"))));
   await host.reaches(1, HostPhase.RUNNING);

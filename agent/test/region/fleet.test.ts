@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomBytes } from "node:crypto";
-import { chmod, mkdir, readdir, readFile, truncate, writeFile } from "node:fs/promises";
+import { chmod, copyFile, mkdir, readdir, readFile, truncate, writeFile } from "node:fs/promises";
 import path from "node:path";
 import {
   ApplicationGoal,
@@ -246,20 +246,38 @@ test("a lost regional artifact is seen and repaired", async ({ folder }) => {
   assert.equal(held.split("\n"), digests.sort());
 });
 
-for (const [what, damage] of Object.entries<(file: string) => Promise<void>>({
-  "a flipped bit": async (file) => {
-    const bytes = await readFile(file);
-    bytes.writeUInt8(bytes.readUInt8(20) ^ 1, 20);
-    await writeFile(file, bytes);
+async function putRandom(folder: string): Promise<string> {
+  const file = path.join(folder, "random");
+  await mkdir(folder, { recursive: true });
+  await writeFile(file, randomBytes(5_000));
+  const manifest = await chunkFile(file);
+  await putFile(await openDirectoryBlobStore(folder), file, manifest);
+  return decodeManifest(manifest).digest.replace("sha256:", "");
+}
+async function flipBit(file: string): Promise<void> {
+  const bytes = await readFile(file);
+  bytes.writeUInt8(bytes.readUInt8(20) ^ 1, 20);
+  await writeFile(file, bytes);
+}
+type Damage = (store: string, hex: string) => Promise<void>;
+for (const [what, damage] of Object.entries<Damage>({
+  "a flipped bit": (store, hex) => flipBit(path.join(store, "blobs", hex)),
+  "a cut file": (store, hex) => truncate(path.join(store, "blobs", hex), 30),
+  "a manifest with a flipped bit": (store, hex) => flipBit(path.join(store, "manifests", hex)),
+  "another artifact's manifest, with its bytes": async (store, hex) => {
+    const folder = path.join(store, "..", "other");
+    const other = await putRandom(folder);
+    for (const kind of ["manifests", "blobs"]) {
+      await copyFile(path.join(folder, kind, other), path.join(store, kind, hex));
+    }
   },
-  "a cut file": (file) => truncate(file, 30),
 })) {
   test(`a damaged regional artifact is seen and repaired: ${what}`, async ({ folder }) => {
     const store = path.join(folder, "regional");
     const [hex = ""] = await readdir(path.join(store, "blobs"));
     const digest = `sha256:${hex}`;
     const from = coordinator.reports.length;
-    await damage(path.join(store, "blobs", hex));
+    await damage(store, hex);
     await eventually("the damage to be reported", () =>
       coordinator.reports
         .slice(from)

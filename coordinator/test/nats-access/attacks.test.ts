@@ -1,4 +1,5 @@
 import { readFile, writeFile } from "node:fs/promises";
+import { createConnection } from "node:net";
 import path from "node:path";
 import {
   GLOBAL_GOALS_BUCKET,
@@ -97,6 +98,24 @@ test("nobody gets in without a user that the fleet made, and that holds", async 
   assert.is(await refusal(world.connect(changed)), "Authorization Violation");
   const over = await joinMember(world.out, HOST, later(-1_000));
   assert.is(await refusal(world.connectMember(HOST, "regional", over)), "Authorization Violation");
+});
+
+test("who says nothing, or half a word, is closed; a crowd of them keeps nobody out", async () => {
+  const sent = ["", "CONNECT {", `CONNECT {"jwt":"${"x".repeat(3_000)}`, "\0".repeat(3_000)];
+  const crowd = Array.from({ length: 400 }, (_, index) => {
+    const socket = createConnection({ host: "127.0.0.1", port: world.server.port });
+    socket.on("error", () => undefined);
+    socket.resume();
+    socket.on("connect", () => socket.write(sent[index % sent.length] ?? ""));
+    return new Promise<void>((resolve) => socket.on("close", () => resolve()));
+  });
+  const host = await world.connectMember(HOST, "regional");
+  await host.flush();
+  const late = new Promise<never>((_, reject) => {
+    setTimeout(() => reject(new Error("open after 30 s")), 30_000).unref();
+  });
+  await Promise.race([Promise.all(crowd), late]);
+  await host.flush();
 });
 
 test("a user is put out when its time is over, and let in with a newer JWT", async () => {
