@@ -50,6 +50,8 @@ export function samples(regions: readonly RegionTally[]): string {
 
 function sample({ hostId, failure }: HostFailureSample): string {
   const reason = HostFailureReason[failure?.reason ?? HostFailureReason.UNSPECIFIED];
-  const message = (failure?.message ?? "").slice(0, MAX_HOST_MESSAGE);
-  return message === "" ? `${hostId} (${reason})` : `${hostId} (${reason}: ${message})`;
+  // What hosts say, quoted from what releases print: Postgres takes no text with a NUL in it.
+  const message = (failure?.message ?? "").slice(0, MAX_HOST_MESSAGE).replaceAll("\0", "\uFFFD");
+  const host = hostId.slice(0, MAX_HOST_MESSAGE).replaceAll("\0", "\uFFFD");
+  return message === "" ? `${host} (${reason})` : `${host} (${reason}: ${message})`;
 }
