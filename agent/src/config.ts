@@ -1,4 +1,4 @@
-import { NAME_PATTERN } from "@slipway/proto";
+import { HOST_MAX_LABELS, NAME_PATTERN } from "@slipway/proto";
 import type { CoordinatorFiles } from "./coordinator/channel.js";
 import type { ConfinementOptions } from "./builder/index.js";
 import { LOG_LEVELS, type LogLevel } from "./log.js";
@@ -189,6 +189,9 @@ export function parseLabels(text: string, before: Record<string, string>): Recor
       throw new ConfigError("must have a value of at most 255 printable characters");
     }
     labels[name] = value;
+  }
+  if (Object.keys(labels).length > HOST_MAX_LABELS) {
+    throw new ConfigError(`must be at most ${HOST_MAX_LABELS} labels`);
   }
   return labels;
 }

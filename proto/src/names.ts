@@ -2,6 +2,13 @@
 
 /** What application, region, cell, host and builder names look like. */
 export const NAME_PATTERN = /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/;
+/** Most labels of a host. */
+export const HOST_MAX_LABELS = 64;
+/** What the name of a host's label looks like. */
+export const HOST_LABEL_PATTERN = /^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/;
+/** Longest value of a host's label, in characters; none of them may be a control character. */
+export const HOST_LABEL_VALUE_MAX = 255;
+
 /** How an artifact is named. */
 export const ARTIFACT_DIGEST_PATTERN = /^sha256:[0-9a-f]{64}$/;
 

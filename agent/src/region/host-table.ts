@@ -1,4 +1,7 @@
 import {
+  HOST_LABEL_PATTERN,
+  HOST_LABEL_VALUE_MAX,
+  HOST_MAX_LABELS,
   HostStatus,
   NAME_PATTERN,
   type EnrolledHost,
@@ -9,7 +12,6 @@ import { SILENT_MS, type KnownHost } from "./known-host.js";
 /** Hosts that a region may have: beyond it, new ones are dropped and counted. */
 const MAX_HOSTS = 200_000;
 const MAX_MESSAGE_BYTES = 1024 * 1024;
-const MAX_LABELS = 100;
 /** Hosts that become silent at one look, so that a whole region's silence does not take seconds. */
 const MAX_SILENCED = 10_000;
 
@@ -169,7 +171,8 @@ export class HostTable {
     }
     if (status.hostId !== subjectHost) return "the host is not the subject's";
     if (status.region !== this.#region) return "the region is another one";
-    if (Object.keys(status.labels).length > MAX_LABELS) return "too many labels";
+    const fault = enrolmentFault(status);
+    if (fault !== undefined) return fault;
     const known = this.#rows.get(subjectHost);
     if (known === undefined && this.#rows.size >= MAX_HOSTS) return "too many hosts";
     const said = saidWhen(status, bytes);
@@ -225,6 +228,20 @@ export class HostTable {
   #changed(row: Row, change: HostChange): void {
     for (const listener of this.#listeners) listener(row, change);
   }
+}
+
+/** What a coordinator would not enrol, with all the hosts beside it in the same call. */
+function enrolmentFault({ cell, labels }: HostStatus): string | undefined {
+  if (cell !== "" && !NAME_PATTERN.test(cell)) return "the cell is not a name";
+  const entries = Object.entries(labels);
+  if (entries.length > HOST_MAX_LABELS) return "too many labels";
+  const sound = entries.every(
+    ([name, value]) =>
+      HOST_LABEL_PATTERN.test(name) &&
+      value.length <= HOST_LABEL_VALUE_MAX &&
+      !/\p{Cc}/u.test(value),
+  );
+  return sound ? undefined : "its labels are not labels";
 }
 
 function isSilent({ heardAt }: Row, now: number): boolean {

@@ -36,13 +36,20 @@ table("drops what it cannot trust", () => {
     ["h1", status({ region: "us" }), /region/],
     [
       "h1",
-      status({ labels: Object.fromEntries(Array.from({ length: 101 }, (_, i) => [`l${i}`, ""])) }),
+      status({ labels: Object.fromEntries(Array.from({ length: 65 }, (_, i) => [`l${i}`, ""])) }),
       /labels/,
     ],
+    // What would have a coordinator refuse every host that is enrolled with it.
+    ["h1", status({ cell: "a cell" }), /cell/],
+    ["h1", status({ labels: { "a label": "x" } }), /labels/],
+    ["h1", status({ labels: { tier: "a\0b" } }), /labels/],
+    ["h1", status({ labels: { tier: "x".repeat(256) } }), /labels/],
+    ["h1", status({ labels: { [""]: "x" } }), /labels/],
   ] as const) {
     assert.match(hosts.hear(subject, bytes, 0) ?? "taken", reason);
   }
-  assert.is(hosts.stats.dropped, 6);
+  assert.equal(hosts.toEnrol(10), []);
+  assert.is(hosts.stats.dropped, 11);
   assert.is(hosts.hear("h1", status(), 0), undefined);
   assert.match(hosts.hear("h1", status({ time: new Date(4) }), 0) ?? "taken", /older/);
   assert.is(hosts.hear("h1", status({ time: new Date(4), startTime: new Date(1) }), 0), undefined);

@@ -1,4 +1,7 @@
 import {
+  HOST_LABEL_PATTERN,
+  HOST_LABEL_VALUE_MAX,
+  HOST_MAX_LABELS,
   FleetServiceService,
   type EnrolHostsRequest,
   type EnrolHostsResponse,
@@ -10,8 +13,6 @@ import * as enrolment from "../../status/enrolment.js";
 import { Violations } from "../../validate.js";
 
 const MAX_HOSTS = 1_000;
-const MAX_LABELS = 64;
-const LABEL_PATTERN = /^[A-Za-z0-9]([A-Za-z0-9._/-]{0,61}[A-Za-z0-9])?$/;
 
 export async function enrolHosts(
   context: Context,
@@ -45,12 +46,16 @@ function check(hosts: EnrolHostsRequest["hosts"]): void {
     found.check(!seen.has(hostId), `${field}.host_id`, "is there twice");
     seen.add(hostId);
     const entries = Object.entries(labels);
-    found.check(entries.length <= MAX_LABELS, `${field}.labels`, `must be at most ${MAX_LABELS}`);
-    for (const [label, value] of entries.slice(0, MAX_LABELS)) {
+    found.check(
+      entries.length <= HOST_MAX_LABELS,
+      `${field}.labels`,
+      `must be at most ${HOST_MAX_LABELS}`,
+    );
+    for (const [label, value] of entries.slice(0, HOST_MAX_LABELS)) {
       const at = `${field}.labels[${JSON.stringify(label.slice(0, 100))}]`;
       const description = "must be a label of letters, digits, dots, slashes and hyphens";
-      found.check(LABEL_PATTERN.test(label), at, description);
-      found.text(at, value, 255);
+      found.check(HOST_LABEL_PATTERN.test(label), at, description);
+      found.text(at, value, HOST_LABEL_VALUE_MAX);
     }
   }
   found.throwIfAny();
