@@ -79,7 +79,8 @@ for (const [what, flood] of Object.entries<(artifact: Buffer) => Control>({
     const { digest } = await seed(seeder, 4, CHUNK_BYTES);
     const host = await region.join("host");
     const identity = region.identity("hostile", "host");
-    const client = await rawClient(region, identity);
+    // Not announced: if the seeder dialled it as well, one of the two connections would be reset.
+    const client = await rawClient(region, identity, region.seederKey, false);
     try {
       const stream = await client.connection();
       const heard = once(stream, "data", { signal: AbortSignal.timeout(10_000) });
