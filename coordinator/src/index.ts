@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
+import { ServerCertificates } from "./auth/server-certificates.js";
 import { TokenAuthenticator } from "./auth/token-authenticator.js";
 import { buildServices, createBuildParts } from "./build/parts.js";
 import { resolveConfig, type CoordinatorConfig, type CoordinatorOptions } from "./config.js";
@@ -71,8 +72,10 @@ export async function startCoordinator(
   const lifetimes = new Lifetimes(log);
   lifetimes.add("the log of outages", async () => stopFolding());
   try {
+    // Before anything is migrated, published or led: with files that do not fit nobody is served.
+    const certificates = config.tls && (await ServerCertificates.open(config.tls, log));
     const context = await createContext(config, lifetimes, { log, signal, metrics });
-    const server = await startServer(context);
+    const server = await startServer(context, certificates);
     lifetimes.add("the gRPC server", () => server.stop());
     return { address: server.address, stop: () => lifetimes.end() };
   } catch (error) {

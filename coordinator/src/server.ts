@@ -4,7 +4,7 @@ import { GRPC_MAX_MESSAGE_BYTES } from "@slipway/proto";
 import { Admission } from "./auth/admission.js";
 import { createApplicationLookUp } from "./auth/application-look-up.js";
 import type { Context } from "./context.js";
-import { ServerCertificates } from "./auth/server-certificates.js";
+import type { ServerCertificates } from "./auth/server-certificates.js";
 import { ActiveCalls } from "./rpc/calls.js";
 import { Handlers } from "./rpc/handler.js";
 import { Listener } from "./rpc/listener.js";
@@ -33,7 +33,10 @@ const OPTIONS = {
 };
 
 /** Starts to listen with every service, reflection and health. */
-export async function startServer(context: Context): Promise<GrpcServer> {
+export async function startServer(
+  context: Context,
+  certificates: ServerCertificates | undefined,
+): Promise<GrpcServer> {
   const { config, log } = context;
   const server = new Server(OPTIONS);
   const calls = new ActiveCalls();
@@ -50,7 +53,6 @@ export async function startServer(context: Context): Promise<GrpcServer> {
     server.addService(acceptEncoded(definition), implementation);
   }
   const health = addStandardServices(server, admission, log);
-  const certificates = config.tls && (await ServerCertificates.open(config.tls, log));
   if (certificates !== undefined) stats.certificateExpireTime = () => certificates.expireTime;
   const security = certificates?.credentials ?? ServerCredentials.createInsecure();
   const limits = config.connections;

@@ -1,4 +1,3 @@
-import { writeFile } from "node:fs/promises";
 import { userInfo } from "node:os";
 import process from "node:process";
 import { Role as MemberRole } from "@slipway/proto";
@@ -8,6 +7,7 @@ import type { Role } from "./auth/identity.js";
 import { issueToken, onDatabase } from "./auth/issue-token.js";
 import { isTokenId, listTokens, revokeToken } from "./auth/token-store.js";
 import type { RoleName } from "./membership/roles.js";
+import { writeSecret } from "./write-secret.js";
 
 const HOUR_MS = 3_600_000;
 const PAGE = 1_000;
@@ -82,10 +82,9 @@ function create(): Command {
         allowRejoin: allowRejoin === true,
         expireTime,
       };
-      const { out } = options;
-      const { text } = await issueToken(options.databaseUrl, terms, us().actor);
-      if (out === undefined) process.stdout.write(`${text}\n`);
-      else await writeFile(out, `${text}\n`, { mode: 0o600, flag: "wx" });
+      const make = () => issueToken(options.databaseUrl, terms, us().actor);
+      if (options.out === undefined) process.stdout.write(`${(await make()).text}\n`);
+      else await writeSecret(options.out, async () => `${(await make()).text}\n`);
     });
 }
 

@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { createPrivateKey, createPublicKey } from "node:crypto";
-import { mkdtemp, readFile, rm, stat } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -74,6 +74,49 @@ test("what can't be used is a plain reason and exit code 1", async () => {
   assert.is(code, 1);
   assert.match(stderr, /goal key .* cannot be read: ENOENT\n$/);
   for (const line of stdout.trim().split("\n")) assert.type(JSON.parse(line), "object");
+});
+
+test("certificates that can't be used are told before anything else is begun", async () => {
+  const key = path.join(dir, "tls-key");
+  assert.is((await run("keygen", "--out", key)).code, 0);
+  const { code, stderr } = await serve(
+    `--goal-key=${key}`,
+    `--tls-cert=${key}`,
+    `--tls-key=${key}`,
+  );
+  assert.is(code, 1);
+  assert.match(stderr, /TLS cannot be served with .*tls-key/);
+});
+
+test("a private key in a public one's place is told by its file, and none is quoted", async () => {
+  const key = path.join(dir, "swapped");
+  assert.is((await run("keygen", "--out", key)).code, 0);
+  const swapped = ["--listen=127.0.0.1:0", `--key-set=${key}`, `--root-public-key=${key}`];
+  const asPublic = await serve(`--goal-key=${key}`, ...swapped);
+  assert.is(asPublic.code, 1);
+  assert.match(
+    asPublic.stderr,
+    /root public key .*swapped is not a public key in PEM: it is a private/,
+  );
+  const asPrivate = await serve(`--goal-key=${key}.pub`);
+  assert.is(asPrivate.code, 1);
+  assert.match(asPrivate.stderr, /goal key .*swapped\.pub is not a private key in PEM/);
+});
+
+test("no token is made that could not be written down, and no empty file is left", async () => {
+  const asked = ["--database-url=postgres://127.0.0.1:1/a", "--name=ada", "--role=admin"];
+  const create = (file: string) => run("token", "create", ...asked, `--out=${file}`);
+  const taken = path.join(dir, "taken.token");
+  await writeFile(taken, "mine");
+  // The database was not asked: it would have been the reason.
+  const refused = await create(taken);
+  assert.is(refused.code, 1);
+  assert.match(refused.stderr, /taken\.token is there already; name another file/);
+  assert.is(await readFile(taken, "utf8"), "mine");
+  const unmade = await create(path.join(dir, "unmade.token"));
+  assert.is(unmade.code, 1);
+  assert.match(unmade.stderr, /ECONNREFUSED/);
+  assert.is((await readdir(dir)).includes("unmade.token"), false);
 });
 
 test("what can't be reached is tried until the deadline, then told plainly", async () => {

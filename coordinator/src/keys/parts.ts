@@ -65,9 +65,9 @@ async function openSigner(
   }
   return file === undefined
     ? undefined
-    : createKeySigner(await readNamedFile(`${use} key`, file), use);
+    : createKeySigner(await readNamedFile(`${use} key`, file), use, file);
 }
 
 async function readPublicKey(what: string, file: string): Promise<KeyObject> {
-  return parsePublicKey(await readNamedFile(what, file), what);
+  return parsePublicKey(await readNamedFile(what, file), `${what} ${file}`);
 }

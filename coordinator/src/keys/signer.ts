@@ -43,9 +43,9 @@ export class SignerError extends Error {
   }
 }
 
-/** A signer with a private key in PEM (PKCS#8). @throws Error with a one-line reason. */
-export function createKeySigner(pem: string, use: KeyUse): Signer {
-  const privateKey = parsePrivateKey(pem, `${use} key`);
+/** A signer with a private key in PEM (PKCS#8), of that file. @throws Error with a one-line reason. */
+export function createKeySigner(pem: string, use: KeyUse, file = ""): Signer {
+  const privateKey = parsePrivateKey(pem, `${use} key ${file}`.trimEnd());
   const publicKey = createPublicKey(privateKey);
   return {
     keyId: shortKeyId(publicKey),
@@ -63,17 +63,20 @@ export function parsePrivateKey(pem: string, what: string): KeyObject {
 export function parsePublicKey(pem: string, what: string): KeyObject {
   return parse(what, "public", () => {
     // A private key would do as well, which has no business where a public one is expected.
-    if (pem.includes("PRIVATE KEY")) throw new Error("it is a private key");
+    if (pem.includes("PRIVATE KEY")) throw A_PRIVATE_KEY;
     return createPublicKey(pem);
   });
 }
+
+const A_PRIVATE_KEY = new Error("a private key");
 
 function parse(what: string, kind: "private" | "public", read: () => KeyObject): KeyObject {
   let key: KeyObject;
   try {
     key = read();
   } catch (error) {
-    throw new Error(`the ${what} is not a ${kind} key in PEM`, { cause: error });
+    const why = error === A_PRIVATE_KEY ? ": it is a private one" : "";
+    throw new Error(`the ${what} is not a ${kind} key in PEM${why}`, { cause: error });
   }
   if (key.asymmetricKeyType !== "ed25519") {
     throw new Error(`the ${what} must be an Ed25519 key, not ${key.asymmetricKeyType}`);

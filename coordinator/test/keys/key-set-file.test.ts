@@ -108,7 +108,12 @@ test("what cannot be used is a plain reason, and nothing is written", async () =
     ],
     ["x", [`--goal-key=${goal.publicFile}`], 1, /has goal key .* twice/],
     ["x", [`--revoke-key=${goal.publicFile}`], 1, /has goal key .* and revokes it/],
-    ["x", [`--goal-key=${goal.file}`], 1, /public key .*goal.key is not a public key in PEM/],
+    [
+      "x",
+      [`--goal-key=${goal.file}`],
+      1,
+      /public key .*goal.key is not a public key in PEM: it is a private one/,
+    ],
     ["x", [`--goal-key=${file("none")}`], 1, /none cannot be read: ENOENT/],
     ["x", [`--goal-key=${next.publicFile}@2020-01-01`], 1, /the end of .* has passed/],
     ["x", [`--goal-key=${next.publicFile}@2020-13-01`], 2, /not a day or a time with its zone/],
