@@ -117,9 +117,11 @@ export async function verifyBuild(
 function membershipKey(key: KeyObject | string): KeyObject {
   let read: KeyObject;
   try {
+    // The public key could be had of the private one, which has no business where builds are checked.
+    if (typeof key === "string" && key.includes("PRIVATE KEY")) throw new Error("a private key");
     read = typeof key === "string" ? createPublicKey(key) : key;
   } catch (error) {
-    throw new TypeError("a membership public key is no key in PEM", { cause: error });
+    throw new TypeError("a membership public key is no public key in PEM", { cause: error });
   }
   if (read.type === "public" && read.asymmetricKeyType === "ed25519") return read;
   throw new TypeError("a membership public key must be an Ed25519 public key");

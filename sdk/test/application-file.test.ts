@@ -175,6 +175,11 @@ for (const [what, text, expected] of [
     ],
   ],
   ["empty file", "", [/^1: must be a map .*not nothing$/]],
+  [
+    "a key by mistake",
+    "-----BEGIN X-----\nMC4C\n-----END X-----\n",
+    [/^1: must be a map .*not one value$/],
+  ],
   ["list", "- a\n", [/^1: must be a map .*not a list$/]],
   [
     "number for a string",

@@ -207,7 +207,12 @@ test("build verify: a key that the fleet does not have, none, and a build that i
   await writeFile(file, "no key");
   const none = await slipway(...args, file);
   assert.is(none.code, 2);
-  assert.match(none.stderr, /none\.pub: a membership public key is no key in PEM/);
+  assert.match(none.stderr, /none\.pub: a membership public key is no public key in PEM/);
+  const { privateKey } = generateKeyPairSync("ed25519");
+  await writeFile(file, privateKey.export({ type: "pkcs8", format: "pem" }));
+  const secret = await slipway(...args, file);
+  assert.is(secret.code, 2);
+  assert.match(secret.stderr, /none\.pub: a membership public key is no public key in PEM/);
   assert.is((await verify("missing")).code, 3);
   assert.is((await slipway("build", "verify", "good")).code, 2);
 });

@@ -79,7 +79,11 @@ export function readDocument(text: string): FileDocument {
     const problem = (message: string): void => {
       if (!broken) problems.push({ line, path, message });
     };
-    const wrong = (wanted: string): void => problem(`must be ${wanted}, not ${describe(node)}`);
+    const wrong = (wanted: string): void =>
+      // A whole file that is but text may be a key or a token that was named by mistake.
+      problem(
+        `must be ${wanted}, not ${path === "" && isScalar(node) && node.value !== null ? "one value" : describe(node)}`,
+      );
     const value = isScalar(node) ? node.value : undefined;
     const found = (wanted: string): { key: string; node: Node | null; line: number }[] => {
       if (!isMap(node)) {

@@ -16,6 +16,8 @@ import { lookOf, note, retryText, type Output, type Session } from "./session.js
 import { jsonText } from "./text.js";
 
 const { env } = process;
+// A coordinator named by its address is fine; Node would warn of that with every command.
+process.noDeprecation = true;
 const interrupt = new AbortController();
 const stdout = toOutput(process.stdout);
 const stderr = toOutput(process.stderr);

@@ -1,5 +1,5 @@
 import { Token, type Role, type TokenRole } from "@slipway/proto";
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 import { messageJson } from "./json.js";
 import { ROLES } from "./render/members.js";
 import { TOKEN_ROLES, tokenText } from "./render/tokens.js";
@@ -29,7 +29,11 @@ export const addTokenCreate: AddCommand = (group, run) => {
     .summary("make a token; its text is printed once, and kept nowhere")
     .requiredOption("--name <name>", "who acts with it: the actor that the audit shows")
     .requiredOption("--role <role>", Object.keys(TOKEN_ROLES).join(", "), oneOf(TOKEN_ROLES))
-    .option("--for <duration>", "until it expires; at most 366d", parseDurationOption, 30 * DAY_MS)
+    .addOption(
+      new Option("--for <duration>", "until it expires; at most 366d")
+        .argParser(parseDurationOption)
+        .default(30 * DAY_MS, "30d"),
+    )
     .option("--app <apps>", "limit a viewer, deployer or admin to these, with commas", parseList)
     .option("--region <region>", "limit a region's or enrolment token to this one")
     .option("--subject <id>", "the only builder or member that may use it")
