@@ -240,6 +240,23 @@ test("it fails when more hosts fail than may, naming the host", async () => {
   );
 });
 
+test("it fails whatever failed hosts say, also what a database does not take", async () => {
+  const deployment = await create((await deployable(freshName())).id);
+  const { application, generation } = deployment;
+  await fakes["us"]?.report({ application, generation, phases: [[RUNNING, 2]] });
+  await fakes["eu"]?.report({
+    application,
+    generation,
+    phases: [[FAILED, 2]],
+    failures: [
+      ["eu-h1", HostFailureReason.UNHEALTHY, "a\0b'; drop table deployments; --"],
+      ["\0", HostFailureReason.UNHEALTHY, "\ud800"],
+    ],
+  });
+  const failed = await reached(deployment.id, DeploymentState.FAILED);
+  assert.match(failed.failure?.message ?? "", "a\ufffdb'; drop table deployments; --");
+});
+
 test("it fails at its deadline, counting who is missing", async () => {
   const deployment = await create((await deployable(freshName())).id);
   await everywhere(deployment, [

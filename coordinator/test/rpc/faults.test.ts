@@ -82,7 +82,8 @@ test("a builder that is lost: its build goes to another, its late result nowhere
   const late = new TestBuilder(clients.builders);
   await late.hello("b1", 0);
   late.complete(old, "f");
-  assert.equal(await late.hear("lost"), { lease: old, reason: WorkLost_Reason.SUPERSEDED });
+  const taken = { lease: old, reason: WorkLost_Reason.SUPERSEDED, message: "" };
+  assert.equal(await late.hear("lost"), taken);
   builder.complete(lease, "a");
   assert.is((await builder.hear("accepted")).kind, WorkAccepted_Kind.COMPLETE);
   assert.is((await read(clients, id)).artifact?.digest, `sha256:${"a".repeat(64)}`);
