@@ -138,7 +138,10 @@ export class TokenAuthenticator implements Authenticator, Service {
     if (!isProved || cached === undefined) throw this.#fail(asked, "unknown", now);
     const ended = endOf(cached.token, now);
     if (ended === undefined) return used(cached, now);
-    const error = this.#fail(asked, ended, now);
+    // Who has the secret does not guess. An agent that goes on with a token that has ended would shut
+    // out everybody at its address, and whoever is to give it another one.
+    this.#options.stats.authFailures.add(ended);
+    const error = unauthenticated(...SAID[ended]);
     this.#refusals.tell(cached.identity, asked.method, error.message, now);
     throw error;
   }

@@ -162,6 +162,27 @@ test("whoever fails shuts nobody out who was here before and comes back", async 
   assert.is(await reasonOf(gone.text), "TOO_MANY_AUTH_FAILURES", "and now that is known");
 });
 
+test("an agent with a token that has ended shuts out nobody at its address", async () => {
+  const { reasonOf, time, stats } = open();
+  const ending = await makeToken(database.db, "builder", {
+    expireTime: new Date(time.now + 1_000),
+  });
+  const revoked = await makeToken(database.db, "builder");
+  await revokeToken(database.db, revoked.id, BY);
+  const newcomer = await makeToken(database.db, "admin");
+  time.now += 1_000;
+  for (let i = 0; i < 15; i += 1) {
+    assert.is(await reasonOf(ending.text), "TOKEN_EXPIRED");
+    assert.is(await reasonOf(revoked.text), "TOKEN_REVOKED");
+  }
+  assert.is(await reasonOf(newcomer.text), "");
+  assert.is(stats.authFailures.counts.expired, 15);
+  // Its secret guessed wrong is a failure like any.
+  const guess = `${revoked.text.slice(0, -1)}${revoked.text.endsWith("A") ? "B" : "A"}`;
+  for (let i = 0; i < 10; i += 1) assert.is(await reasonOf(guess), "TOKEN_UNKNOWN");
+  assert.is(await reasonOf(guess), "TOO_MANY_AUTH_FAILURES");
+});
+
 test("whoever brings bad tokens keeps no member at its address from renewing", async () => {
   const { authenticator, reasonOf } = open();
   for (let count = 0; count < 10; count += 1) await reasonOf("x");
