@@ -13,6 +13,8 @@ export interface CoalescerOptions<Item, Result> {
 
 interface Waiting<Item, Result> {
   item: Item;
+  /** Whoever asked still wants it. */
+  signal: AbortSignal | undefined;
   resolve: (result: Result) => void;
   reject: (error: unknown) => void;
 }
@@ -36,13 +38,14 @@ export class Coalescer<Item, Result> {
     this.#options = { maxBatch: 500, maxWaiting: 20_000, ...options };
   }
 
-  submit(item: Item): Promise<Result> {
+  /** @param signal - Aborted before the item's batch begins, nothing is done, and its reason thrown. */
+  submit(item: Item, signal?: AbortSignal): Promise<Result> {
     if (this.#waiting.length >= this.#options.maxWaiting) {
       const message = `${this.#waiting.length} calls wait for the database; try again later`;
       return Promise.reject(resourceExhausted("DATABASE_BUSY", message));
     }
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ item, resolve, reject });
+      this.#waiting.push({ item, signal, resolve, reject });
       if (!this.#running) void this.#drain();
     });
   }
@@ -52,7 +55,8 @@ export class Coalescer<Item, Result> {
     // Calls that arrive in the same turn of the event loop go together.
     await new Promise((resolve) => setImmediate(resolve));
     while (this.#waiting.length > 0) {
-      const batch = this.#waiting.splice(0, this.#options.maxBatch);
+      const batch = wanted(this.#waiting.splice(0, this.#options.maxBatch));
+      if (batch.length === 0) continue;
       try {
         const results = await this.#run(batch.map(({ item }) => item));
         for (const [index, { resolve, reject }] of batch.entries()) {
@@ -79,6 +83,15 @@ export class Coalescer<Item, Result> {
       }
     }
   }
+}
+
+/** Those that somebody waits for still; the others are told so. */
+function wanted<Item, Result>(all: readonly Waiting<Item, Result>[]): Waiting<Item, Result>[] {
+  return all.filter(({ signal, reject }) => {
+    if (signal?.aborted !== true) return true;
+    reject(signal.reason);
+    return false;
+  });
 }
 
 /** Deadlock or serialisation failure: nothing was done. */

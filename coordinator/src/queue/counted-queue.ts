@@ -23,8 +23,8 @@ export class CountedQueue implements BuildQueue {
     this.#stats = stats;
   }
 
-  async submit(submission: Submission): Promise<Submitted> {
-    const submitted = await this.#queue.submit(submission);
+  async submit(submission: Submission, signal?: AbortSignal): Promise<Submitted> {
+    const submitted = await this.#queue.submit(submission, signal);
     this.#stats.builds.add(submitted.merged ? "merged" : "submitted");
     return submitted;
   }

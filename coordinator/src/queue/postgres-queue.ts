@@ -112,8 +112,8 @@ export class PostgresQueue implements BuildQueue {
     this.#failures = new Coalescer({ run: (items) => this.#failAll(items) });
   }
 
-  submit(submission: Submission): Promise<Submitted> {
-    return this.#submissions.submit(submission);
+  submit(submission: Submission, signal?: AbortSignal): Promise<Submitted> {
+    return this.#submissions.submit(submission, signal);
   }
 
   async cancel(buildId: string, submissionId: string | undefined, by: Author): Promise<void> {

@@ -4,8 +4,11 @@ import type { KeptProvenance } from "../provenance/store.js";
 
 /** The build queue: first in, first out, by the time of submission. */
 export interface BuildQueue {
-  /** Queues a build, or answers the one that the key named before, or joins the same build. */
-  submit(submission: Submission): Promise<Submitted>;
+  /**
+   * Queues a build, or answers the one that the key named before, or joins the same build.
+   * @param signal - Aborted before it begins, nothing is queued, and its reason thrown.
+   */
+  submit(submission: Submission, signal?: AbortSignal): Promise<Submitted>;
   /**
    * Detaches a submission, and cancels the build with its last one; cancels it for all without one.
    * @throws DomainError NOT_FOUND, or FAILED_PRECONDITION if the build has ended.

@@ -21,6 +21,8 @@ export interface Asked {
   idempotencyKey: string;
   /** What is asked for: the same key with another request is refused. */
   request: string;
+  /** Whoever asked still waits; once it is aborted nothing is made any more. */
+  signal?: AbortSignal | undefined;
 }
 
 /** Chooses what to deploy, under the application's lock. */
@@ -94,6 +96,7 @@ async function deployIn(
   const preparation = { id, application, creator, choice, known, locked };
   const prepared = await prepare(trx, context, preparation);
   await checkPrepared(trx, prepared);
+  asked.signal?.throwIfAborted();
   if (active !== undefined) await supersede(trx, active, id);
   const created = await insertPrepared(trx, prepared, {
     reason,

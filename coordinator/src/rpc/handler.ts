@@ -101,6 +101,8 @@ export class Handlers {
         try {
           const admitted = this.#admission.admit(rule, asked);
           identity = admitted instanceof Promise ? await admitted : admitted;
+          // Who gave up has asked somebody else since, and goes by that answer.
+          active.signal.throwIfAborted();
           const info = { signal: active.signal, metadata, peer, identity };
           const response = await run(this.#context, request, info);
           this.#ended(call.getPath(), started, status.OK);

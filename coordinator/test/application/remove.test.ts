@@ -134,6 +134,8 @@ test("its deployment is aborted and its hosts are told, in every region that it 
 test("nothing of it is built or deployed, and it is not listed", async () => {
   const build = await deployable("bank", ["eu"]);
   await createDeployment(clients, { buildId: build.id });
+  const keyed = { application: "bank", commitSha: sha(2), idempotencyKey: "once", submitter: "" };
+  const asked = await call(builds, "submitBuild", keyed);
   await remove("bank");
   assert.not((await listed(false)).includes("bank"));
   assert.ok((await listed(true)).includes("bank"));
@@ -143,6 +145,9 @@ test("nothing of it is built or deployed, and it is not listed", async () => {
   assert.equal(await refused(call(clients.deployments, "rollBack", back)), expected);
   const submission = { application: "bank", commitSha: sha(1), idempotencyKey: "", submitter: "" };
   assert.equal(await refused(call(builds, "submitBuild", submission)), expected);
+  const again = await call(builds, "submitBuild", keyed);
+  const ids = [again, asked].map(({ build: one, submissionId }) => [one?.id, submissionId]);
+  assert.equal(ids[0], ids[1], "who did not hear the answer gets it still");
 });
 
 test("the goal that removes it is there again after the bucket was lost", async () => {

@@ -80,4 +80,26 @@ test("more than may wait is refused", async () => {
   assert.equal(await Promise.all(kept), [1, 2]);
 });
 
+test("what nobody waits for any more when its batch begins is not done", async () => {
+  const batches: number[][] = [];
+  const coalescer = new Coalescer<number, number>({
+    run: async (items) => {
+      batches.push([...items]);
+      return items;
+    },
+  });
+  const asked = new AbortController();
+  const answers = [1, 2].map((item) => coalescer.submit(item, asked.signal));
+  const kept = coalescer.submit(3);
+  const gone = new Error("the caller has gone");
+  asked.abort(gone);
+  for (const answer of await Promise.allSettled(answers)) {
+    assert.equal(answer, { status: "rejected", reason: gone });
+  }
+  assert.is(await kept, 3);
+  await Promise.allSettled([coalescer.submit(4, asked.signal)]);
+  assert.is(await coalescer.submit(5), 5);
+  assert.equal(batches, [[3], [5]]);
+});
+
 test.run();

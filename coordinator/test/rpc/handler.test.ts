@@ -12,11 +12,12 @@ import {
 import { getErrorDetails } from "@slipway/proto";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import { Admission } from "../../src/auth/admission.js";
-import { OPEN, type ApplicationLookUp } from "../../src/auth/rules.js";
+import { Admission, type Authenticator } from "../../src/auth/admission.js";
+import { ANYONE } from "../../src/auth/identity.js";
+import { deployer, free, OPEN, type ApplicationLookUp } from "../../src/auth/rules.js";
 import type { Context } from "../../src/context.js";
 import { DomainError, failedPrecondition } from "../../src/errors.js";
-import { ActiveCalls } from "../../src/rpc/calls.js";
+import { type ActiveCall, ActiveCalls } from "../../src/rpc/calls.js";
 import { Handlers } from "../../src/rpc/handler.js";
 import { acceptEncoded } from "../../src/rpc/services.js";
 import { toCallError } from "../../src/rpc/status.js";
@@ -33,15 +34,36 @@ const utf8 = {
 };
 const definition = {
   echo: { path: "/t.T/Echo", requestStream: false, responseStream: false, ...utf8 },
+  write: { path: "/t.T/Write", requestStream: false, responseStream: false, ...utf8 },
   count: { path: "/t.T/Count", requestStream: false, responseStream: true, ...utf8 },
   talk: { path: "/t.T/Talk", requestStream: true, responseStream: true, ...utf8 },
 } satisfies ServiceDefinition;
 
 const NOTHING = {} as ApplicationLookUp;
+/** Asks for a look at who calls that lasts until the test lets it end. */
+const SLOWLY = "slowly";
+const looks: (() => void)[] = [];
+const authenticator: Partial<Authenticator> = {
+  admitStranger: () => ANYONE,
+  authenticate: ({ request }) =>
+    request === SLOWLY ? new Promise((resolve) => looks.push(() => resolve(ANYONE))) : ANYONE,
+  follow: () => () => undefined,
+  failed: () => undefined,
+  refused: () => undefined,
+};
 
 /** What the methods saw. */
-const seen = { sent: 0, cleanedUp: 0, aborted: 0 };
-const calls = new ActiveCalls();
+const seen = { sent: 0, cleanedUp: 0, aborted: 0, written: [] as string[] };
+/** Of all calls, in their order. */
+const begun: AbortSignal[] = [];
+class WatchedCalls extends ActiveCalls {
+  override begin(kind: "unary" | "stream"): ActiveCall {
+    const call = super.begin(kind);
+    begun.push(call.signal);
+    return call;
+  }
+}
+const calls = new WatchedCalls();
 const stats = new Stats();
 let server: Server;
 let address: string;
@@ -51,7 +73,7 @@ test.before(async () => {
   const handlers = new Handlers(
     context,
     calls,
-    new Admission({ authenticator: undefined, find: NOTHING }),
+    new Admission({ authenticator: authenticator as Authenticator, find: NOTHING }),
   );
   server = new Server();
   server.addService(acceptEncoded(definition), {
@@ -62,6 +84,10 @@ test.before(async () => {
         await new Promise((resolve) => signal.addEventListener("abort", resolve));
         seen.aborted += 1;
       }
+      return request;
+    }),
+    write: handlers.unary(deployer<string>(free), async (_, request) => {
+      seen.written.push(request);
       return request;
     }),
     count: handlers.stream(OPEN, async function* (_, request: string) {
@@ -101,6 +127,7 @@ interface Stream extends AsyncIterable<string> {
 }
 interface TestClient {
   echo(request: string, options: object, answer: Answer): { cancel(): void };
+  write(request: string, options: object, answer: Answer): { cancel(): void };
   count(request: string): Stream;
   talk(): Stream & Pick<ServerDuplexStream<string, string>, "write" | "end">;
   close(): void;
@@ -148,6 +175,21 @@ test("a cancelled call aborts its signal", async () => {
     call.cancel();
     await eventually(() => seen.aborted === 1 || undefined);
     await eventually(() => calls.size === 0 || undefined);
+  });
+});
+
+test("a call that was cancelled before it was known whose it is changes nothing", async () => {
+  await withClient(async (client) => {
+    const call = client.write(SLOWLY, {}, () => undefined);
+    await eventually(() => looks.length === 1 || undefined);
+    call.cancel();
+    await eventually(() => begun.at(-1)?.aborted || undefined);
+    looks[0]?.();
+    await eventually(() => calls.size === 0 || undefined);
+    const later = await new Promise((resolve) =>
+      client.write("later", {}, (error, value) => resolve(error ?? value)),
+    );
+    assert.equal([later, seen.written], ["later", ["later"]]);
   });
 });
 

@@ -8,7 +8,7 @@ import type { CallInfo } from "../handler.js";
 export async function submitBuild(
   context: Context,
   { application, commitSha, idempotencyKey, submitter }: SubmitBuildRequest,
-  { identity }: Pick<CallInfo, "identity">,
+  { identity, signal }: Pick<CallInfo, "identity" | "signal">,
 ): Promise<SubmitBuildResponse> {
   const found = new Violations();
   found.name("application", application);
@@ -18,7 +18,7 @@ export async function submitBuild(
   found.throwIfAny();
   const { tokenId } = identity;
   const submission = { application, commitSha, idempotencyKey, submitter, tokenId };
-  const { buildId, submissionId, merged } = await context.queue.submit(submission);
+  const { buildId, submissionId, merged } = await context.queue.submit(submission, signal);
   context.log.info({ application, commitSha, buildId, submitter, merged }, "build submitted");
   const [build] = await viewBuilds(context, [await getBuild(context.db, buildId)]);
   return { build, submissionId, merged };

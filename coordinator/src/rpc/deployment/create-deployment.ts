@@ -8,7 +8,7 @@ import { checkCreate } from "./asked.js";
 export async function createDeployment(
   context: Context,
   request: CreateDeploymentRequest,
-  { identity }: Pick<CallInfo, "identity">,
+  { identity, signal }: Pick<CallInfo, "identity" | "signal">,
 ): Promise<CreateDeploymentResponse> {
   const found = new Violations();
   const { options, asked } = checkCreate(request, found);
@@ -16,6 +16,7 @@ export async function createDeployment(
   const created = await rollout.createDeployment(context, options, {
     ...asked,
     tokenId: identity.tokenId,
+    signal,
   });
   return { deployment: created.deployment };
 }

@@ -8,7 +8,7 @@ import { checkRollBack } from "./asked.js";
 export async function rollBack(
   context: Context,
   request: RollBackRequest,
-  { identity }: Pick<CallInfo, "identity">,
+  { identity, signal }: Pick<CallInfo, "identity" | "signal">,
 ): Promise<RollBackResponse> {
   const { application, toBuildId } = request;
   const found = new Violations();
@@ -17,6 +17,7 @@ export async function rollBack(
   const created = await rollout.rollBack(context, application, toBuildId, {
     ...asked,
     tokenId: identity.tokenId,
+    signal,
   });
   return { deployment: created.deployment };
 }
