@@ -85,6 +85,25 @@ export async function newestStartedOf(
   return row && fromRow(row);
 }
 
+/**
+ * Whether hosts may still run what a deployment has superseded, directly or through others that did
+ * not tell them otherwise. A roll-back tells all of them.
+ */
+export async function tookOver(
+  db: Knex,
+  { deployment, snapshot }: StoredDeployment,
+): Promise<boolean> {
+  if (snapshot.isRollback) return false;
+  const { application, generation } = deployment;
+  const before = deployments(db).where({ application }).where("generation", "<", generation);
+  const settled = before.clone().whereNot({ state: "SUPERSEDED" }).max("generation");
+  const row = await before
+    .whereNotNull("start_time")
+    .whereRaw("generation > coalesce((?), 0)", [settled])
+    .first("id");
+  return row !== undefined;
+}
+
 /** Newest first, those before an id; of one application unless it is empty. */
 export async function listDeployments(
   db: Knex,

@@ -35,13 +35,17 @@ export async function move(
   event: DeploymentEvent,
   tokenId?: string,
 ): Promise<Moved | undefined> {
-  const outcome = transition(read.snapshot, event, read.now);
+  const mayEnd = event.type === "aborted" || event.type === "failed";
+  const tookOver = mayEnd && (await store.tookOver(context.db, read));
+  const outcome = transition(read.snapshot, event, read.now, tookOver);
   if (outcome.kind === "refused") throw failedPrecondition(outcome.reason, outcome.message);
   if (outcome.kind === "unchanged") return { stored: read, rollBack: undefined, changed: false };
   const { application } = read.deployment;
   const known = outcome.rollBack ? await generationElsewhere(context, application) : 0;
   const moved = await unlessFrozen(context.db, async (trx) => {
-    const back = outcome.rollBack ? await prepareRollBack(trx, context, read, known) : undefined;
+    const back = outcome.rollBack
+      ? await prepareRollBack(trx, context, read, { known, tookOver })
+      : undefined;
     const stored = await storeOutcome(trx, read, outcome, {
       rolledBackBy: back?.goal.deploymentId,
       tokenId,
@@ -160,14 +164,15 @@ async function prepareRollBack(
   trx: Knex.Transaction,
   context: RolloutContext,
   { deployment, goal }: StoredDeployment,
-  known: number,
+  { known, tookOver }: { known: number; tookOver: boolean },
 ): Promise<Prepared | undefined> {
   const { application } = deployment;
   const locked = await store.readApplication(trx, application, { lock: true });
   const target = await store.newestSucceeded(trx, application);
   if (locked === undefined || locked.removed || target === undefined) return undefined;
   const { run: release, regions, selector } = target.goal;
-  if (release.buildId === goal.run.buildId) return undefined;
+  // Its own hosts run that; those that it took over do not.
+  if (release.buildId === goal.run.buildId && !tookOver) return undefined;
   if (!(await anyHost(trx, { regions, selector }))) return undefined;
   const strategy = rollBackStrategy(target.strategy);
   const choice = { release, regions, selector, strategy, isRollback: true, overrideFreeze: false };

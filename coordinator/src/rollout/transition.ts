@@ -73,8 +73,17 @@ type Changed = Extract<Outcome, { kind: "changed" }>;
 
 const UNCHANGED: Outcome = { kind: "unchanged" };
 
-/** The one place that says how a deployment moves. Pure; `now` is by the database's clock. */
-export function transition(before: Snapshot, event: DeploymentEvent, now: number): Outcome {
+/**
+ * The one place that says how a deployment moves. Pure.
+ * @param now - By the database's clock.
+ * @param tookOver - One that it superseded had told hosts to switch: they are this one's to put back.
+ */
+export function transition(
+  before: Snapshot,
+  event: DeploymentEvent,
+  now: number,
+  tookOver = false,
+): Outcome {
   if (isFinal(before.state)) return afterTheEnd(before, event);
   switch (event.type) {
     case "paused":
@@ -86,7 +95,7 @@ export function transition(before: Snapshot, event: DeploymentEvent, now: number
     case "aborted":
       return end(before, "ABORTED", now, {
         note: noteOf(event.actor, "abort", event.message, "ended by hand"),
-        rollBack: !event.keepSwitched && anySwitched(before),
+        rollBack: !event.keepSwitched && (tookOver || anySwitched(before)),
       });
     case "superseded":
       return end({ ...before, supersededBy: event.by }, "SUPERSEDED", now, {
@@ -98,7 +107,7 @@ export function transition(before: Snapshot, event: DeploymentEvent, now: number
       const { isRollback, pace } = before;
       return end({ ...before, failure }, "FAILED", now, {
         note: noteOf(SLIPWAY, "fail", "", `${failure.reason}: ${failure.message}`),
-        rollBack: pace.rollBackOnFailure && !isRollback && anySwitched(before),
+        rollBack: pace.rollBackOnFailure && !isRollback && (tookOver || anySwitched(before)),
       });
     }
     case "blocked":

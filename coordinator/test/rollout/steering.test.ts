@@ -337,14 +337,56 @@ test("an abort puts back what ran before, unless told not to, and once only", as
 
   const next = await createDeployment(clients, { buildId: await build(name, AT_ONCE, "3") });
   assert.is((await read(rollBack?.id ?? "")).state, SUPERSEDED);
-  const untouched = await abort(next);
-  assert.equal([untouched.deployment?.state, untouched.rollBack], [ABORTED, undefined]);
+  const undone = await abort(next);
+  assert.equal(
+    [undone.deployment?.state, undone.rollBack?.buildId, undone.rollBack?.isRollback],
+    [ABORTED, good.buildId, true],
+    "what was on its way back goes on",
+  );
 
   const last = await createDeployment(clients, { buildId: await build(name, AT_ONCE, "4") });
   await hosts(last, [[ACTIVATING, HOSTS]]);
   await reached(last.id, DeploymentState.RUNNING);
   const kept = await abort(last, true);
   assert.equal([kept.deployment?.state, kept.rollBack], [ABORTED, undefined]);
+});
+
+/** The build that is put back by an abort, if one is. */
+async function back(deployment: Deployment, keep = false): Promise<string | undefined> {
+  return (await abort(deployment, keep)).rollBack?.buildId;
+}
+
+test("an abort puts back what hosts of those run that it has superseded, but by nobody's will", async () => {
+  const name = freshName();
+  const good = await runs(name);
+  const begin = async (version: string): Promise<Deployment> => {
+    const buildId = await build(name, AT_ONCE, version);
+    return createDeployment(clients, { buildId });
+  };
+  const switching = async (version: string): Promise<Deployment> => {
+    const deployment = await begin(version);
+    await hosts(deployment, [[ACTIVATING, HOSTS]]);
+    return reached(deployment.id, DeploymentState.RUNNING);
+  };
+
+  assert.is(await back(await begin("2")), undefined, "nobody runs anything else");
+  await switching("3");
+  await begin("4");
+  assert.is(await back(await begin("5")), good.buildId);
+  await switching("6");
+  const same = await createDeployment(clients, { buildId: good.buildId });
+  assert.is(await back(same), good.buildId, "the very build that was not told to them yet");
+  await switching("7");
+  assert.is(await back(await begin("8"), true), undefined);
+  assert.is(await back(await begin("9")), undefined, "somebody wanted it to stay");
+  const { deployment: rolling } = await call(clients.deployments, "rollBack", {
+    application: name,
+    toBuildId: good.buildId,
+    creator: "",
+    reason: "",
+    idempotencyKey: "",
+  });
+  assert.is(await back(rolling as Deployment), undefined, "it told all of them itself");
 });
 
 test("promotion by hand waits before every step but the first", async () => {

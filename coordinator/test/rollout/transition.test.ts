@@ -216,6 +216,32 @@ for (const [name, snapshot] of Object.entries(STATES)) {
   }
 }
 
+const ends = (snapshot: Snapshot, event: DeploymentEvent): string =>
+  describe(transition(snapshot, event, NOW, true));
+
+test("what it took over is put back with what it switched, or alone", () => {
+  assert.equal(
+    [
+      ends(STATES.pending, EVENTS.aborted),
+      ends(STATES.waiting, EVENTS.aborted),
+      ends(STATES.switching, EVENTS.aborted),
+      ends(STATES.pending, EVENTS.abortedKeeping),
+      ends(STATES.pending, EVENTS.failed),
+      ends(STATES.stopping, EVENTS.failed),
+      ends(STATES.pending, EVENTS.superseded),
+    ],
+    [
+      "ABORTED STAGING 1: abort told back",
+      "ABORTED STAGING 1: abort told back",
+      "ABORTED SWITCHING 1: abort told back",
+      "ABORTED STAGING 1: abort told",
+      "FAILED STAGING 1: fail told back",
+      "FAILED SWITCHING 1: fail told",
+      "SUPERSEDED STAGING 1: supersede told",
+    ],
+  );
+});
+
 function after(snapshot: Snapshot, event: DeploymentEvent, now = NOW): Snapshot {
   const outcome = transition(snapshot, event, now);
   if (outcome.kind !== "changed") throw new Error(`nothing changed: ${JSON.stringify(outcome)}`);

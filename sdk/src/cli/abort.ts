@@ -15,9 +15,9 @@ export const addAbort: AddCommand = (group, run) => {
     .command("abort")
     .summary("end a deployment, and put back what ran before")
     .description(
-      "Ends a deployment as ABORTED, in whatever state it is. Hosts that have switched go back to what " +
-        "ran before, by a deployment of its own, unless told to stay. Aborting what is ABORTED changes " +
-        "nothing.",
+      "Ends a deployment as ABORTED, in whatever state it is. Hosts that have switched, for it or for " +
+        "one that it superseded, go back to what ran before, by a deployment of its own, unless told to " +
+        "stay. Aborting what is ABORTED changes nothing.",
     )
     .argument(TARGET, TARGET_HELP)
     .option("--keep-switched", "leave hosts that have switched as they are")

@@ -4380,8 +4380,8 @@ export const DeploymentServiceService = {
     responseDeserialize: (value: Buffer): PromoteDeploymentResponse => PromoteDeploymentResponse.decode(value),
   },
   /**
-   * Ends it as ABORTED, and puts back what ran before on hosts that have switched, by a new
-   * deployment, unless told to leave them. Legal in every state that is not final; aborting what
+   * Ends it as ABORTED, and puts back what ran before on hosts that have switched, for it or for one
+   * that it superseded, by a new deployment, unless told to leave them. Legal in every state that is not final; aborting what
    * is ABORTED changes nothing. FAILED_PRECONDITION if it ended otherwise.
    */
   abortDeployment: {
@@ -4439,8 +4439,8 @@ export interface DeploymentServiceServer extends UntypedServiceImplementation {
    */
   promoteDeployment: handleUnaryCall<PromoteDeploymentRequest, PromoteDeploymentResponse>;
   /**
-   * Ends it as ABORTED, and puts back what ran before on hosts that have switched, by a new
-   * deployment, unless told to leave them. Legal in every state that is not final; aborting what
+   * Ends it as ABORTED, and puts back what ran before on hosts that have switched, for it or for one
+   * that it superseded, by a new deployment, unless told to leave them. Legal in every state that is not final; aborting what
    * is ABORTED changes nothing. FAILED_PRECONDITION if it ended otherwise.
    */
   abortDeployment: handleUnaryCall<AbortDeploymentRequest, AbortDeploymentResponse>;
@@ -4608,8 +4608,8 @@ export interface DeploymentServiceClient extends Client {
     callback: (error: ServiceError | null, response: PromoteDeploymentResponse) => void,
   ): ClientUnaryCall;
   /**
-   * Ends it as ABORTED, and puts back what ran before on hosts that have switched, by a new
-   * deployment, unless told to leave them. Legal in every state that is not final; aborting what
+   * Ends it as ABORTED, and puts back what ran before on hosts that have switched, for it or for one
+   * that it superseded, by a new deployment, unless told to leave them. Legal in every state that is not final; aborting what
    * is ABORTED changes nothing. FAILED_PRECONDITION if it ended otherwise.
    */
   abortDeployment(
