@@ -3,23 +3,46 @@ import type { Facts, GoalFact, HostFact } from "./facts.js";
 import { forgotten, newest } from "./newest.js";
 import type { Findings } from "./verdict.js";
 
-/** What hosts have in use that no signed goal for them names. */
-export function unsignedReleases({ hosts, goals }: Facts): string[] {
-  return hosts.flatMap((fact) => {
-    const goal = regionalGoal(goals, fact);
+/** What hosts have in use that their signed goal does not name, nor one since the last success. */
+export function unsignedReleases(facts: Facts): string[] {
+  return facts.hosts.flatMap((fact) => {
+    const goal = regionalGoal(facts.goals, fact);
     const obeyed = goal?.isSigned === true && takes(goal, fact) ? goal : undefined;
-    const allowed = [obeyed?.runDigest, obeyed?.previousDigest].filter(
-      (digest) => digest !== undefined,
-    );
+    const named = [obeyed?.runDigest, obeyed?.previousDigest];
+    const kept = obeyed === undefined ? [] : toldBefore(facts, obeyed, fact);
+    const allowed = new Set([...named, ...kept].filter((digest) => digest !== undefined));
     const faults: string[] = [];
     if (fact.damage !== undefined) faults.push(fact.damage);
-    else if (fact.digest !== undefined && !allowed.includes(fact.digest)) {
-      faults.push(`has ${fact.digest} in use; its goal says ${allowed.join(" or ") || "nothing"}`);
+    else if (fact.digest !== undefined && !allowed.has(fact.digest)) {
+      const said = [...allowed].join(" or ") || "nothing";
+      faults.push(`has ${fact.digest} in use; its goal says ${said}`);
     }
     if (fact.strays > 0) faults.push(`has ${fact.strays} processes of releases not in use`);
     if (fact.digest === undefined && fact.processes > 0) faults.push("runs what is not in use");
     return faults.map((fault) => `${fact.host}, ${fact.application}: ${fault}`);
   });
+}
+
+/**
+ * What a host may have kept: a goal that tells it to hold leaves what an earlier one told it to run,
+ * be that of a deployment which was superseded or aborted. A success is told to all of
+ * them, and so is a removal.
+ */
+function toldBefore(
+  { deployments, applications }: Pick<Facts, "deployments" | "applications">,
+  { application, generation }: GoalFact,
+  { host, region }: HostFact,
+): (string | undefined)[] {
+  const before = deployments.filter(
+    (each) => each.application === application && each.generation < generation,
+  );
+  const succeeded = before.filter(({ state }) => state === "SUCCEEDED");
+  const removal = applications.find(({ name }) => name === application)?.removalGeneration ?? 0;
+  const last = Math.max(removal, ...succeeded.map((each) => each.generation));
+  return before
+    .filter((each) => each.generation >= last)
+    .filter(({ id, limits }) => hostBucket(host, id) < (limits[region] ?? 0))
+    .map(({ runDigest }) => runDigest);
 }
 
 /** Hosts that do not run what a deployment has brought to all of them. */

@@ -1,3 +1,4 @@
+import { hostBucket } from "@slipway/agent";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { DeploymentChange, Facts } from "../../src/under-fire/facts.js";
@@ -433,6 +434,41 @@ test("hosts may run either release after a deployment that did not succeed", () 
   assert.equal(
     about.flatMap(({ violations }) => violations),
     [],
+  );
+});
+
+test("a host may keep what an earlier goal told it to run, and nothing else", () => {
+  const kept = { ...host, digest: "sha256:c" };
+  const bucket = hostBucket(kept.host, "d1");
+  const d0 = { ...deployment, id: "d0", generation: 0, runDigest: "sha256:a" };
+  const d1 = { ...deployment, id: "d1", generation: 1, state: "SUPERSEDED", runDigest: "sha256:c" };
+  const aborted = { ...deployment, state: "ABORTED", limits: { eu: 0 } };
+  const faults = (limit: number, between: Partial<Facts["deployments"][number]>[] = []) =>
+    violationsOf("hosts run what a signed goal says", {
+      hosts: [kept],
+      deployments: [
+        d0,
+        { ...d1, limits: { eu: limit } },
+        ...between.map((each) => ({ ...d1, id: "d1b", generation: 1.5, ...each })),
+        aborted,
+      ],
+    });
+  assert.is(faults(bucket + 1), 0);
+  assert.is(faults(bucket), 1, "it was not told");
+  assert.is(faults(bucket + 1, [{ state: "SUPERSEDED", runDigest: "sha256:b" }]), 0);
+  assert.is(faults(bucket + 1, [{ state: "SUCCEEDED", runDigest: "sha256:b" }]), 1, "it is over");
+  const other = [{ ...d1, application: "gone", limits: { eu: 10_000 } }, aborted];
+  const change = { hosts: [kept], deployments: other };
+  assert.is(violationsOf("hosts run what a signed goal says", change), 1, "another application's");
+  const back = well.applications.map((each) => ({ ...each, removalGeneration: 1.5 }));
+  assert.is(
+    violationsOf("hosts run what a signed goal says", {
+      hosts: [kept],
+      deployments: [{ ...d1, limits: { eu: 10_000 } }, aborted],
+      applications: back,
+    }),
+    1,
+    "it was removed since",
   );
 });
 
