@@ -371,6 +371,12 @@ test("errors say what, where and what to do", () => {
     message: "cannot reach it",
   });
   assert.match(errorText(unreachable, look), "SLIPWAY_COORDINATOR");
+  const distrusted = new SlipwayError({
+    code: "UNAVAILABLE",
+    reason: "COORDINATOR_UNREACHABLE",
+    message: "cannot reach the coordinator at c:1: unable to verify the first certificate",
+  });
+  assert.match(errorText(distrusted, look), "not trusted: say its authority with --ca");
   assert.is(errorText(new Error("odd"), look), "error: odd\n");
   assert.equal(errorJson(error), {
     error: {

@@ -35,8 +35,12 @@ export function errorJson(error: unknown): unknown {
   return { error: { code, reason, message, violations, retryable } };
 }
 
-function hint({ code, reason }: SlipwayError): string | undefined {
+function hint({ code, reason, message }: SlipwayError): string | undefined {
   if (reason === "COORDINATOR_UNREACHABLE") {
+    // OpenSSL's words for a chain that ends elsewhere, and Node's for a name that is not in it.
+    if (/certificate|altnames/i.test(message)) {
+      return "It answers, and is not trusted: say its authority with --ca or SLIPWAY_CA, and it by a name that is in its certificate.";
+    }
     return "Is it running there? Say another address with --coordinator or SLIPWAY_COORDINATOR.";
   }
   if (reason === "FROZEN") {
