@@ -8,6 +8,7 @@ import {
   Goal,
   GOAL_SIGNATURE_CONTEXT,
   SignedGoal,
+  signedMessage,
 } from "@slipway/proto";
 import { pino } from "pino";
 import { HostProcesses } from "./goal/host-processes.js";
@@ -125,7 +126,7 @@ function signedGoal(generation: number, region: string, key: KeyObject): SignedG
     previous: release,
   });
   const payload = Buffer.from(Goal.encode(content).finish());
-  const message = Buffer.concat([Buffer.from(GOAL_SIGNATURE_CONTEXT), payload]);
+  const message = signedMessage(GOAL_SIGNATURE_CONTEXT, payload);
   return { payload, signature: sign(null, message, key), keyId: goalKeyId(key) };
 }
 

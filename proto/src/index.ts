@@ -2,10 +2,18 @@ export * from "./names.js";
 export { asPromise, unary, type RequestOf, type ResponseOf, type UnaryOptions } from "./call.js";
 export { durationFromMs, durationToMs } from "./duration.js";
 export {
-  KeySetRefusedError,
+  isSignatureOf,
+  KEY_ID_PATTERN,
+  privateKeyOf,
   publicKeyOf,
+  RAW_KEY_BYTES,
   rawPublicKey,
   shortKeyId,
+  SIGNATURE_BYTES,
+  signedMessage,
+} from "./ed25519.js";
+export {
+  KeySetRefusedError,
   signKeySet,
   verifyKeySet,
   type HeldKey,

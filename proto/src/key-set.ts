@@ -1,5 +1,13 @@
-import { createHash, createPublicKey, sign, verify, type KeyObject } from "node:crypto";
+import { createPublicKey, sign, type KeyObject } from "node:crypto";
 import { KeySet, SignedKeySet, type TrustedKey } from "../gen/slipway/v1/key_set.js";
+import {
+  isSignatureOf,
+  KEY_ID_PATTERN,
+  publicKeyOf,
+  RAW_KEY_BYTES,
+  shortKeyId,
+  signedMessage,
+} from "./ed25519.js";
 import {
   KEY_SET_MAX_BYTES,
   KEY_SET_MAX_KEYS,
@@ -7,13 +15,6 @@ import {
   KEY_SET_MAX_SIGNATURES,
   KEY_SET_SIGNATURE_CONTEXT,
 } from "./names.js";
-
-const CONTEXT = Buffer.from(KEY_SET_SIGNATURE_CONTEXT);
-/** DER of an Ed25519 public key (SPKI): this head, then the 32 raw bytes. */
-const SPKI_HEAD = Buffer.from("302a300506032b6570032100", "hex");
-const RAW_BYTES = 32;
-const SIGNATURE_BYTES = 64;
-const KEY_ID_PATTERN = /^[0-9a-f]{16}$/;
 
 /** A key that the fleet goes by. */
 export interface HeldKey {
@@ -50,8 +51,9 @@ export class KeySetRefusedError extends Error {
  */
 export function signKeySet(set: KeySet, rootKeys: readonly KeyObject[]): Buffer {
   const payload = Buffer.from(KeySet.encode(set).finish());
+  const message = signedMessage(KEY_SET_SIGNATURE_CONTEXT, payload);
   const signatures = rootKeys.map((privateKey) => ({
-    signature: sign(null, Buffer.concat([CONTEXT, payload]), privateKey),
+    signature: sign(null, message, privateKey),
     keyId: shortKeyId(createPublicKey(privateKey)),
   }));
   const signed = Buffer.from(SignedKeySet.encode({ payload, signatures }).finish());
@@ -76,22 +78,6 @@ export function verifyKeySet(
   return { ...check(decode(KeySet, envelope.payload, "key set")), signed: Buffer.from(signed) };
 }
 
-/** First 8 bytes of SHA-256 of the raw Ed25519 public key, in hexadecimal: how signatures name it. */
-export function shortKeyId(publicKey: KeyObject): string {
-  return createHash("sha256").update(rawPublicKey(publicKey)).digest("hex").slice(0, 16);
-}
-
-/** The 32 bytes of an Ed25519 public key. */
-export function rawPublicKey(publicKey: KeyObject): Buffer {
-  return publicKey.export({ type: "spki", format: "der" }).subarray(SPKI_HEAD.length);
-}
-
-/** An Ed25519 public key of its 32 bytes. @throws RangeError if there are not 32. */
-export function publicKeyOf(raw: Uint8Array): KeyObject {
-  if (raw.length !== RAW_BYTES) throw new RangeError(`not ${RAW_BYTES} bytes but ${raw.length}`);
-  return createPublicKey({ key: Buffer.concat([SPKI_HEAD, raw]), format: "der", type: "spki" });
-}
-
 function requireSignature(
   { payload, signatures }: SignedKeySet,
   rootKeys: readonly KeyObject[],
@@ -101,7 +87,7 @@ function requireSignature(
     throw new KeySetRefusedError(`the key set has more than ${KEY_SET_MAX_SIGNATURES} signatures`);
   }
   const known = new Map(rootKeys.map((key) => [shortKeyId(key), key]));
-  const message = Buffer.concat([CONTEXT, payload]);
+  const message = signedMessage(KEY_SET_SIGNATURE_CONTEXT, payload);
   const ours = signatures.filter(({ keyId }) => known.has(keyId));
   if (ours.length === 0) {
     const ids = signatures.map(({ keyId }) => printable(keyId)).join(", ");
@@ -109,8 +95,7 @@ function requireSignature(
   }
   const fits = ours.some(({ signature, keyId }) => {
     const key = known.get(keyId);
-    const isWhole = key !== undefined && signature.length === SIGNATURE_BYTES;
-    return isWhole && verify(null, message, key, signature);
+    return key !== undefined && isSignatureOf(key, message, signature);
   });
   if (!fits) throw new KeySetRefusedError("the key set's signature does not fit");
 }
@@ -162,7 +147,7 @@ function readKeys(
 }
 
 function readKey({ publicKey: raw, notAfter }: TrustedKey, what: string): HeldKey {
-  if (raw.length !== RAW_BYTES) {
+  if (raw.length !== RAW_KEY_BYTES) {
     throw new KeySetRefusedError(`a ${what} of the key set has ${raw.length} bytes, not 32`);
   }
   if (notAfter !== undefined && !isTime(notAfter)) {

@@ -1,11 +1,13 @@
-import { createPublicKey, KeyObject, verify } from "node:crypto";
+import { createPublicKey, KeyObject } from "node:crypto";
 import {
   ARTIFACT_DIGEST_PATTERN,
   GOAL_SIGNATURE_CONTEXT,
   HOST_BUCKETS,
   Goal,
+  isSignatureOf,
   NAME_PATTERN,
   shortKeyId,
+  signedMessage,
   SignedGoal,
   type Release,
 } from "@slipway/proto";
@@ -83,8 +85,7 @@ export function signatureFault(
   if (!(key instanceof KeyObject)) {
     return { fault: "key", message: `the ${what}'s key is not trusted: ${key.message}`, key };
   }
-  const message = Buffer.concat([Buffer.from(context), payload]);
-  if (verify(null, message, key, signature)) return undefined;
+  if (isSignatureOf(key, signedMessage(context, payload), signature)) return undefined;
   return { fault: "signature", message: `the ${what}'s signature does not fit` };
 }
 

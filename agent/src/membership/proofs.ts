@@ -5,6 +5,7 @@ import {
   RENEW_SIGNATURE_CONTEXT,
   RenewClaim,
   type RenewRequest,
+  signedMessage,
 } from "@slipway/proto";
 import { signAsUser, userPublicKey } from "../nats/user-key.js";
 import { type Identity, type MemberRole, roleOf, signWith } from "../swarm/identity.js";
@@ -22,7 +23,7 @@ export function joinRequest(candidate: Candidate): JoinRequest {
   const claim = Buffer.from(
     JoinClaim.encode({ id, region, role: roleOf(role), publicKey, natsPublicKey }).finish(),
   );
-  const message = Buffer.concat([Buffer.from(JOIN_SIGNATURE_CONTEXT), claim]);
+  const message = signedMessage(JOIN_SIGNATURE_CONTEXT, claim);
   return {
     claim,
     signature: signWith(secretKey, message),
@@ -36,6 +37,6 @@ export function renewRequest(
   time: Date,
 ): RenewRequest {
   const claim = Buffer.from(RenewClaim.encode({ id, time }).finish());
-  const message = Buffer.concat([Buffer.from(RENEW_SIGNATURE_CONTEXT), claim]);
+  const message = signedMessage(RENEW_SIGNATURE_CONTEXT, claim);
   return { claim, signature: signWith(secretKey, message) };
 }

@@ -11,7 +11,10 @@ import {
   Membership,
   MembershipCertificate,
   NAME_PATTERN,
+  privateKeyOf,
+  RAW_KEY_BYTES,
   Role,
+  signedMessage,
 } from "@slipway/proto";
 
 /** Who is in a swarm. */
@@ -82,11 +85,8 @@ export function createIdentity<R extends MemberRole = AgentRole>(
     role: ROLES[role],
     expireTime,
   }).finish();
-  const signature = sign(
-    null,
-    Buffer.concat([Buffer.from(MEMBERSHIP_SIGNATURE_CONTEXT), payload]),
-    membershipKey,
-  );
+  const message = signedMessage(MEMBERSHIP_SIGNATURE_CONTEXT, payload);
+  const signature = sign(null, message, membershipKey);
   const certificate = MembershipCertificate.encode(
     MembershipCertificate.fromPartial({ payload: Buffer.from(payload), signature }),
   ).finish();
@@ -117,23 +117,9 @@ export async function readPublicKey(path: string): Promise<KeyObject> {
   return ed25519(path, () => createPublicKey(pem));
 }
 
-/** The 32 bytes of an Ed25519 public key. */
-export function rawPublicKey(key: KeyObject): Buffer {
-  const { x } = key.export({ format: "jwk" });
-  if (x === undefined) throw new IdentityError("not an Ed25519 key");
-  return Buffer.from(x, "base64url");
-}
-
 /** Signs with an identity's secret key: 64 bytes of Ed25519. */
 export function signWith(secretKey: Buffer, message: Uint8Array): Buffer {
-  const [d, x] = [secretKey.subarray(0, 32), secretKey.subarray(32)];
-  const key = {
-    kty: "OKP",
-    crv: "Ed25519",
-    d: d.toString("base64url"),
-    x: x.toString("base64url"),
-  };
-  return sign(null, message, createPrivateKey({ key, format: "jwk" }));
+  return sign(null, message, privateKeyOf(secretKey.subarray(0, RAW_KEY_BYTES)));
 }
 
 /** A fresh Noise key pair, as an identity has it. */

@@ -1,10 +1,12 @@
-import { KeyObject, verify } from "node:crypto";
+import { KeyObject } from "node:crypto";
 import {
+  isSignatureOf,
   MEMBERSHIP_SIGNATURE_CONTEXT,
   Membership,
   type MembershipCertificate,
   Role,
   shortKeyId,
+  signedMessage,
 } from "@slipway/proto";
 import type { CertificateFault } from "./refusals.js";
 
@@ -89,8 +91,8 @@ export function verifySignature(
   { payload, signature }: MembershipCertificate,
   membershipPublicKey: KeyObject,
 ): boolean {
-  const signed = Buffer.concat([Buffer.from(MEMBERSHIP_SIGNATURE_CONTEXT), payload]);
-  return signature.byteLength === 64 && verify(null, signed, membershipPublicKey, signature);
+  const message = signedMessage(MEMBERSHIP_SIGNATURE_CONTEXT, payload);
+  return isSignatureOf(membershipPublicKey, message, signature);
 }
 
 function decode(payload: Uint8Array): Membership {

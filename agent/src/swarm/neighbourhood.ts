@@ -1,11 +1,10 @@
-import type { PeerList } from "@slipway/proto";
+import { type PeerList, rawPublicKey } from "@slipway/proto";
 import type { NoiseStream } from "hyperswarm";
 import type { Logger } from "pino";
 import type { AdmissionLimits } from "./admission-limits.js";
 import { Discovery, cellTopic } from "./discovery.js";
 import { type Control, FloodError, ProtocolError } from "./frames.js";
 import { Hello } from "./hello.js";
-import { rawPublicKey } from "./identity.js";
 import { MembershipError, membershipKeysOf, type SignedMembership } from "./membership.js";
 import { type Link, Mesh } from "./mesh.js";
 import { Neighbour } from "./neighbour.js";

@@ -1,10 +1,9 @@
 import type { Duplex } from "node:stream";
 import { freePort } from "@slipway/examples/servers";
-import { MembershipCertificate, SWARM_PROTOCOL_VERSION } from "@slipway/proto";
+import { MembershipCertificate, rawPublicKey, SWARM_PROTOCOL_VERSION } from "@slipway/proto";
 import { ADMISSION_LIMITS } from "../../src/swarm/admission-limits.js";
 import { Discovery, cellTopic } from "../../src/swarm/discovery.js";
 import { encodeControl } from "../../src/swarm/frames.js";
-import { rawPublicKey } from "../../src/swarm/identity.js";
 import type { Identity } from "../../src/swarm/index.js";
 import { type Region, log, until } from "./fixtures.js";
 

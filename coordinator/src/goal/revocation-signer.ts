@@ -6,8 +6,6 @@ import {
 import type { Signer } from "../keys/signer.js";
 import { isSealedBy, NO_OTHER_KEYS, seal } from "./signing.js";
 
-const CONTEXT = Buffer.from(REVOCATIONS_SIGNATURE_CONTEXT);
-
 /** Signs revocations with the fleet's goal key. */
 export interface RevocationSigner {
   readonly keyId: string;
@@ -20,10 +18,12 @@ export interface RevocationSigner {
 export function createRevocationSigner(signer: Signer, others = NO_OTHER_KEYS): RevocationSigner {
   return {
     keyId: signer.keyId,
-    sign: (list) => seal(signer, CONTEXT, RevocationList.encode(list).finish()),
+    sign: (list) =>
+      seal(signer, REVOCATIONS_SIGNATURE_CONTEXT, RevocationList.encode(list).finish()),
     open: (signed) => {
       const key = signed.keyId === signer.keyId ? signer.publicKey : others.goalKey(signed.keyId);
-      if (key === undefined || !isSealedBy(key, CONTEXT, signed)) return undefined;
+      if (key === undefined || !isSealedBy(key, REVOCATIONS_SIGNATURE_CONTEXT, signed))
+        return undefined;
       return RevocationList.decode(signed.payload);
     },
   };

@@ -1,8 +1,12 @@
-import { verify, type KeyObject } from "node:crypto";
-import { Goal, GOAL_SIGNATURE_CONTEXT, type SignedGoal } from "@slipway/proto";
+import type { KeyObject } from "node:crypto";
+import {
+  Goal,
+  GOAL_SIGNATURE_CONTEXT,
+  isSignatureOf,
+  type SignedGoal,
+  signedMessage,
+} from "@slipway/proto";
 import type { Signer } from "../keys/signer.js";
-
-const CONTEXT = Buffer.from(GOAL_SIGNATURE_CONTEXT);
 
 /** What the fleet's key set says of goal keys beside the coordinator's own. */
 export interface OtherGoalKeys {
@@ -35,7 +39,7 @@ export interface GoalSigner {
 export function createGoalSigner(signer: Signer, others = NO_OTHER_KEYS): GoalSigner {
   return {
     keyId: signer.keyId,
-    sign: (goal) => seal(signer, CONTEXT, Goal.encode(goal).finish()),
+    sign: (goal) => seal(signer, GOAL_SIGNATURE_CONTEXT, Goal.encode(goal).finish()),
     open: (signed) => {
       const key = signed.keyId === signer.keyId ? signer.publicKey : others.goalKey(signed.keyId);
       return key && openSignedGoal(signed, key);
@@ -46,21 +50,23 @@ export function createGoalSigner(signer: Signer, others = NO_OTHER_KEYS): GoalSi
 
 /** The goal that was signed; undefined unless the signature is of this public key. */
 export function openSignedGoal(signed: SignedGoal, publicKey: KeyObject): Goal | undefined {
-  return isSealedBy(publicKey, CONTEXT, signed) ? Goal.decode(signed.payload) : undefined;
+  return isSealedBy(publicKey, GOAL_SIGNATURE_CONTEXT, signed)
+    ? Goal.decode(signed.payload)
+    : undefined;
 }
 
 /** The bytes, signed after their context. @throws SignerError if it cannot be done now. */
-export async function seal(signer: Signer, context: Buffer, bytes: Uint8Array): Promise<Sealed> {
+export async function seal(signer: Signer, context: string, bytes: Uint8Array): Promise<Sealed> {
   const payload = Buffer.from(bytes);
-  const signature = await signer.sign(Buffer.concat([context, payload]));
+  const signature = await signer.sign(signedMessage(context, payload));
   return { payload, signature, keyId: signer.keyId };
 }
 
 /** Whether the signature is of this public key, in this context. */
 export function isSealedBy(
   publicKey: KeyObject,
-  context: Buffer,
+  context: string,
   { payload, signature }: Pick<Sealed, "payload" | "signature">,
 ): boolean {
-  return verify(null, Buffer.concat([context, payload]), publicKey, signature);
+  return isSignatureOf(publicKey, signedMessage(context, payload), signature);
 }

@@ -1,12 +1,11 @@
-import { verify, type KeyObject } from "node:crypto";
-import { shortKeyId } from "@slipway/proto";
+import type { KeyObject } from "node:crypto";
+import { isSignatureOf, shortKeyId, SIGNATURE_BYTES } from "@slipway/proto";
 import { runCommand, stopped } from "./run-command.js";
 import { type KeyUse, type Signer, SignerError } from "./signer.js";
 
 const TIMEOUT_MS = 10_000;
 const CONCURRENCY = 8;
 const MAX_WAITING = 10_000;
-const SIGNATURE_BYTES = 64;
 const BASE64_SIGNATURE = /^[A-Za-z0-9+/_-]{86}(?:==)?$/;
 
 interface CommandSignerOptions {
@@ -100,7 +99,7 @@ export class CommandSigner implements Signer {
       const message = `the ${this.#what} must answer 64 bytes, raw or in base64`;
       throw new SignerError("malformed", message, {});
     }
-    if (verify(null, bytes, this.publicKey, signature)) return signature;
+    if (isSignatureOf(this.publicKey, bytes, signature)) return signature;
     const message = `what the ${this.#what} answers is no signature by key ${this.keyId}`;
     throw new SignerError("mismatched", message, {});
   }

@@ -2,6 +2,7 @@ import { createPublicKey } from "node:crypto";
 import process from "node:process";
 import { rename, rm, writeFile } from "node:fs/promises";
 import {
+  KEY_ID_PATTERN,
   KeySetRefusedError,
   rawPublicKey,
   shortKeyId,
@@ -13,7 +14,6 @@ import {
 import { readNamedBytes, readNamedFile } from "../named-file.js";
 import { parsePrivateKey, parsePublicKey } from "./signer.js";
 
-const KEY_ID = /^[0-9a-f]{16}$/;
 /** A day, or a time of it that says its zone. */
 const TIME = /^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2}(:\d{2}(\.\d{1,3})?)?(Z|[+-]\d{2}:\d{2}))?$/;
 
@@ -118,7 +118,7 @@ async function readKey({ file, notAfter }: NamedKey, now: number): Promise<Trust
 }
 
 async function readKeyId(text: string): Promise<string> {
-  if (KEY_ID.test(text)) return text;
+  if (KEY_ID_PATTERN.test(text)) return text;
   const pem = await readNamedFile("revoked public key", text);
   return shortKeyId(parsePublicKey(pem, `public key ${text}`));
 }

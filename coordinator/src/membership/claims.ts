@@ -1,13 +1,15 @@
-import { createPublicKey, verify } from "node:crypto";
 import { status } from "@grpc/grpc-js";
 import {
+  isSignatureOf,
   JOIN_SIGNATURE_CONTEXT,
   JoinClaim,
   type JoinRequest,
+  publicKeyOf,
   RENEW_SIGNATURE_CONTEXT,
   RenewClaim,
   type RenewRequest,
   Role,
+  signedMessage,
 } from "@slipway/proto";
 import { DomainError, failedPrecondition, invalidArgument } from "../errors.js";
 import { Violations } from "../validate.js";
@@ -17,8 +19,6 @@ import { isMemberRole, type MemberRole } from "./roles.js";
 const MAX_CLAIM_BYTES = 1_024;
 /** Between a member's word for our time and ours. */
 const MAX_SKEW_MS = 2 * 60_000;
-// DER of an Ed25519 public key (SPKI): this, then the 32 raw bytes.
-const SPKI_HEAD = Buffer.from("302a300506032b6570032100", "hex");
 
 /** Who wants to join, with keys that it has proved to hold. */
 export interface CheckedClaim {
@@ -47,9 +47,9 @@ export function readJoinClaim({ claim, signature, natsSignature }: JoinRequest):
   }
   if (role === Role.BUILDER) found.check(region === "", "claim.region", "must be empty: a builder");
   else found.name("claim.region", region);
-  const message = Buffer.concat([Buffer.from(JOIN_SIGNATURE_CONTEXT), claim]);
+  const message = signedMessage(JOIN_SIGNATURE_CONTEXT, claim);
   if (found.check(publicKey.length === 32, "claim.public_key", "must have 32 bytes")) {
-    const signed = isSignedBy(publicKey, message, signature);
+    const signed = isSignatureOf(publicKeyOf(publicKey), message, signature);
     found.check(signed, "signature", "must be the claim's, by its public_key");
   }
   if (natsPublicKey === "") {
@@ -77,8 +77,8 @@ export function readRenewClaim({ claim }: RenewRequest): { id: string; time: Dat
 
 /** Whether the member signed its renewal. Pure. */
 export function isSignedRenewal(request: RenewRequest, publicKey: Uint8Array): boolean {
-  const message = Buffer.concat([Buffer.from(RENEW_SIGNATURE_CONTEXT), request.claim]);
-  return isSignedBy(publicKey, message, request.signature);
+  const message = signedMessage(RENEW_SIGNATURE_CONTEXT, request.claim);
+  return isSignatureOf(publicKeyOf(publicKey), message, request.signature);
 }
 
 /** @throws DomainError FAILED_PRECONDITION unless the time is about now. */
@@ -105,16 +105,6 @@ function decode<T>(type: { decode(bytes: Uint8Array): T }, claim: Uint8Array): T
   } catch {
     throw badClaim("cannot be decoded");
   }
-}
-
-function isSignedBy(publicKey: Uint8Array, message: Buffer, signature: Uint8Array): boolean {
-  if (signature.length !== 64) return false;
-  const key = createPublicKey({
-    key: Buffer.concat([SPKI_HEAD, publicKey]),
-    format: "der",
-    type: "spki",
-  });
-  return verify(null, message, key, signature);
 }
 
 function badClaim(description: string): DomainError {

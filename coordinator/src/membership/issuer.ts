@@ -5,6 +5,7 @@ import {
   MEMBERSHIP_SIGNATURE_CONTEXT,
   type MembershipCertificate,
   Role,
+  signedMessage,
 } from "@slipway/proto";
 import { failedPrecondition } from "../errors.js";
 import type { Signer } from "../keys/signer.js";
@@ -16,8 +17,6 @@ import {
 } from "../nats-access/issue-user.js";
 import type { IssuerKeys } from "../nats-access/keys.js";
 import type { CheckedClaim } from "./claims.js";
-
-const CONTEXT = Buffer.from(MEMBERSHIP_SIGNATURE_CONTEXT);
 
 /** For how long a grant holds. */
 export interface Validity {
@@ -92,7 +91,8 @@ export class MemberIssuer {
     const payload = Buffer.from(
       Membership.encode({ publicKey, id, region, role, expireTime }).finish(),
     );
-    const signature = await this.#options.signer.sign(Buffer.concat([CONTEXT, payload]));
+    const message = signedMessage(MEMBERSHIP_SIGNATURE_CONTEXT, payload);
+    const signature = await this.#options.signer.sign(message);
     return { payload, signature };
   }
 }

@@ -15,7 +15,7 @@ export function isNatsUserKey(text: string): boolean {
 /** Whether the holder of a NATS user's key signed the bytes. */
 export function isSignedByNatsKey(text: string, bytes: Uint8Array, signature: Uint8Array): boolean {
   try {
-    return signature.length === 64 && isSignedBy(text, bytes, signature);
+    return isSignedBy(text, bytes, signature);
   } catch {
     return false;
   }

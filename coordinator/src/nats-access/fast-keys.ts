@@ -1,24 +1,21 @@
-import { createPrivateKey, createPublicKey, type KeyObject, sign, verify } from "node:crypto";
+import { type KeyObject, sign } from "node:crypto";
 import { fromPublic, fromSeed, type KeyPair } from "@nats-io/jwt";
+import { isSignatureOf, privateKeyOf, publicKeyOf, RAW_KEY_BYTES } from "@slipway/proto";
 
 // The library's own Ed25519 is JavaScript: a signature takes it 6 ms, OpenSSL a twentieth of one.
-const PKCS8_HEAD = Buffer.from("302e020100300506032b657004220420", "hex");
-const SPKI_HEAD = Buffer.from("302a300506032b6570032100", "hex");
-const KEY_BYTES = 32;
 const BASE32 = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567";
 
 /** What the library signs with, made of a seed. @throws NKeysError if it is none. */
 export function fastPair(seed: string): KeyPair {
   const pair = fromSeed(new TextEncoder().encode(seed));
   const publicKey = pair.getPublicKey();
-  const der = Buffer.concat([PKCS8_HEAD, keyIn(seed, 2)]);
-  const key = createPrivateKey({ key: der, format: "der", type: "pkcs8" });
+  const key = privateKeyOf(keyIn(seed, 2));
   return {
     getPublicKey: () => publicKey,
     getPrivateKey: () => pair.getPrivateKey(),
     getSeed: () => pair.getSeed(),
     sign: (input) => sign(null, input, key),
-    verify: (input, signature) => verify(null, input, publicKeyObject(publicKey), signature),
+    verify: (input, signature) => isSignatureOf(publicKeyObject(publicKey), input, signature),
     clear: () => pair.clear(),
     seal: (input, recipient, nonce) => pair.seal(input, recipient, nonce),
     open: (input, sender) => pair.open(input, sender),
@@ -28,12 +25,11 @@ export function fastPair(seed: string): KeyPair {
 /** Whether the holder of a public key signed the bytes. @throws NKeysError if it is no public key. */
 export function isSignedBy(text: string, bytes: Uint8Array, signature: Uint8Array): boolean {
   fromPublic(text);
-  return verify(null, bytes, publicKeyObject(text), signature);
+  return isSignatureOf(publicKeyObject(text), bytes, signature);
 }
 
 function publicKeyObject(text: string): KeyObject {
-  const der = Buffer.concat([SPKI_HEAD, keyIn(text, 1)]);
-  return createPublicKey({ key: der, format: "der", type: "spki" });
+  return publicKeyOf(keyIn(text, 1));
 }
 
 /** The key's bytes, behind so many that say of what kind it is, and before a checksum. */
@@ -48,5 +44,5 @@ function keyIn(text: string, prefixBytes: number): Buffer {
     bits -= 8;
     bytes.push((value >> bits) & 0xff);
   }
-  return Buffer.from(bytes.slice(prefixBytes, prefixBytes + KEY_BYTES));
+  return Buffer.from(bytes.slice(prefixBytes, prefixBytes + RAW_KEY_BYTES));
 }

@@ -96,8 +96,7 @@ test("takes over what the one before has signed, and the fleet goes on without t
   }
   const list = await bucket.revocationsBy(second.keyId, "h1", "h2");
   assert.ok(list.content.version > mixed.content.version);
-  const context = Buffer.from(REVOCATIONS_SIGNATURE_CONTEXT);
-  assert.ok(isSealedBy(await publicKey(second), context, list.signed));
+  assert.ok(isSealedBy(await publicKey(second), REVOCATIONS_SIGNATURE_CONTEXT, list.signed));
 
   // The first one is let go.
   await signInto(file, root, { version: 3, goal: [second], revoked: [first], ...keys });

@@ -1,4 +1,4 @@
-import { createPublicKey, type KeyObject, verify } from "node:crypto";
+import { createPublicKey, type KeyObject } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import {
   ApplicationGoal,
@@ -6,9 +6,11 @@ import {
   Goal,
   GLOBAL_GOALS_BUCKET,
   GOAL_SIGNATURE_CONTEXT,
+  isSignatureOf,
   regionAgentInbox,
   regionGoalsBucket,
   SignedGoal,
+  signedMessage,
 } from "@slipway/proto";
 import { connect, credsAuthenticator, type KV } from "nats";
 import type { LocalFleet } from "../local-fleet/index.js";
@@ -64,7 +66,7 @@ function factOf(
   key: KeyObject,
 ): GoalFact {
   const goal = Goal.decode(payload);
-  const message = Buffer.concat([Buffer.from(GOAL_SIGNATURE_CONTEXT), payload]);
+  const message = signedMessage(GOAL_SIGNATURE_CONTEXT, payload);
   return {
     bucket,
     region: goal.region,
@@ -76,7 +78,7 @@ function factOf(
     previousDigest: goal.previous?.artifactDigest,
     selector: goal.selector,
     isRemoval: goal.removed,
-    isSigned: verify(null, message, key, signature),
+    isSigned: isSignatureOf(key, message, signature),
   };
 }
 

@@ -1,7 +1,13 @@
-import { type KeyObject, verify } from "node:crypto";
+import type { KeyObject } from "node:crypto";
 import { SignedProvenance } from "../../gen/slipway/v1/provenance.js";
 import { Membership, type MembershipCertificate, Role } from "../../gen/slipway/v1/swarm.js";
-import { publicKeyOf, shortKeyId } from "../key-set.js";
+import {
+  isSignatureOf,
+  publicKeyOf,
+  RAW_KEY_BYTES,
+  shortKeyId,
+  signedMessage,
+} from "../ed25519.js";
 import {
   MEMBERSHIP_SIGNATURE_CONTEXT,
   PROVENANCE_MAX_BYTES,
@@ -15,10 +21,6 @@ import {
   checkStatement,
   provenanceStatement,
 } from "./statement.js";
-
-const CERTIFICATE_CONTEXT = Buffer.from(MEMBERSHIP_SIGNATURE_CONTEXT);
-const SIGNATURE_BYTES = 64;
-const KEY_BYTES = 32;
 
 /** Who signs what a builder has built. */
 export interface ProvenanceSigner {
@@ -127,8 +129,8 @@ function signedBy(
   { payload, signature }: MembershipCertificate,
   membershipKeys: readonly KeyObject[],
 ): string {
-  const message = Buffer.concat([CERTIFICATE_CONTEXT, payload]);
-  const key = membershipKeys.find((one) => fits(message, one, signature));
+  const message = signedMessage(MEMBERSHIP_SIGNATURE_CONTEXT, payload);
+  const key = membershipKeys.find((one) => isSignatureOf(one, message, signature));
   if (key !== undefined) return shortKeyId(key);
   const ids = membershipKeys.map(shortKeyId).join(" or ");
   throw new ProvenanceRefusedError(
@@ -153,7 +155,7 @@ function checkMembership(
     throw new ProvenanceRefusedError("stranger", message);
   }
   if (
-    publicKey.length !== KEY_BYTES ||
+    publicKey.length !== RAW_KEY_BYTES ||
     expireTime === undefined ||
     Number.isNaN(expireTime.getTime())
   ) {
@@ -167,15 +169,14 @@ function checkMembership(
 
 function requireSignature(envelope: Envelope, publicKey: KeyObject): void {
   const message = preAuthEncoding(envelope.payloadType, envelope.payload);
-  if (envelope.signatures.some(({ signature }) => fits(message, publicKey, signature))) return;
+  const isSigned = envelope.signatures.some(({ signature }) =>
+    isSignatureOf(publicKey, message, signature),
+  );
+  if (isSigned) return;
   throw new ProvenanceRefusedError(
     "forged",
     `the envelope is not signed by the certificate's key ${shortKeyId(publicKey)}`,
   );
-}
-
-function fits(message: Buffer, key: KeyObject, signature: Uint8Array): boolean {
-  return signature.length === SIGNATURE_BYTES && verify(null, message, key, signature);
 }
 
 function decode<T>(type: { decode(bytes: Uint8Array): T }, bytes: Uint8Array, what: string): T {

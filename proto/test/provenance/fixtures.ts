@@ -1,7 +1,7 @@
 import { generateKeyPairSync, sign, type KeyObject } from "node:crypto";
 import type { SignedProvenance } from "../../gen/slipway/v1/provenance.js";
 import { Membership, type MembershipCertificate, Role } from "../../gen/slipway/v1/swarm.js";
-import { rawPublicKey } from "../../src/key-set.js";
+import { rawPublicKey } from "../../src/ed25519.js";
 import { MEMBERSHIP_SIGNATURE_CONTEXT, PROVENANCE_PAYLOAD_TYPE } from "../../src/names.js";
 import { encodeEnvelope, type Envelope, preAuthEncoding } from "../../src/provenance/envelope.js";
 import { type ProvenanceFault, ProvenanceRefusedError } from "../../src/provenance/refused.js";

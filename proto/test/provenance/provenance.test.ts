@@ -4,7 +4,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { SignedProvenance } from "../../gen/slipway/v1/provenance.js";
 import { Role } from "../../gen/slipway/v1/swarm.js";
-import { rawPublicKey, shortKeyId } from "../../src/key-set.js";
+import { rawPublicKey, shortKeyId } from "../../src/ed25519.js";
 import { PROVENANCE_MAX_BYTES } from "../../src/names.js";
 import { decodeEnvelope, encodeEnvelope, preAuthEncoding } from "../../src/provenance/envelope.js";
 import {
