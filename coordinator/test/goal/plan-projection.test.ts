@@ -16,7 +16,8 @@ import {
   planProjection,
 } from "../../src/goal/plan-projection.js";
 import { createKeySigner } from "../../src/keys/signer.js";
-import { createGoalSigner, type GoalSigner, type OtherGoalKeys } from "../../src/goal/signing.js";
+import type { OtherGoalKeys } from "../../src/goal/sealer.js";
+import { createGoalSigner, type GoalSigner } from "../../src/goal/signing.js";
 
 const now = new Date("2030-01-01T00:00:00Z");
 const publicKeys = new Map<string, KeyObject>();
