@@ -15,6 +15,16 @@ export interface DeploymentProgress {
   regions: RegionProgress[];
   /** All regions taken together: hosts by phase, bytes, bytes a second. Absent until they are counted. */
   totals: DeploymentTotals | undefined;
+  /**
+   * While the coordinator does not reach the global NATS: since when it has heard nothing of any region.
+   * Counts are those that were last known, and no region's silence is its own.
+   */
+  unheardSince?: Date | undefined;
+  /**
+   * In a watch, while the coordinator cannot read the deployment from its database: since when. What is
+   * told is as it was then, and the watch goes on.
+   */
+  staleSince?: Date | undefined;
 }
 
 /** Whether it stays as it is for ever. */
@@ -52,7 +62,8 @@ export function deploymentWatchPlan(
       if (!done && last !== undefined && Buffer.from(bytes).equals(last)) return [];
       revision = deployment.revision;
       last = bytes;
-      return [{ deployment, regions: response.regions, totals: response.totals }];
+      const { regions, totals, unheardSince, staleSince } = response;
+      return [{ deployment, regions, totals, unheardSince, staleSince }];
     },
     // Perhaps there is nothing new, perhaps nobody is there: the present state is always answered.
     mayBeSilent: () => {

@@ -64,13 +64,13 @@ export function createDeployments(caller: Caller): Deployments {
     },
     get: async (id, options) => {
       const request = GetDeploymentRequest.fromPartial({ id });
-      const { deployment, regions, totals } = await caller.unary(
+      const { deployment, ...progress } = await caller.unary(
         DeploymentServiceService.getDeployment,
         "idempotent",
         request,
         options,
       );
-      return { deployment: required(deployment, "GetDeployment", "deployment"), regions, totals };
+      return { deployment: required(deployment, "GetDeployment", "deployment"), ...progress };
     },
     list: (filter, options) =>
       everyItem((pageToken) => listPage({ ...filter, pageToken }, options)),

@@ -20,8 +20,23 @@ export interface HostFilter {
 
 /** One page of hosts. */
 export interface HostPage extends Page<Host> {
-  /** Regions whose agents did not answer in time: their hosts have no status here. */
+  /**
+   * Regions whose agents did not answer in time: their hosts have no status here. Says nothing of the
+   * regions while `unheardSince` is there.
+   */
   unreachableRegions: string[];
+  /** As in RegionList: no host has a status then. */
+  unheardSince: Date | undefined;
+}
+
+/** All regions, and how old what is said of them is. */
+export interface RegionList {
+  regions: Region[];
+  /**
+   * While the coordinator that answered does not reach the global NATS: since when it has heard nothing
+   * of any region. What is said of them is what was last known, and `silent` says nothing.
+   */
+  unheardSince: Date | undefined;
 }
 
 /** Which host to take out of the fleet for good, and why. */
@@ -36,6 +51,8 @@ export interface DecommissionRequest {
 /** Regions and hosts. */
 export interface Fleet {
   regions(options?: CallOptions): Promise<Region[]>;
+  /** The same, and whether it is known now. */
+  regionList(options?: CallOptions): Promise<RegionList>;
   /** All that fit, by region and id. A host without status could not be asked about. */
   hosts(filter?: HostFilter, options?: CallOptions): AsyncIterable<Host>;
   hostsPage(filter?: HostFilter & PageRequest, options?: CallOptions): Promise<HostPage>;
@@ -57,25 +74,27 @@ export interface Fleet {
 export function createFleet(caller: Caller): Fleet {
   const hostsPage: Fleet["hostsPage"] = async (filter = {}, options) => {
     const request = ListHostsRequest.fromPartial(filter);
-    const { hosts, nextPageToken, unreachableRegions } = await caller.unary(
+    const { hosts, nextPageToken, unreachableRegions, unheardSince } = await caller.unary(
       FleetServiceService.listHosts,
       "idempotent",
       request,
       options,
     );
-    return { items: hosts, nextPageToken, unreachableRegions };
+    return { items: hosts, nextPageToken, unreachableRegions, unheardSince };
+  };
+  const regionList: Fleet["regionList"] = async (options) => {
+    const request = ListRegionsRequest.fromPartial({});
+    const { regions, unheardSince } = await caller.unary(
+      FleetServiceService.listRegions,
+      "idempotent",
+      request,
+      options,
+    );
+    return { regions, unheardSince };
   };
   return {
-    regions: async (options) => {
-      const request = ListRegionsRequest.fromPartial({});
-      const { regions } = await caller.unary(
-        FleetServiceService.listRegions,
-        "idempotent",
-        request,
-        options,
-      );
-      return regions;
-    },
+    regions: async (options) => (await regionList(options)).regions,
+    regionList,
     hosts: (filter, options) =>
       everyItem((pageToken) => hostsPage({ ...filter, pageToken }, options)),
     hostsPage,

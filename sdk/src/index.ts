@@ -37,7 +37,7 @@ export type {
   SteerRequest,
 } from "./deployment-requests.js";
 export { isFinalDeployment, type DeploymentProgress } from "./deployment-watch.js";
-export type { DecommissionRequest, Fleet, HostFilter, HostPage } from "./fleet.js";
+export type { DecommissionRequest, Fleet, HostFilter, HostPage, RegionList } from "./fleet.js";
 export type { EndFreeze, FreezeRequest, Freezes } from "./freezes.js";
 export type { HostLogPart, HostLogRequest } from "./host-log.js";
 export type { MemberFilter, MemberRequest, Members, RevokeRequest } from "./members.js";

@@ -308,6 +308,10 @@ for (const [said, expected] of [
 for (const [more, expected] of [
   [{ agents: [{ agentId: "a" }] }, "ok"],
   [{ silent: true }, "silent: no agent answers"],
+  [
+    { silent: true, natsAwaySince: ago(65), agents: [{ agentId: "a" }] },
+    "its NATS has been away for 1 min 5 s: no host is heard",
+  ],
   [{ agents: [{ agentId: "a", warming: true }] }, "warming: an agent just started"],
   [
     {
@@ -327,10 +331,27 @@ for (const [more, expected] of [
   ],
 ] as [object, string][]) {
   test(`region: ${expected}`, () => {
-    const text = regionTable([Region.fromPartial({ name: "eu", ...more })], look);
+    const regions = [Region.fromPartial({ name: "eu", ...more })];
+    const text = regionTable({ regions, unheardSince: undefined }, look);
     assert.ok(text.endsWith(`  ${expected}\n`), text);
   });
 }
+
+test("regions that the coordinator cannot hear are not blamed, nor called well", () => {
+  const agents = [{ agentId: "a", silentCount: 3 }];
+  const regions = [
+    Region.fromPartial({ name: "eu", silent: true, enrolledHostCount: 4, agents }),
+    Region.fromPartial({ name: "us", agents }),
+  ];
+  assert.equal(regionTable({ regions, unheardSince: ago(125) }, look).split("\n"), [
+    "the coordinator has not reached the global NATS for 2 min 5 s: of regions and hosts this is what was " +
+      "last known, and their silence is not theirs",
+    "REGION  HOSTS  SILENT  AGENTS  STATE",
+    "eu      4      -       a       not known now",
+    "us      0      -       a       not known now",
+    "",
+  ]);
+});
 
 test("JSON: durations as text, times and enums by name", () => {
   const failure = { reason: BuildFailureReason.COMMAND_FAILED, message: "no" };

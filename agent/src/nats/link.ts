@@ -44,6 +44,8 @@ export class NatsLink {
   readonly #controller = new AbortController();
   #connection: NatsConnection | undefined;
   #up = false;
+  /** Since when it is not, in milliseconds since 1970. */
+  #downAt = Date.now();
   /** How often the server has refused our credentials since it took them. */
   #refusals = 0;
   #loop: Promise<void> | undefined;
@@ -67,6 +69,11 @@ export class NatsLink {
   /** The connection, while the server can be reached. */
   get connection(): NatsConnection | undefined {
     return this.#up ? this.#connection : undefined;
+  }
+
+  /** Since when the server cannot be reached; undefined while it can. */
+  get awaySince(): Date | undefined {
+    return this.#up ? undefined : new Date(this.#downAt);
   }
 
   /** Publishes, or drops it while the server is away: false then. */
@@ -145,14 +152,14 @@ export class NatsLink {
       log.error({ err: error }, "nats connection's status cannot be followed");
     });
     const error = await connection.closed();
-    this.#up = false;
+    this.#lost();
     if (error !== undefined) log.error({ err: error }, "nats connection closed");
   }
 
   async #followStatus(connection: NatsConnection): Promise<void> {
     for await (const status of connection.status()) {
       if (status.type === Events.Disconnect) {
-        this.#up = false;
+        this.#lost();
         this.#options.log.warn({ server: status.data }, "nats connection lost");
       } else if (status.type === Events.Error && isRefusal(status.data)) {
         this.#refusals += 1;
@@ -171,6 +178,11 @@ export class NatsLink {
         this.#restored(connection, false);
       }
     }
+  }
+
+  #lost(): void {
+    if (this.#up) this.#downAt = Date.now();
+    this.#up = false;
   }
 
   #restored(connection: NatsConnection, first: boolean): void {

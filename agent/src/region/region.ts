@@ -180,6 +180,7 @@ export async function startRegion(
     trust.keys.onChange(() => copier.reconcileSoon());
     const writer = new StatusWriter({
       link: globalLink,
+      regionLink,
       region,
       agentId: config.id,
       table,

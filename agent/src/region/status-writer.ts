@@ -35,6 +35,8 @@ const WRITES = 16;
 
 interface StatusWriterOptions {
   link: NatsLink;
+  /** To the region's own NATS. */
+  regionLink: Pick<NatsLink, "awaySince">;
   region: string;
   agentId: string;
   table: HostTable;
@@ -199,7 +201,7 @@ export class StatusWriter {
     leaderTerm: number,
     now: number,
   ): Promise<void> {
-    const { region, agentId, table, keySetVersion } = this.#options;
+    const { region, agentId, table, keySetVersion, regionLink } = this.#options;
     const stale = [...goals.values()].filter((goal) => isStale(goal, Date.now()));
     const { hosts, silent } = table.counts(now);
     const status = RegionAgentStatus.fromPartial({
@@ -214,6 +216,7 @@ export class StatusWriter {
       leaderTerm,
       staleGoalCount: stale.length,
       keySetVersion: keySetVersion(),
+      regionNatsAwaySince: regionLink.awaySince,
     });
     await kv.put(regionAgentKey(region, agentId), RegionAgentStatus.encode(status).finish());
   }

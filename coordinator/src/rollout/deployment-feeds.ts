@@ -4,6 +4,7 @@ import { notFound } from "../errors.js";
 import { missingRegions } from "../replication/deployable.js";
 import type { StoredDeployment } from "./deployment.js";
 import { findDeployment, findDeployments } from "./deployment-store.js";
+import { Freshness } from "./freshness.js";
 import { NewestSlot } from "./newest-slot.js";
 import { progressOf } from "./progress.js";
 import { isFinal } from "./snapshot.js";
@@ -51,6 +52,9 @@ export class DeploymentFeeds implements Service {
   readonly #feeds = new Map<string, Feed>();
   #stops: (() => void)[] = [];
   #polling = false;
+  /** Of the rows of all that is watched. */
+  readonly #freshness = new Freshness();
+  #staleSince: number | undefined;
 
   constructor(context: FeedContext) {
     this.#context = context;
@@ -131,8 +135,11 @@ export class DeploymentFeeds implements Service {
 
   async #load(feed: Feed): Promise<void> {
     try {
+      const began = this.#context.clock.now();
       const stored = await findDeployment(this.#context.db, feed.id);
       if (stored === undefined) throw notFound("deployment", feed.id);
+      this.#freshness.read(began);
+      this.#tellAge();
       // Not sent before all of it is read, unless it changes meanwhile.
       feed.stored ??= stored;
       await this.#readReplications([feed]);
@@ -157,19 +164,33 @@ export class DeploymentFeeds implements Service {
 
   /** Reads everything watched, in case a signal was lost, and how far its artifacts are. */
   async #poll(): Promise<void> {
+    if (this.#polling) this.#tellAge();
     if (this.#polling || this.#feeds.size === 0) return;
     this.#polling = true;
     try {
+      const began = this.#context.clock.now();
       for (const stored of await findDeployments(this.#context.db, [...this.#feeds.keys()])) {
         const feed = this.#feeds.get(stored.deployment.id);
         if (feed !== undefined) this.#take(feed, stored);
       }
+      this.#freshness.read(began);
+      this.#tellAge();
       await this.#readReplications([...this.#feeds.values()]);
     } catch (error) {
+      this.#freshness.failed();
+      this.#tellAge();
       this.#context.log.warn({ err: error }, "reading watched deployments failed");
     } finally {
       this.#polling = false;
     }
+  }
+
+  /** Tells watchers that what they see may be old, once it may be, and once it is not any more. */
+  #tellAge(): void {
+    const since = this.#freshness.staleSince(this.#context.clock.now());
+    if (since === this.#staleSince) return;
+    this.#staleSince = since;
+    for (const feed of this.#feeds.values()) this.#schedule(feed);
   }
 
   /** Of artifacts that are not everywhere yet. That database being away ends no watch. */
@@ -215,7 +236,9 @@ export class DeploymentFeeds implements Service {
     feed.sentAt = this.#context.clock.now();
     const { deployment, snapshot } = feed.stored;
     const progress = progressOf(this.#context, feed.stored, feed.replications);
-    const bytes = Buffer.from(WatchDeploymentResponse.encode({ deployment, ...progress }).finish());
+    const staleSince = this.#staleSince === undefined ? undefined : new Date(this.#staleSince);
+    const response = { deployment, ...progress, staleSince };
+    const bytes = Buffer.from(WatchDeploymentResponse.encode(response).finish());
     if (feed.update?.bytes.equals(bytes) === true) return;
     feed.update = { bytes, revision: deployment.revision, final: isFinal(snapshot.state) };
     for (const slot of feed.slots) slot.put(feed.update);

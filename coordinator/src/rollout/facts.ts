@@ -68,6 +68,7 @@ export class FactReader {
             : region.silent || region.warming
               ? "warming"
               : "live",
+        natsAwaySince: region.natsAwaySince,
         status: region.status,
         enrolled: enrolled.get(region.region) ?? 0,
         replicated: !lacking.has(region.region),

@@ -13,6 +13,8 @@ import { limitOf } from "./snapshot.js";
 export interface Progress {
   regions: RegionProgress[];
   totals: DeploymentTotals;
+  /** Since when nothing was heard of any region; undefined while this coordinator hears. */
+  unheardSince: Date | undefined;
 }
 
 /** As far as this coordinator has heard. @param replications of the artifact, as far as known. */
@@ -28,7 +30,7 @@ export function progressOf(
     bucketLimit: limitOf(snapshot, region.region),
     replication: states.get(region.region) ?? region.replication,
   }));
-  return { regions, totals: totalsOf(regions) };
+  return { regions, totals: totalsOf(regions), unheardSince: status.unheardSince };
 }
 
 /** Pure: what regions' agents say, added up. */

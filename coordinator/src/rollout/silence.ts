@@ -31,7 +31,7 @@ export function pauseFor(
   tallies: readonly RegionTally[],
 ): DeploymentEvent | undefined {
   if (silence.regions.length > 0) {
-    const message = `no agent is heard of in ${silence.regions.join(", ")}`;
+    const message = silence.regions.map((region) => whySilent(region, tallies)).join("; ");
     return { type: "paused", reason: "REGION_SILENT", actor: SLIPWAY, message };
   }
   const told = toldOf(snapshot, tallies);
@@ -45,6 +45,13 @@ export function pauseFor(
     `${silence.hosts} of ${total(told, "chosen")} hosts that were told to switch are silent (${where}), ` +
     `and at most ${may} may be`;
   return { type: "paused", reason: "HOSTS_SILENT", actor: SLIPWAY, message };
+}
+
+function whySilent(name: string, tallies: readonly RegionTally[]): string {
+  const since = tallies.find(({ region }) => region === name)?.natsAwaySince;
+  return since === undefined
+    ? `no agent is heard of in ${name}`
+    : `the NATS of region ${name} has been away since ${since.toISOString()}, so that its hosts are not heard`;
 }
 
 /** Whether all can be heard by whom it would be judged: nothing known is no end of a silence. */

@@ -5,6 +5,8 @@ import { limitOf, presentStep, type Snapshot } from "./snapshot.js";
 export interface RegionEvidence {
   region: string;
   heard: "live" | "warming" | "silent";
+  /** Its agents say that they do not reach its NATS: since when. */
+  natsAwaySince?: Date | undefined;
   /** Of the deployment's own generation. */
   status: RegionApplicationStatus | undefined;
   /** Enrolled hosts that the selector takes, by the database: the denominator. */
@@ -17,6 +19,7 @@ export interface RegionEvidence {
 export interface RegionTally {
   region: string;
   heard: RegionEvidence["heard"];
+  natsAwaySince: Date | undefined;
   /** Whether its counts can be judged by: every enrolled host is in them, and an agent lives. */
   counted: boolean;
   replicated: boolean;
@@ -38,6 +41,7 @@ export interface RegionTally {
 export function tally({
   region,
   heard,
+  natsAwaySince,
   status,
   enrolled,
   replicated,
@@ -48,6 +52,7 @@ export function tally({
   return {
     region,
     heard,
+    natsAwaySince,
     // A region without hosts owes nothing, and may have no agent yet.
     counted: enrolled === 0 || (usable !== undefined && usable.hostCount >= enrolled),
     replicated,

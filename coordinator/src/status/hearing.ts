@@ -6,17 +6,36 @@ export const GAP_MS = 5_000;
  * not hear of them while NATS does not answer says nothing of them. Times are by the caller's clock.
  */
 export class Hearing {
+  readonly #began: number;
   #since = 0;
   #answeredAt = Number.NEGATIVE_INFINITY;
+  #isLost = false;
+
+  /** @param began - When it was begun to listen. */
+  constructor(began: number) {
+    this.#began = began;
+  }
 
   /** NATS has answered, or said something, just now. */
   note(now: number): void {
     if (now - this.#answeredAt > GAP_MS) this.#since = now;
     this.#answeredAt = Math.max(now, this.#answeredAt);
+    this.#isLost = false;
+  }
+
+  /** The connection has broken: what is asked now goes unanswered, though no gap is one yet. */
+  lost(): void {
+    this.#isLost = true;
   }
 
   /** Milliseconds since 1970; undefined while NATS does not answer. */
   since(now: number): number | undefined {
     return now - this.#answeredAt > GAP_MS ? undefined : this.#since;
+  }
+
+  /** Since when nothing would be heard, in milliseconds since 1970; undefined while it is. */
+  unheardSince(now: number): number | undefined {
+    if (!this.#isLost && this.since(now) !== undefined) return undefined;
+    return Math.max(this.#began, this.#answeredAt);
   }
 }

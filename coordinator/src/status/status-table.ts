@@ -1,4 +1,9 @@
-import type { RegionAgentStatus, RegionApplicationStatus, RegionProgress } from "@slipway/proto";
+import type {
+  Region,
+  RegionAgentStatus,
+  RegionApplicationStatus,
+  RegionProgress,
+} from "@slipway/proto";
 import { Hearing } from "./hearing.js";
 
 /** A region is silent when no agent that leads it was heard of for this long. */
@@ -25,16 +30,24 @@ type Trust = "live" | "warming" | "silent";
  */
 export class StatusTable {
   /** Whether what agents say would be heard. */
-  readonly hearing = new Hearing();
+  readonly hearing: Hearing;
   /** By region, then agent id. */
   readonly #regions = new Map<string, Map<string, Agent>>();
   readonly #listeners = new Set<StatusListener>();
   readonly #now: () => number;
   /** What was last said of each region's trust, to tell a change. */
   #trust = new Map<string, Trust>();
+  #wasUnheard = false;
 
   constructor(now: () => number) {
     this.#now = now;
+    this.hearing = new Hearing(now());
+  }
+
+  /** Since when this coordinator has heard nothing of any region; undefined while it hears. */
+  get unheardSince(): Date | undefined {
+    const since = this.hearing.unheardSince(this.#now());
+    return since === undefined ? undefined : new Date(since);
   }
 
   /** Calls the listener after every change that counts. Answers how to stop that. */
@@ -68,14 +81,17 @@ export class StatusTable {
     this.#changed(application);
   }
 
-  /** Notices regions that have become silent; to be called about once a second. */
+  /** Notices regions that have become silent, and not hearing any; to be called about once a second. */
   sweep(): void {
     const trust = new Map([...this.#regions.keys()].map((name) => [name, this.#trustOf(name)]));
     const same =
       trust.size === this.#trust.size &&
       [...trust].every(([name, value]) => this.#trust.get(name) === value);
     this.#trust = trust;
-    if (!same) this.#changed(undefined);
+    const isUnheard = this.unheardSince !== undefined;
+    const isSame = same && isUnheard === this.#wasUnheard;
+    this.#wasUnheard = isUnheard;
+    if (!isSame) this.#changed(undefined);
   }
 
   /** How far each of the regions is with a generation of an application. */
@@ -93,6 +109,7 @@ export class StatusTable {
         status,
         bucketLimit: 0,
         replication: 0,
+        natsAwaySince: this.#natsAwaySince(region),
       };
     });
   }
@@ -115,13 +132,14 @@ export class StatusTable {
     return [...this.#regions.keys()].sort();
   }
 
-  /** A region's agents by id, and whether none that leads it is heard. */
-  region(name: string): { agents: RegionAgentStatus[]; silent: boolean } {
+  /** A region's agents by id, whether none that leads it is heard, and if for want of its NATS. */
+  region(name: string): Pick<Region, "agents" | "silent" | "natsAwaySince"> {
     const agents = this.#agentsOf(name)
       .filter(({ heardAt }) => heardAt > Number.NEGATIVE_INFINITY)
       .map(({ status }) => status)
       .sort((a, b) => (a.agentId < b.agentId ? -1 : 1));
-    return { agents, silent: this.#trustOf(name) === "silent" };
+    const silent = this.#trustOf(name) === "silent";
+    return { agents, silent, natsAwaySince: this.#natsAwaySince(name) };
   }
 
   #agentsOf(region: string): Agent[] {
@@ -144,10 +162,22 @@ export class StatusTable {
     return agent;
   }
 
-  #trustOf(region: string): Trust {
-    const [leader] = this.#agentsOf(region)
+  /** What those agents say that were heard lately. */
+  #heard(region: string): RegionAgentStatus[] {
+    return this.#agentsOf(region)
       .filter(({ heardAt }) => this.#now() - heardAt <= AGENT_SILENT_AFTER_MS)
-      .map(({ status }) => status)
+      .map(({ status }) => status);
+  }
+
+  /** Since when the last of them does not reach the region's NATS; undefined if any reaches it. */
+  #natsAwaySince(region: string): Date | undefined {
+    const since = this.#heard(region).map(({ regionNatsAwaySince }) => regionNatsAwaySince);
+    if (since.length === 0 || since.includes(undefined)) return undefined;
+    return new Date(Math.max(...since.map(Number)));
+  }
+
+  #trustOf(region: string): Trust {
+    const [leader] = this.#heard(region)
       .filter(({ leaderTerm }) => leaderTerm > 0)
       .sort((a, b) => b.leaderTerm - a.leaderTerm);
     if (leader === undefined) return "silent";
@@ -180,5 +210,6 @@ function unheard(region: string, agentId: string): RegionAgentStatus {
     leaderTerm: 0,
     staleGoalCount: 0,
     keySetVersion: 0,
+    regionNatsAwaySince: undefined,
   };
 }

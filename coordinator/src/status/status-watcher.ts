@@ -4,7 +4,7 @@ import { StorageType, type KV, type KvEntry, type NatsConnection } from "nats";
 import type { Logger } from "pino";
 import type { Clock, Service } from "../context.js";
 import { backoffMs } from "../retry.js";
-import { onReconnect } from "./reconnects.js";
+import { onDisconnect, onReconnect } from "./reconnects.js";
 import type { StatusTable } from "./status-table.js";
 
 const REQUEST_TIMEOUT_MS = 2_000;
@@ -50,6 +50,7 @@ export class StatusWatcher implements Service {
       this.#reconnected = true;
       this.#rearm?.();
     });
+    const forgetLoss = onDisconnect(nats, () => table.hearing.lost());
     const sweeper = setInterval(() => {
       table.sweep();
       if (clock.now() - this.#heardAt > IDLE_LIMIT_MS) this.#rearm?.();
@@ -69,6 +70,7 @@ export class StatusWatcher implements Service {
     } finally {
       clearInterval(sweeper);
       forget();
+      forgetLoss();
     }
   }
 

@@ -640,6 +640,12 @@ test("a pause says who is silent", () => {
   );
   const dark = evidence([region("eu", 0, [[HELD, 20]], { heard: "silent" }), usHeld]);
   assert.is(message(staging, dark, LATER), "no agent is heard of in eu");
+  const [eu, us] = dark.regions;
+  const cut = { ...dark, regions: [{ ...eu, natsAwaySince: new Date(0) }, us] };
+  assert.is(
+    message(staging, cut, LATER),
+    "the NATS of region eu has been away since 1970-01-01T00:00:00.000Z, so that its hosts are not heard",
+  );
 });
 
 test("the next look is when time decides something", () => {

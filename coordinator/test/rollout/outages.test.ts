@@ -47,6 +47,15 @@ async function goalOf({ application }: Deployment): Promise<ApplicationGoal | un
   return entry === null ? undefined : ApplicationGoal.decode(entry.value);
 }
 
+/** What a watch has said so far. */
+function collect(id: string): WatchDeploymentResponse[] {
+  const said: WatchDeploymentResponse[] = [];
+  const stream = clients.deployments.watchDeployment({ id, afterRevision: 0 });
+  stream.on("data", (response: WatchDeploymentResponse) => said.push(response));
+  stream.on("error", () => undefined);
+  return said;
+}
+
 /** Follows a deployment to the end of its stream, once that has begun. */
 async function follow(id: string): Promise<{ final: Promise<DeploymentState | undefined> }> {
   const stream = clients.deployments.watchDeployment({ id, afterRevision: 0 });
@@ -94,7 +103,24 @@ test("while NATS is away nobody's silence is blamed, and no time passes", async 
   await region.report({ application, generation, phases: [[HostPhase.ACTIVATING, 1]] });
   const read = async () => (await call(clients.deployments, "getDeployment", { id })).deployment;
   await until("it switches", async () => (await read())?.state === DeploymentState.RUNNING);
+  const said = collect(id);
+  await until("the watch", () => said.length > 0);
+  const before = Date.now();
   await world.natsServer.stop();
+  const old = await until("that it may be old", () =>
+    said.find(({ unheardSince }) => unheardSince),
+  );
+  const shown = await call(clients.deployments, "getDeployment", { id });
+  const regions = await call(clients.fleet, "listRegions", {});
+  const whole = { region: "", application: "", pageSize: 0, pageToken: "" };
+  const hosts = await call(clients.fleet, "listHosts", whole);
+  for (const { unheardSince } of [old, shown, regions, hosts]) {
+    // Agents speak each second here: it was heard shortly before.
+    assert.ok(Math.abs(Number(unheardSince) - before) < 10_000, String(unheardSince));
+  }
+  assert.is(Number(regions.unheardSince), Number(hosts.unheardSince), "one time for all");
+  assert.is(regions.regions.length, 1, "what was known is shown");
+  assert.is(hosts.hosts.length, 1);
   const held = await until(
     "what is wrong",
     async () => {
@@ -106,6 +132,10 @@ test("while NATS is away nobody's silence is blamed, and no time passes", async 
   );
   assert.match(held.blockedBy, /^the coordinator does not reach the global NATS/);
   await world.natsServer.start();
+  await until("counts are of now again", async () => {
+    return (await call(clients.deployments, "getDeployment", { id })).unheardSince === undefined;
+  });
+  await until("that who watches is told as well", () => said.at(-1)?.unheardSince === undefined);
   await until("that it hears again", async () => (await read())?.blockedBy === "", 20_000);
   await arrive(deployment);
   const done = await until("its end", async () => {
@@ -139,8 +169,13 @@ test("a region that is silent while NATS is there is", async () => {
 test("a watch and a deployment outlive a restart of Postgres", async () => {
   const deployment = await deploy();
   const { final } = await follow(deployment.id);
+  const said = collect(deployment.id);
+  await until("the watch", () => said.length > 0);
   await world.postgres.stop();
+  const old = await until("that it may be old", () => said.find(({ staleSince }) => staleSince));
+  assert.is(old.deployment?.id, deployment.id, "with what was last known");
   await world.postgres.start();
+  await until("that it is of now again", () => said.at(-1)?.staleSince === undefined, 20_000);
   await arrive(deployment);
   assert.is(await final, DeploymentState.SUCCEEDED);
   const next = await deploy();

@@ -12,6 +12,7 @@ const region = (name: string, status?: Counts): RegionProgress => ({
   status: status && RegionApplicationStatus.fromPartial(status),
   bucketLimit: 0,
   replication: 0,
+  natsAwaySince: undefined,
 });
 
 test("regions are added up, those that say nothing as nothing", () => {

@@ -17,14 +17,15 @@ function create() {
   };
   const beat = (
     agentId: string,
-    extra: { warming?: boolean; ahead?: number; term?: number } = {},
+    extra: { warming?: boolean; ahead?: number; term?: number; natsAwaySince?: number } = {},
   ): void => {
-    const { warming = false, ahead, term: leaderTerm = 1 } = extra;
+    const { warming = false, ahead, term: leaderTerm = 1, natsAwaySince } = extra;
     const status = RegionAgentStatus.fromPartial({
       region: "eu",
       agentId,
       warming,
       leaderTerm,
+      regionNatsAwaySince: natsAwaySince === undefined ? undefined : new Date(natsAwaySince),
       ahead: ahead === undefined ? [] : [{ application: "web", generation: ahead }],
     });
     table.putAgent(status, now);
@@ -62,6 +63,38 @@ function create() {
 
 test("a region that was never heard of is silent", () => {
   assert.equal(create().progress(), [true, false, undefined]);
+});
+
+test("a region's NATS is away when none of the agents that are heard reaches it", () => {
+  const { table, beat, pass } = create();
+  const since = (): number | undefined => table.region("eu").natsAwaySince?.getTime();
+  assert.is(since(), undefined);
+  beat("a", { term: 0, natsAwaySince: START - 9_000 });
+  assert.is(since(), START - 9_000);
+  beat("b", { term: 3 });
+  assert.is(since(), undefined, "one of them reaches it");
+  beat("b", { term: 0, natsAwaySince: START - 4_000 });
+  assert.is(since(), START - 4_000, "since the last of them has not");
+  assert.equal(
+    table.progress("web", 1, ["eu"]).map(({ silent, natsAwaySince }) => [silent, natsAwaySince]),
+    [[true, new Date(START - 4_000)]],
+  );
+  pass(AGENT_SILENT_AFTER_MS + 1);
+  assert.is(since(), undefined, "what nobody says any more is not known");
+});
+
+test("that nothing is heard is told, and that something is again", () => {
+  const { table, changes, pass, now } = create();
+  table.hearing.note(now());
+  pass(1_000);
+  changes.length = 0;
+  pass(5_000);
+  assert.equal([table.unheardSince, changes], [new Date(START), [undefined]]);
+  pass(5_000);
+  assert.equal([table.unheardSince, changes.length], [new Date(START), 1], "once");
+  table.hearing.note(now());
+  pass(1_000);
+  assert.equal([table.unheardSince, changes.length], [undefined, 2]);
 });
 
 test("counts of the generation asked for are given, no others", () => {
@@ -135,7 +168,7 @@ test("counts that come before the agent's sign of life are not judged by", () =>
   const { count, progress, table } = create();
   count("a", 1, 10);
   assert.equal(progress(), [true, false, 10]);
-  assert.equal(table.region("eu"), { agents: [], silent: true });
+  assert.equal(table.region("eu"), { agents: [], silent: true, natsAwaySince: undefined });
 });
 
 test("the highest generation is what any agent counts or any host knows", () => {

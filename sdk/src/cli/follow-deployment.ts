@@ -9,11 +9,14 @@ import { deploymentEnd } from "./render/deployment.js";
 import { lookOf, note, printEvent, retryText, type Session } from "./session.js";
 
 /** A deployment and its regions as JSON. */
-export function progressJson({ deployment, regions, totals }: DeploymentProgress): object {
+export function progressJson(progress: DeploymentProgress): object {
+  const { deployment, regions, totals, unheardSince, staleSince } = progress;
   return {
     deployment: messageJson(Deployment, deployment),
     regions: regions.map((region) => messageJson(RegionProgress, region)),
     ...(totals && { totals: messageJson(DeploymentTotals, totals) }),
+    unheardSince,
+    staleSince,
   };
 }
 

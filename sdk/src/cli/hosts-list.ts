@@ -2,6 +2,8 @@ import { Host } from "@slipway/proto";
 import { Option } from "commander";
 import { CHOOSABLE_PHASES, isChosen, type HostChoice } from "./host-choice.js";
 import { messageJson } from "./json.js";
+import type { HostPage } from "../fleet.js";
+import { ageLines } from "./render/hearing.js";
 import { hostTable } from "./render/fleet.js";
 import { parseLimit, type AddCommand } from "./run.js";
 import { lookOf, note, print, type Session } from "./session.js";
@@ -34,13 +36,16 @@ export const addHostsList: AddCommand = (group, run) => {
     )
     .action(
       run(async (session, options: Options) => {
-        const { items, unreachableRegions } = await readHosts(session, options);
+        const { items, unreachableRegions, unheardSince } = await readHosts(session, options);
+        const hosts = (): unknown => items.map((host) => messageJson(Host, host));
+        const look = lookOf(session);
         await print(
           session,
-          () => ({ hosts: items.map((host) => messageJson(Host, host)), unreachableRegions }),
-          () => hostTable(items, options, lookOf(session)),
+          () => ({ hosts: hosts(), unreachableRegions, unheardSince }),
+          () => ageLines({ unheardSince }, look) + hostTable(items, options, look),
         );
-        if (unreachableRegions.length > 0) {
+        // Else it is not they who do not answer.
+        if (unreachableRegions.length > 0 && unheardSince === undefined) {
           const names = unreachableRegions.map(plain).join(", ");
           await note(session, `No agent answered in time in: ${names}. Its hosts show no status.`);
         }
@@ -51,11 +56,12 @@ export const addHostsList: AddCommand = (group, run) => {
 async function readHosts(
   session: Session,
   options: Options,
-): Promise<{ items: Host[]; unreachableRegions: string[] }> {
+): Promise<Omit<HostPage, "nextPageToken">> {
   const { region, app, phase, limit } = options;
   const items: Host[] = [];
   let more = false;
   const unreachable = new Set<string>();
+  let unheardSince: Date | undefined;
   let pageToken = "";
   do {
     const page = await session.client.fleet.hostsPage(
@@ -71,10 +77,11 @@ async function readHosts(
     more = chosen.length > limit - items.length;
     items.push(...chosen.slice(0, limit - items.length));
     for (const name of page.unreachableRegions) unreachable.add(name);
+    unheardSince ??= page.unheardSince;
     pageToken = page.nextPageToken;
   } while (pageToken !== "" && items.length < limit);
   if (more || pageToken !== "") {
     await note(session, `There are more than these ${items.length}: see them with --limit all`);
   }
-  return { items, unreachableRegions: [...unreachable] };
+  return { items, unreachableRegions: [...unreachable], unheardSince };
 }

@@ -1,6 +1,7 @@
 import { Region } from "@slipway/proto";
 import { messageJson } from "./json.js";
 import { regionTable } from "./render/fleet.js";
+import type { RegionList } from "../fleet.js";
 import type { AddCommand } from "./run.js";
 import { lookOf, print } from "./session.js";
 
@@ -10,12 +11,17 @@ export const addRegions: AddCommand = (group, run) => {
     .summary("list regions, their agents and how many hosts they have")
     .action(
       run(async (session) => {
-        const regions = await session.client.fleet.regions({ signal: session.signal });
+        const list = await session.client.fleet.regionList({ signal: session.signal });
         await print(
           session,
-          () => ({ regions: regions.map((region) => messageJson(Region, region)) }),
-          () => regionTable(regions, lookOf(session)),
+          () => regionListJson(list),
+          () => regionTable(list, lookOf(session)),
         );
       }),
     );
 };
+
+/** Regions as JSON, and since when they are not heard, if they are not. */
+export function regionListJson({ regions, unheardSince }: RegionList): object {
+  return { regions: regions.map((region) => messageJson(Region, region)), unheardSince };
+}

@@ -1,8 +1,9 @@
-import { Application, Region, type Deployment } from "@slipway/proto";
+import { Application, type Deployment } from "@slipway/proto";
 import type { DeploymentProgress } from "../deployment-watch.js";
 import { progressJson } from "./follow-deployment.js";
 import { messageJson } from "./json.js";
 import { agoText } from "./quantities.js";
+import { regionListJson } from "./regions.js";
 import { deploymentFacts, deploymentTable } from "./render/deployment.js";
 import { regionTable } from "./render/fleet.js";
 import { paint, type Look } from "./render/style.js";
@@ -34,7 +35,7 @@ export const addStatus: AddCommand = (group, run) => {
 
 async function showFleet(session: Session): Promise<void> {
   const { client, signal } = session;
-  const regions = await client.fleet.regions({ signal });
+  const list = await client.fleet.regionList({ signal });
   const statuses: ApplicationStatus[] = [];
   let batch: Application[] = [];
   const flush = async (): Promise<void> => {
@@ -54,13 +55,13 @@ async function showFleet(session: Session): Promise<void> {
   await print(
     session,
     () => ({
-      regions: regions.map((region) => messageJson(Region, region)),
+      ...regionListJson(list),
       applications: statuses.map(({ application, newest }) => ({
         application: messageJson(Application, application),
         ...(newest && progressJson(newest)),
       })),
     }),
-    () => `${regionTable(regions, look)}\n${statusTable(statuses, look)}`,
+    () => `${regionTable(list, look)}\n${statusTable(statuses, look)}`,
   );
 }
 

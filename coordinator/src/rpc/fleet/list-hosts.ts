@@ -44,6 +44,7 @@ export async function listHosts(
     ),
     nextPageToken: last === undefined ? "" : encodePageToken(`${last.region}/${last.hostId}`),
     unreachableRegions: [...answers].flatMap(([name, hosts]) => (hosts === undefined ? name : [])),
+    unheardSince: context.status.unheardSince,
   };
 }
 

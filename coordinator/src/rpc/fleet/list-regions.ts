@@ -13,5 +13,6 @@ export async function listRegions(
       ...context.status.region(name),
       enrolledHostCount: hosts.get(name) ?? 0,
     })),
+    unheardSince: context.status.unheardSince,
   };
 }

@@ -334,7 +334,10 @@ export interface Deployment {
 /** How far one region is, from its agents' aggregates. */
 export interface RegionProgress {
   region: string;
-  /** No region agent has been heard of for 15 s. */
+  /**
+   * No agent that leads the region has been heard of for 15 s. Says nothing of the region while
+   * unheard_since is there beside it; nats_away_since is the reason if that is there.
+   */
   silent: boolean;
   warming: boolean;
   /** Absent until an agent has counted this generation. */
@@ -344,6 +347,8 @@ export interface RegionProgress {
   /** Of its hosts, how many were told to switch, in hundredths of a percent. */
   bucketLimit: number;
   replication: ReplicationState;
+  /** As in Region. */
+  natsAwaySince: Date | undefined;
 }
 
 /** A deployment's regions taken together. */
@@ -385,7 +390,11 @@ export interface GetDeploymentRequest {
 export interface GetDeploymentResponse {
   deployment: Deployment | undefined;
   regions: RegionProgress[];
-  totals: DeploymentTotals | undefined;
+  totals:
+    | DeploymentTotals
+    | undefined;
+  /** As in ListRegionsResponse: counts are those that were last known then. */
+  unheardSince: Date | undefined;
 }
 
 export interface ListDeploymentsRequest {
@@ -411,7 +420,18 @@ export interface WatchDeploymentRequest {
 export interface WatchDeploymentResponse {
   deployment: Deployment | undefined;
   regions: RegionProgress[];
-  totals: DeploymentTotals | undefined;
+  totals:
+    | DeploymentTotals
+    | undefined;
+  /** As in ListRegionsResponse: counts are those that were last known then. */
+  unheardSince:
+    | Date
+    | undefined;
+  /**
+   * While the coordinator cannot read the deployment from its database: since when. It is as it was
+   * then; the watch goes on, and tells when it is read again.
+   */
+  staleSince: Date | undefined;
 }
 
 export interface RollBackRequest {
@@ -1489,7 +1509,15 @@ export const Deployment: MessageFns<Deployment> = {
 };
 
 function createBaseRegionProgress(): RegionProgress {
-  return { region: "", silent: false, warming: false, status: undefined, bucketLimit: 0, replication: 0 };
+  return {
+    region: "",
+    silent: false,
+    warming: false,
+    status: undefined,
+    bucketLimit: 0,
+    replication: 0,
+    natsAwaySince: undefined,
+  };
 }
 
 export const RegionProgress: MessageFns<RegionProgress> = {
@@ -1511,6 +1539,9 @@ export const RegionProgress: MessageFns<RegionProgress> = {
     }
     if (message.replication !== 0) {
       writer.uint32(48).int32(message.replication);
+    }
+    if (message.natsAwaySince !== undefined) {
+      Timestamp.encode(toTimestamp(message.natsAwaySince), writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -1576,6 +1607,14 @@ export const RegionProgress: MessageFns<RegionProgress> = {
             message.replication = reader.int32() as any;
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.natsAwaySince = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1600,6 +1639,11 @@ export const RegionProgress: MessageFns<RegionProgress> = {
         ? globalThis.Number(object.bucket_limit)
         : 0,
       replication: isSet(object.replication) ? replicationStateFromJSON(object.replication) : 0,
+      natsAwaySince: isSet(object.natsAwaySince)
+        ? fromJsonTimestamp(object.natsAwaySince)
+        : isSet(object.nats_away_since)
+        ? fromJsonTimestamp(object.nats_away_since)
+        : undefined,
     };
   },
 
@@ -1623,6 +1667,9 @@ export const RegionProgress: MessageFns<RegionProgress> = {
     if (message.replication !== 0) {
       obj.replication = replicationStateToJSON(message.replication);
     }
+    if (message.natsAwaySince !== undefined) {
+      obj.natsAwaySince = message.natsAwaySince.toISOString();
+    }
     return obj;
   },
 
@@ -1639,6 +1686,7 @@ export const RegionProgress: MessageFns<RegionProgress> = {
       : undefined;
     message.bucketLimit = object.bucketLimit ?? 0;
     message.replication = object.replication ?? 0;
+    message.natsAwaySince = object.natsAwaySince ?? undefined;
     return message;
   },
 };
@@ -2156,7 +2204,7 @@ export const GetDeploymentRequest: MessageFns<GetDeploymentRequest> = {
 };
 
 function createBaseGetDeploymentResponse(): GetDeploymentResponse {
-  return { deployment: undefined, regions: [], totals: undefined };
+  return { deployment: undefined, regions: [], totals: undefined, unheardSince: undefined };
 }
 
 export const GetDeploymentResponse: MessageFns<GetDeploymentResponse> = {
@@ -2169,6 +2217,9 @@ export const GetDeploymentResponse: MessageFns<GetDeploymentResponse> = {
     }
     if (message.totals !== undefined) {
       DeploymentTotals.encode(message.totals, writer.uint32(26).fork()).join();
+    }
+    if (message.unheardSince !== undefined) {
+      Timestamp.encode(toTimestamp(message.unheardSince), writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -2210,6 +2261,14 @@ export const GetDeploymentResponse: MessageFns<GetDeploymentResponse> = {
             message.totals = DeploymentTotals.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.unheardSince = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2229,6 +2288,11 @@ export const GetDeploymentResponse: MessageFns<GetDeploymentResponse> = {
         ? object.regions.map((e: any) => RegionProgress.fromJSON(e))
         : [],
       totals: isSet(object.totals) ? DeploymentTotals.fromJSON(object.totals) : undefined,
+      unheardSince: isSet(object.unheardSince)
+        ? fromJsonTimestamp(object.unheardSince)
+        : isSet(object.unheard_since)
+        ? fromJsonTimestamp(object.unheard_since)
+        : undefined,
     };
   },
 
@@ -2242,6 +2306,9 @@ export const GetDeploymentResponse: MessageFns<GetDeploymentResponse> = {
     }
     if (message.totals !== undefined) {
       obj.totals = DeploymentTotals.toJSON(message.totals);
+    }
+    if (message.unheardSince !== undefined) {
+      obj.unheardSince = message.unheardSince.toISOString();
     }
     return obj;
   },
@@ -2258,6 +2325,7 @@ export const GetDeploymentResponse: MessageFns<GetDeploymentResponse> = {
     message.totals = (object.totals !== undefined && object.totals !== null)
       ? DeploymentTotals.fromPartial(object.totals)
       : undefined;
+    message.unheardSince = object.unheardSince ?? undefined;
     return message;
   },
 };
@@ -2552,7 +2620,7 @@ export const WatchDeploymentRequest: MessageFns<WatchDeploymentRequest> = {
 };
 
 function createBaseWatchDeploymentResponse(): WatchDeploymentResponse {
-  return { deployment: undefined, regions: [], totals: undefined };
+  return { deployment: undefined, regions: [], totals: undefined, unheardSince: undefined, staleSince: undefined };
 }
 
 export const WatchDeploymentResponse: MessageFns<WatchDeploymentResponse> = {
@@ -2565,6 +2633,12 @@ export const WatchDeploymentResponse: MessageFns<WatchDeploymentResponse> = {
     }
     if (message.totals !== undefined) {
       DeploymentTotals.encode(message.totals, writer.uint32(26).fork()).join();
+    }
+    if (message.unheardSince !== undefined) {
+      Timestamp.encode(toTimestamp(message.unheardSince), writer.uint32(34).fork()).join();
+    }
+    if (message.staleSince !== undefined) {
+      Timestamp.encode(toTimestamp(message.staleSince), writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -2606,6 +2680,22 @@ export const WatchDeploymentResponse: MessageFns<WatchDeploymentResponse> = {
             message.totals = DeploymentTotals.decode(reader, reader.uint32());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.unheardSince = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.staleSince = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2625,6 +2715,16 @@ export const WatchDeploymentResponse: MessageFns<WatchDeploymentResponse> = {
         ? object.regions.map((e: any) => RegionProgress.fromJSON(e))
         : [],
       totals: isSet(object.totals) ? DeploymentTotals.fromJSON(object.totals) : undefined,
+      unheardSince: isSet(object.unheardSince)
+        ? fromJsonTimestamp(object.unheardSince)
+        : isSet(object.unheard_since)
+        ? fromJsonTimestamp(object.unheard_since)
+        : undefined,
+      staleSince: isSet(object.staleSince)
+        ? fromJsonTimestamp(object.staleSince)
+        : isSet(object.stale_since)
+        ? fromJsonTimestamp(object.stale_since)
+        : undefined,
     };
   },
 
@@ -2638,6 +2738,12 @@ export const WatchDeploymentResponse: MessageFns<WatchDeploymentResponse> = {
     }
     if (message.totals !== undefined) {
       obj.totals = DeploymentTotals.toJSON(message.totals);
+    }
+    if (message.unheardSince !== undefined) {
+      obj.unheardSince = message.unheardSince.toISOString();
+    }
+    if (message.staleSince !== undefined) {
+      obj.staleSince = message.staleSince.toISOString();
     }
     return obj;
   },
@@ -2654,6 +2760,8 @@ export const WatchDeploymentResponse: MessageFns<WatchDeploymentResponse> = {
     message.totals = (object.totals !== undefined && object.totals !== null)
       ? DeploymentTotals.fromPartial(object.totals)
       : undefined;
+    message.unheardSince = object.unheardSince ?? undefined;
+    message.staleSince = object.staleSince ?? undefined;
     return message;
   },
 };

@@ -25,8 +25,16 @@ export interface Region {
   name: string;
   agents: RegionAgentStatus[];
   enrolledHostCount: number;
-  /** No agent that leads the region has been heard of for 15 s. */
+  /**
+   * No agent that leads the region has been heard of for 15 s. Says nothing of the region while
+   * ListRegionsResponse.unheard_since is there; nats_away_since is the reason if that is there.
+   */
   silent: boolean;
+  /**
+   * Its agents are heard, and none of them reaches the region's own NATS: since when. None leads or
+   * hears hosts meanwhile; what hosts run they run on.
+   */
+  natsAwaySince: Date | undefined;
 }
 
 /** What is persisted of a host. */
@@ -60,6 +68,11 @@ export interface ListRegionsRequest {
 
 export interface ListRegionsResponse {
   regions: Region[];
+  /**
+   * While the coordinator that answers does not reach the global NATS: since when it has heard
+   * nothing of any region, by its clock. What is said of regions is what was last known then.
+   */
+  unheardSince: Date | undefined;
 }
 
 export interface ListHostsRequest {
@@ -74,8 +87,16 @@ export interface ListHostsRequest {
 export interface ListHostsResponse {
   hosts: Host[];
   nextPageToken: string;
-  /** Regions whose agents did not answer in time: their hosts have no status. */
+  /**
+   * Regions whose agents did not answer in time: their hosts have no status. Says nothing of the
+   * regions while unheard_since is there.
+   */
   unreachableRegions: string[];
+  /**
+   * As in ListRegionsResponse. Hosts' status is asked for with each call, so that then it is known of
+   * none: only what was enrolled is.
+   */
+  unheardSince: Date | undefined;
 }
 
 export interface EnrolHostsRequest {
@@ -161,7 +182,7 @@ export interface HostQueryReply {
 }
 
 function createBaseRegion(): Region {
-  return { name: "", agents: [], enrolledHostCount: 0, silent: false };
+  return { name: "", agents: [], enrolledHostCount: 0, silent: false, natsAwaySince: undefined };
 }
 
 export const Region: MessageFns<Region> = {
@@ -177,6 +198,9 @@ export const Region: MessageFns<Region> = {
     }
     if (message.silent !== false) {
       writer.uint32(32).bool(message.silent);
+    }
+    if (message.natsAwaySince !== undefined) {
+      Timestamp.encode(toTimestamp(message.natsAwaySince), writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -226,6 +250,14 @@ export const Region: MessageFns<Region> = {
             message.silent = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.natsAwaySince = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -250,6 +282,11 @@ export const Region: MessageFns<Region> = {
         ? globalThis.Number(object.enrolled_host_count)
         : 0,
       silent: isSet(object.silent) ? globalThis.Boolean(object.silent) : false,
+      natsAwaySince: isSet(object.natsAwaySince)
+        ? fromJsonTimestamp(object.natsAwaySince)
+        : isSet(object.nats_away_since)
+        ? fromJsonTimestamp(object.nats_away_since)
+        : undefined,
     };
   },
 
@@ -267,6 +304,9 @@ export const Region: MessageFns<Region> = {
     if (message.silent !== false) {
       obj.silent = message.silent;
     }
+    if (message.natsAwaySince !== undefined) {
+      obj.natsAwaySince = message.natsAwaySince.toISOString();
+    }
     return obj;
   },
 
@@ -279,6 +319,7 @@ export const Region: MessageFns<Region> = {
     message.agents = object.agents?.map((e) => RegionAgentStatus.fromPartial(e)) || [];
     message.enrolledHostCount = object.enrolledHostCount ?? 0;
     message.silent = object.silent ?? false;
+    message.natsAwaySince = object.natsAwaySince ?? undefined;
     return message;
   },
 };
@@ -697,13 +738,16 @@ export const ListRegionsRequest: MessageFns<ListRegionsRequest> = {
 };
 
 function createBaseListRegionsResponse(): ListRegionsResponse {
-  return { regions: [] };
+  return { regions: [], unheardSince: undefined };
 }
 
 export const ListRegionsResponse: MessageFns<ListRegionsResponse> = {
   encode(message: ListRegionsResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     for (const v of message.regions) {
       Region.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.unheardSince !== undefined) {
+      Timestamp.encode(toTimestamp(message.unheardSince), writer.uint32(18).fork()).join();
     }
     return writer;
   },
@@ -729,6 +773,14 @@ export const ListRegionsResponse: MessageFns<ListRegionsResponse> = {
             message.regions.push(Region.decode(reader, reader.uint32()));
             continue;
           }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.unheardSince = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -744,6 +796,11 @@ export const ListRegionsResponse: MessageFns<ListRegionsResponse> = {
   fromJSON(object: any): ListRegionsResponse {
     return {
       regions: globalThis.Array.isArray(object?.regions) ? object.regions.map((e: any) => Region.fromJSON(e)) : [],
+      unheardSince: isSet(object.unheardSince)
+        ? fromJsonTimestamp(object.unheardSince)
+        : isSet(object.unheard_since)
+        ? fromJsonTimestamp(object.unheard_since)
+        : undefined,
     };
   },
 
@@ -751,6 +808,9 @@ export const ListRegionsResponse: MessageFns<ListRegionsResponse> = {
     const obj: any = {};
     if (message.regions?.length) {
       obj.regions = message.regions.map((e) => Region.toJSON(e));
+    }
+    if (message.unheardSince !== undefined) {
+      obj.unheardSince = message.unheardSince.toISOString();
     }
     return obj;
   },
@@ -761,6 +821,7 @@ export const ListRegionsResponse: MessageFns<ListRegionsResponse> = {
   fromPartial(object: DeepPartial<ListRegionsResponse>): ListRegionsResponse {
     const message = createBaseListRegionsResponse();
     message.regions = object.regions?.map((e) => Region.fromPartial(e)) || [];
+    message.unheardSince = object.unheardSince ?? undefined;
     return message;
   },
 };
@@ -891,7 +952,7 @@ export const ListHostsRequest: MessageFns<ListHostsRequest> = {
 };
 
 function createBaseListHostsResponse(): ListHostsResponse {
-  return { hosts: [], nextPageToken: "", unreachableRegions: [] };
+  return { hosts: [], nextPageToken: "", unreachableRegions: [], unheardSince: undefined };
 }
 
 export const ListHostsResponse: MessageFns<ListHostsResponse> = {
@@ -904,6 +965,9 @@ export const ListHostsResponse: MessageFns<ListHostsResponse> = {
     }
     for (const v of message.unreachableRegions) {
       writer.uint32(26).string(v!);
+    }
+    if (message.unheardSince !== undefined) {
+      Timestamp.encode(toTimestamp(message.unheardSince), writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -945,6 +1009,14 @@ export const ListHostsResponse: MessageFns<ListHostsResponse> = {
             message.unreachableRegions.push(reader.string());
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.unheardSince = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -970,6 +1042,11 @@ export const ListHostsResponse: MessageFns<ListHostsResponse> = {
         : globalThis.Array.isArray(object?.unreachable_regions)
         ? object.unreachable_regions.map((e: any) => globalThis.String(e))
         : [],
+      unheardSince: isSet(object.unheardSince)
+        ? fromJsonTimestamp(object.unheardSince)
+        : isSet(object.unheard_since)
+        ? fromJsonTimestamp(object.unheard_since)
+        : undefined,
     };
   },
 
@@ -984,6 +1061,9 @@ export const ListHostsResponse: MessageFns<ListHostsResponse> = {
     if (message.unreachableRegions?.length) {
       obj.unreachableRegions = message.unreachableRegions;
     }
+    if (message.unheardSince !== undefined) {
+      obj.unheardSince = message.unheardSince.toISOString();
+    }
     return obj;
   },
 
@@ -995,6 +1075,7 @@ export const ListHostsResponse: MessageFns<ListHostsResponse> = {
     message.hosts = object.hosts?.map((e) => Host.fromPartial(e)) || [];
     message.nextPageToken = object.nextPageToken ?? "";
     message.unreachableRegions = object.unreachableRegions?.map((e) => e) || [];
+    message.unheardSince = object.unheardSince ?? undefined;
     return message;
   },
 };

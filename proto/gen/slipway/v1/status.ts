@@ -352,6 +352,8 @@ export interface RegionAgentStatus {
   staleGoalCount: number;
   /** As of a host. */
   keySetVersion: number;
+  /** While the agent does not reach the region's own NATS: since when, by its clock. */
+  regionNatsAwaySince: Date | undefined;
 }
 
 /**
@@ -2268,6 +2270,7 @@ function createBaseRegionAgentStatus(): RegionAgentStatus {
     leaderTerm: 0,
     staleGoalCount: 0,
     keySetVersion: 0,
+    regionNatsAwaySince: undefined,
   };
 }
 
@@ -2305,6 +2308,9 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
     }
     if (message.keySetVersion !== 0) {
       writer.uint32(88).uint64(message.keySetVersion);
+    }
+    if (message.regionNatsAwaySince !== undefined) {
+      Timestamp.encode(toTimestamp(message.regionNatsAwaySince), writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -2410,6 +2416,14 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
             message.keySetVersion = longToNumber(reader.uint64());
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.regionNatsAwaySince = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2465,6 +2479,11 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
         : isSet(object.key_set_version)
         ? globalThis.Number(object.key_set_version)
         : 0,
+      regionNatsAwaySince: isSet(object.regionNatsAwaySince)
+        ? fromJsonTimestamp(object.regionNatsAwaySince)
+        : isSet(object.region_nats_away_since)
+        ? fromJsonTimestamp(object.region_nats_away_since)
+        : undefined,
     };
   },
 
@@ -2503,6 +2522,9 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
     if (message.keySetVersion !== 0) {
       obj.keySetVersion = Math.round(message.keySetVersion);
     }
+    if (message.regionNatsAwaySince !== undefined) {
+      obj.regionNatsAwaySince = message.regionNatsAwaySince.toISOString();
+    }
     return obj;
   },
 
@@ -2522,6 +2544,7 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
     message.leaderTerm = object.leaderTerm ?? 0;
     message.staleGoalCount = object.staleGoalCount ?? 0;
     message.keySetVersion = object.keySetVersion ?? 0;
+    message.regionNatsAwaySince = object.regionNatsAwaySince ?? undefined;
     return message;
   },
 };

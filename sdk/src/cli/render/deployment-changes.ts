@@ -2,6 +2,7 @@ import { HostPhase, type RegionProgress } from "@slipway/proto";
 import { isFinalDeployment, type DeploymentProgress } from "../../deployment-watch.js";
 import { plain, plainLines } from "../text.js";
 import { failureLines } from "./host-lines.js";
+import { ageChanges, heardRegions } from "./hearing.js";
 import { stateCell } from "./names.js";
 import { regionSummary } from "./region-progress.js";
 import { notices, presentStepText } from "./step.js";
@@ -16,8 +17,9 @@ export function deploymentChanges(
   progress: DeploymentProgress,
   look: Look,
 ): string[] {
-  const { deployment, regions } = progress;
-  const lines: string[] = [];
+  const { deployment } = progress;
+  const regions = heardRegions(progress);
+  const lines = ageChanges(before, progress).map(({ text, colour }) => paint(look, colour, text));
   if (before?.deployment.state !== deployment.state) {
     const { text, colour } = stateCell(deployment.state);
     const of = `deployment ${plain(deployment.id)} of ${plain(deployment.application)}`;
@@ -35,16 +37,17 @@ export function deploymentChanges(
   const counted = regions.filter(({ status }) => {
     return status !== undefined || !isFinalDeployment(deployment);
   });
+  const known = before === undefined ? [] : heardRegions(before);
   for (const region of counted) {
-    const last = before?.regions.find((one) => one.region === region.region);
+    const last = known.find((one) => one.region === region.region);
     if (last === undefined || gist(last) !== gist(region)) {
       lines.push(`${plain(region.region)}: ${plain(regionSummary(region))}`);
     }
   }
-  const known = new Set(before === undefined ? [] : failureLines(before.regions));
+  const said = new Set(before === undefined ? [] : failureLines(before.regions));
   lines.push(
     ...failureLines(regions)
-      .filter((line) => !known.has(line))
+      .filter((line) => !said.has(line))
       .map((line) => paint(look, "red", plainLines(line).replaceAll("\n", "\n  "))),
   );
   return lines;
@@ -55,7 +58,8 @@ function textOf({ text }: { text: string }): string {
 }
 
 /** What a region has to say without what moves all the time. */
-function gist({ status, silent, warming, bucketLimit, replication }: RegionProgress): string {
+function gist(region: RegionProgress): string {
+  const { status, silent, warming, bucketLimit, replication, natsAwaySince } = region;
   const hosts = status?.hostCount ?? 0;
   const phases = (status?.phases ?? [])
     .filter(({ count }) => count > 0)
@@ -67,7 +71,15 @@ function gist({ status, silent, warming, bucketLimit, replication }: RegionProgr
     tenth(status.chosenUnsteadyCount, hosts),
     status.bytesTotal === 0 ? 0 : Math.floor((status.bytesDone / status.bytesTotal) * 10),
   ];
-  return JSON.stringify([silent, warming, bucketLimit, replication, counted, phases]);
+  return JSON.stringify([
+    silent,
+    natsAwaySince !== undefined,
+    warming,
+    bucketLimit,
+    replication,
+    counted,
+    phases,
+  ]);
 }
 
 /** Full tenths; some but less than one is more than none. */

@@ -3,6 +3,7 @@ import type { DeploymentProgress } from "../../deployment-watch.js";
 import { fit, oneLine, plain } from "../text.js";
 import { tookText } from "./deployment.js";
 import { failureLines, slowestLine } from "./host-lines.js";
+import { ageTexts, heardRegions } from "./hearing.js";
 import { stateCell } from "./names.js";
 import { BAR_LEGEND, needsLook, regionLine, totalsText } from "./region-progress.js";
 import { notices, phaseTimeText, presentStepText } from "./step.js";
@@ -34,7 +35,8 @@ export function deploymentFrame(
   look: Look,
   { rows, trouble }: Room,
 ): string[] {
-  const { deployment, regions } = progress;
+  const { deployment } = progress;
+  const regions = heardRegions(progress);
   const lines: Line[] = [];
   const say = (text: string, spare: number, colour?: Colour): void => {
     if (text !== "") lines.push({ text: fit(text, look.columns), colour, spare });
@@ -54,13 +56,16 @@ export function deploymentFrame(
   if (slowest !== "") {
     below.push({ text: fit(plain(slowest), look.columns), colour: "dim", spare: 6 });
   }
+  for (const text of ageTexts(progress, look.now)) {
+    below.push({ text: fit(text, look.columns), colour: "yellow", spare: 0 });
+  }
   if (trouble !== undefined) {
     below.push({ text: fit(trouble, look.columns), colour: "yellow", spare: 0 });
   }
   const room = Math.max(1, rows) - 1;
   const least = Math.min(regions.length, 3);
   const kept = keep([...lines, ...below], Math.max(room - least, 0));
-  const shownRegions = regionLines(progress, look, Math.max(room - kept.size, 0));
+  const shownRegions = regionLines({ ...progress, regions }, look, Math.max(room - kept.size, 0));
   const paintAll = (of: readonly Line[]): string[] =>
     of.filter((line) => kept.has(line)).map(({ text, colour }) => paint(look, colour, text));
   return [headLine(progress, look), ...paintAll(lines), ...shownRegions, ...paintAll(below)].slice(

@@ -3,6 +3,7 @@ import type { DeploymentProgress } from "../../deployment-watch.js";
 import { agoText, spanText } from "../quantities.js";
 import { oneLine, plain, plainLines } from "../text.js";
 import { failureLines, slowestLine } from "./host-lines.js";
+import { ageLines, heardRegions } from "./hearing.js";
 import { deploymentFailureText, stateCell } from "./names.js";
 import { countOf, regionSummary, totalsText } from "./region-progress.js";
 import { notices, pausedText, phaseTimeText, presentStepText } from "./step.js";
@@ -26,39 +27,43 @@ export function deploymentTable(deployments: readonly Deployment[], look: Look):
 
 /** Everything about one deployment. */
 export function deploymentFacts(progress: DeploymentProgress, look: Look): string {
-  const { deployment, regions } = progress;
+  const { deployment } = progress;
+  const regions = heardRegions(progress);
   const step = presentStepText(deployment);
   const unsaid = (text: string): string => (regions.length > 1 ? text : "");
-  return facts(
-    [
-      ["deployment", deployment.id],
-      ["application", `${deployment.application} revision ${deployment.applicationRevision}`],
-      ["build", deployment.buildId],
-      ["commit", deployment.commitSha],
-      ["state", stateCell(deployment.state)],
+  return (
+    ageLines(progress, look) +
+    facts(
       [
-        "step",
-        step === "" ? "" : `${step.replace(/^step /, "")}${phaseTimeText(deployment, look)}`,
+        ["deployment", deployment.id],
+        ["application", `${deployment.application} revision ${deployment.applicationRevision}`],
+        ["build", deployment.buildId],
+        ["commit", deployment.commitSha],
+        ["state", stateCell(deployment.state)],
+        [
+          "step",
+          step === "" ? "" : `${step.replace(/^step /, "")}${phaseTimeText(deployment, look)}`,
+        ],
+        ...notices(deployment).map((notice) => ["", notice] as const),
+        ["paused", pausedText(deployment, look)],
+        ["failure", deployment.failure ? oneLine(deploymentFailureText(deployment.failure)) : ""],
+        ["superseded by", deployment.supersededBy],
+        ["rolled back by", deployment.rolledBackBy],
+        ["drops", deployment.droppedRegions.join(", ")],
+        ["kind", deployment.isRollback ? "roll-back" : "deployment"],
+        ["created by", deployment.creator],
+        ["reason", oneLine(deployment.reason)],
+        ["created", agoText(deployment.createTime, look.now)],
+        ["took", tookText(deployment, look.now)],
+        ...regions.map((region) => [`in ${plain(region.region)}`, regionSummary(region)] as const),
+        ["in all", unsaid(totalsText(progress))],
+        ...failureLines(regions).map(
+          (text) => ["failed", { text: oneLine(text), colour: "red" }] as const,
+        ),
+        ["slowest", slowestLine(regions).replace(/^slowest: /, "")],
       ],
-      ...notices(deployment).map((notice) => ["", notice] as const),
-      ["paused", pausedText(deployment, look)],
-      ["failure", deployment.failure ? oneLine(deploymentFailureText(deployment.failure)) : ""],
-      ["superseded by", deployment.supersededBy],
-      ["rolled back by", deployment.rolledBackBy],
-      ["drops", deployment.droppedRegions.join(", ")],
-      ["kind", deployment.isRollback ? "roll-back" : "deployment"],
-      ["created by", deployment.creator],
-      ["reason", oneLine(deployment.reason)],
-      ["created", agoText(deployment.createTime, look.now)],
-      ["took", tookText(deployment, look.now)],
-      ...regions.map((region) => [`in ${plain(region.region)}`, regionSummary(region)] as const),
-      ["in all", unsaid(totalsText(progress))],
-      ...failureLines(regions).map(
-        (text) => ["failed", { text: oneLine(text), colour: "red" }] as const,
-      ),
-      ["slowest", slowestLine(regions).replace(/^slowest: /, "")],
-    ],
-    look,
+      look,
+    )
   );
 }
 

@@ -1,20 +1,24 @@
 import type { Host, HostApplicationStatus, Region } from "@slipway/proto";
+import type { RegionList } from "../../fleet.js";
 import { chosenApplications, type HostChoice } from "../host-choice.js";
-import { agoText, bytesText } from "../quantities.js";
+import { agoText, bytesText, spanText } from "../quantities.js";
 import { hostFailureText, phaseCell } from "./names.js";
+import { ageLines } from "./hearing.js";
 import type { Look } from "./style.js";
 import { table, type Cell } from "./table.js";
 
-/** Regions, one a line. */
-export function regionTable(regions: readonly Region[], look: Look): string {
+/** Regions, one a line, under what makes all of it old. */
+export function regionTable({ regions, unheardSince }: RegionList, look: Look): string {
+  const isHeard = unheardSince === undefined;
   const rows = regions.map((region): Cell[] => [
     region.name,
     String(region.enrolledHostCount),
-    String(silentHosts(region)),
+    isHeard ? String(silentHosts(region)) : "",
     region.agents.map(({ agentId }) => agentId).join(", "),
-    regionState(region),
+    isHeard ? regionState(region, look) : { text: "not known now", colour: "yellow" },
   ]);
-  return table(["REGION", "HOSTS", "SILENT", "AGENTS", "STATE"], rows, look);
+  const headings = ["REGION", "HOSTS", "SILENT", "AGENTS", "STATE"];
+  return ageLines({ unheardSince }, look) + table(headings, rows, look);
 }
 
 /** Hosts, one line for each chosen application on each. */
@@ -65,7 +69,11 @@ function silentHosts({ agents }: Region): number {
   return settled.length === 0 ? 0 : Math.min(...settled.map(({ silentCount }) => silentCount));
 }
 
-function regionState(region: Region): Cell {
+function regionState(region: Region, look: Look): Cell {
+  if (region.natsAwaySince !== undefined) {
+    const lasting = spanText(look.now - region.natsAwaySince.getTime());
+    return { text: `its NATS has been away for ${lasting}: no host is heard`, colour: "red" };
+  }
   if (region.silent) return { text: "silent: no agent answers", colour: "red" };
   const ahead = region.agents.flatMap((agent) => agent.ahead);
   if (ahead.length > 0) {

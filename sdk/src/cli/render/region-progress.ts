@@ -48,17 +48,23 @@ export function regionText(progress: RegionProgress): string {
   const { status, silent, warming, replication } = progress;
   const parts: string[] = [];
   if (status === undefined) {
-    parts.push(silent ? "silent: no agent answers" : "no counts yet");
+    parts.push(silent ? `silent: ${whySilent(progress, "no agent answers")}` : "no counts yet");
   } else {
     parts.push(...countTexts(progress, status.hostCount));
     if (status.chosenUnsteadyCount > 0) parts.push(`${status.chosenUnsteadyCount} keep exiting`);
     if (status.silentCount > 0) parts.push(`${status.silentCount} silent`);
     if (status.staleCount > 0) parts.push(`${status.staleCount} with a stale goal`);
-    if (silent) parts.push("region silent: its agents do not answer");
+    if (silent) parts.push(`region silent: ${whySilent(progress, "its agents do not answer")}`);
     if (warming) parts.push("counts incomplete: agent just started");
   }
   if (isCopying(replication)) parts.push(`artifact ${replicationName(replication)}`);
   return parts.join(", ");
+}
+
+function whySilent({ natsAwaySince }: RegionProgress, otherwise: string): string {
+  return natsAwaySince === undefined
+    ? otherwise
+    : `its NATS has been away since ${natsAwaySince.toISOString()}`;
 }
 
 /** All that a line can say of a region: how far it may go, its hosts, its bytes. */
