@@ -9,6 +9,7 @@ import { generationElsewhere } from "../rollout/prepare.js";
 import type { RolloutContext } from "../rollout/rollout-context.js";
 import { transition } from "../rollout/transition.js";
 import { uuidv7 } from "../uuid.js";
+import { lockForRemoval } from "./removal-lock.js";
 import { getApplication } from "./store.js";
 
 /** What a removal has done. */
@@ -53,6 +54,7 @@ async function removeIn(
   by: Author,
   known: number,
 ): Promise<Removed | undefined> {
+  await lockForRemoval(trx, name);
   const head = await deployments.readApplication(trx, name, { lock: true });
   if (head === undefined) throw notFound("application", name);
   if (head.removed) return undefined;

@@ -1,4 +1,5 @@
 import type { Knex } from "knex";
+import { removalLock } from "../application/removal-lock.js";
 import { applicationRemoved } from "../application/removed.js";
 import { writeAudits, type AuditRecord } from "../audit/audit-log.js";
 import { inTransaction, type Session, type Statement } from "../db/connection.js";
@@ -6,13 +7,20 @@ import { alreadyExists, notFound, unavailable } from "../errors.js";
 import { uuidv7 } from "../uuid.js";
 import type { Submission, Submitted } from "./queue.js";
 
-/** Holds every key of the batch until commit, so that two callers can't use one at once. */
-const LOCK_KEYS: Statement = {
-  name: "slipway_lock_keys",
+/**
+ * Until commit holds every key of the batch, so that two callers can't use one at once, and keeps
+ * its applications from being removed. No rows are locked for that: who deploys waits for no builds.
+ */
+const LOCK: Statement = {
+  name: "slipway_lock_submissions",
   text: `
+    select pg_advisory_xact_lock_shared(key) from (
+      select distinct ${removalLock("a")} as key from unnest($1::text[]) a order by 1
+    ) applications
+    union all
     select pg_advisory_xact_lock(key) from (
       select distinct hashtextextended('slipway submission ' || k, 0) as key
-      from unnest($1::text[]) k order by 1
+      from unnest($2::text[]) k order by 1
     ) keys`,
 };
 const BY_KEY: Statement = {
@@ -96,8 +104,13 @@ export function submitBatch(
   submissions: readonly Submission[],
 ): Promise<(Submitted | Error)[]> {
   return inTransaction(db, async (session) => {
-    const known = await submissionsByKey(session, submissions);
-    const revisions = await presentRevisions(session, submissions);
+    const names = [...new Set(submissions.map(({ application }) => application))];
+    const keys = submissions
+      .map(({ idempotencyKey }) => idempotencyKey)
+      .filter((key) => key !== "");
+    await session.run(LOCK, [names, keys]);
+    const known = await submissionsByKey(session, keys);
+    const revisions = await presentRevisions(session, names);
     const groups = new Map<string, Group>();
     for (const { application, commitSha } of submissions) {
       const revision = revisions.get(application);
@@ -106,10 +119,10 @@ export function submitBatch(
       groups.set(name, { application, revision, commitSha, buildId: "", created: false });
     }
     const wanted = submissions.filter(({ idempotencyKey: key }) => key === "" || !known.has(key));
-    const names = new Set(wanted.map((item) => groupName(item.application, item.commitSha)));
+    const wantedNames = new Set(wanted.map((item) => groupName(item.application, item.commitSha)));
     await findOrCreate(
       session,
-      [...names].sort().flatMap((name) => groups.get(name) ?? []),
+      [...wantedNames].sort().flatMap((name) => groups.get(name) ?? []),
     );
 
     const rows: SubmissionRow[] = [];
@@ -158,20 +171,17 @@ export function submitBatch(
 
 async function submissionsByKey(
   session: Session,
-  submissions: readonly Submission[],
+  keys: readonly string[],
 ): Promise<Map<string, KeyRow>> {
-  const keys = submissions.map(({ idempotencyKey }) => idempotencyKey).filter((key) => key !== "");
   if (keys.length === 0) return new Map();
-  await session.run(LOCK_KEYS, [keys]);
   const rows = await session.run<KeyRow>(BY_KEY, [keys]);
   return new Map(rows.map((row) => [row.idempotency_key, row]));
 }
 
 async function presentRevisions(
   session: Session,
-  submissions: readonly Submission[],
+  names: readonly string[],
 ): Promise<Map<string, number | "removed">> {
-  const names = [...new Set(submissions.map(({ application }) => application))];
   const rows = await session.run<{ name: string; revision: number; removed: boolean }>(
     APPLICATIONS,
     [names],

@@ -150,6 +150,54 @@ test("nothing of it is built or deployed, and it is not listed", async () => {
   assert.equal(ids[0], ids[1], "who did not hear the answer gets it still");
 });
 
+/** How many connections wait for a lock of this kind. */
+const waiting = async (locktype: string): Promise<number> => {
+  const rows: unknown[] = await world.db("pg_locks").where({ locktype, granted: false });
+  return rows.length;
+};
+
+test("a build that is asked for while it is being removed waits for that, and is refused", async () => {
+  await applyApplication(clients, "quay", ["eu"]);
+  const holder = await world.db.transaction();
+  await holder("applications").where({ name: "quay" }).forUpdate();
+  const removed = remove("quay");
+  await until("the removal to be under way", async () => (await waiting("transactionid")) === 1);
+  const submission = { application: "quay", commitSha: sha(1), idempotencyKey: "", submitter: "" };
+  const asked = refused(call(builds, "submitBuild", submission));
+  await until("the submission to wait", async () => (await waiting("advisory")) === 1);
+  await holder.commit();
+  assert.ok((await removed).removeTime !== undefined);
+  assert.equal(await asked, [status.FAILED_PRECONDITION, "APPLICATION_REMOVED"]);
+  assert.equal(await world.db("builds").where({ application: "quay" }), []);
+});
+
+test("a removal waits for builds that are being asked for, and nothing comes after it", async () => {
+  await applyApplication(clients, "jetty", ["eu"]);
+  const holder = await world.db.transaction();
+  await holder.raw("lock table build_submissions in exclusive mode");
+  const submission = { application: "jetty", commitSha: sha(1), idempotencyKey: "", submitter: "" };
+  const asked = call(builds, "submitBuild", submission);
+  await until("the submission to wait", async () => (await waiting("relation")) === 1);
+  const removed = remove("jetty");
+  await until("the removal to wait", async () => (await waiting("advisory")) === 1);
+  await holder.commit();
+  const { build } = await asked;
+  const { removeTime } = await removed;
+  const entries = (await world
+    .db("audit_entries")
+    .where({ application: "jetty" })
+    .whereIn("action", ["build.submit", "application.remove"])
+    .orderBy("id")) as { action: string; build_id: string | null }[];
+  assert.equal(
+    entries.map((entry) => [entry.action, entry.build_id]),
+    [
+      ["build.submit", build?.id],
+      ["application.remove", null],
+    ],
+  );
+  assert.ok((build?.createTime ?? 0) < (removeTime ?? 0));
+});
+
 test("the goal that removes it is there again after the bucket was lost", async () => {
   await createDeployment(clients, { buildId: (await deployable("till", ["eu"])).id });
   await remove("till");
