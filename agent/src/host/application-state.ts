@@ -12,6 +12,8 @@ export interface ReleaseRecord {
   /** Name of its release folder. */
   folder: string;
   release: Release;
+  /** Of the deployment that told this host to run it, the last one if there were several. */
+  generation: number;
 }
 
 /** That the release of a generation failed here: it is not tried again. */
@@ -139,12 +141,15 @@ function parseState(value: unknown): ApplicationState {
   const signedGoal = json["signedGoal"];
   if (signedGoal !== undefined && typeof signedGoal !== "string")
     throw new StateError("signedGoal");
+  const obeyed = optional(json["obeyed"], order);
+  // Before it was noted which goal a release was by: none later than the last.
+  const record = (value: unknown): ReleaseRecord => releaseRecord(value, obeyed?.generation ?? 0);
   return {
-    obeyed: optional(json["obeyed"], order),
+    obeyed,
     signedGoal,
-    active: optional(json["active"], releaseRecord),
-    previous: optional(json["previous"], releaseRecord),
-    activating: optional(json["activating"], releaseRecord),
+    active: optional(json["active"], record),
+    previous: optional(json["previous"], record),
+    activating: optional(json["activating"], record),
     failed: optional(json["failed"], (failed) => {
       const fields = object(failed, "failed");
       const reason = number(fields, "reason");
@@ -196,13 +201,14 @@ function transfer(value: unknown): TransferRecord {
   };
 }
 
-function releaseRecord(value: unknown): ReleaseRecord {
+function releaseRecord(value: unknown, unnoted: number): ReleaseRecord {
   const fields = object(value, "release record");
   const folder = string(fields, "folder");
   if (!RELEASE_FOLDER_PATTERN.test(folder)) throw new StateError("folder");
   const release = object(fields["release"], "release");
   return {
     folder,
+    generation: optional(fields["generation"], () => number(fields, "generation")) ?? unnoted,
     release: {
       buildId: string(release, "buildId"),
       commitSha: string(release, "commitSha"),

@@ -1,4 +1,4 @@
-import { HostPhase, type HostFailure, type Release } from "@slipway/proto";
+import { HostPhase, type Goal, type HostFailure, type Release } from "@slipway/proto";
 import { hostFailure, type ProgressReport } from "./application-report.js";
 import type { ApplicationState, ReleaseRecord } from "./application-state.js";
 import { goalOrder } from "./goal-order.js";
@@ -8,10 +8,11 @@ import { persist } from "./persist.js";
 import { releaseFolderName } from "./release-key.js";
 import type { SelfUpdate } from "./self-update.js";
 import { stageFailure, type StageOptions } from "./stage.js";
-import { Staging } from "./staging.js";
+import { Staging, type Course } from "./staging.js";
 import { Switching, type SwitchingOptions } from "./switching.js";
-import { chooseTarget, takesHost, type Target } from "./target.js";
+import { chooseTarget, releaseInForce, takesHost, type Target } from "./target.js";
 import type { VerifiedGoal } from "./verify-goal.js";
+import type { ReleaseFailure } from "./wait-healthy.js";
 
 /** What bringing an application to its goal needs. */
 export interface ConvergerOptions
@@ -108,12 +109,12 @@ export class Converger {
     const { generation } = goal.goal;
     await this.#obey(goal);
     const target = chooseTarget(host, goal, {
-      hasActive: this.state.active !== undefined,
+      active: this.state.active,
       failed: this.state.failed,
     });
     const { selfUpdate } = this.#options;
     if (selfUpdate !== undefined) {
-      await this.#updateSelf(selfUpdate, target, generation, signal);
+      await this.#updateSelf(selfUpdate, target, goal.goal, signal);
       return "here";
     }
     if (target.kind === "forget") {
@@ -123,12 +124,18 @@ export class Converger {
     if (target.kind === "failed") {
       await this.#switching.restore();
       report.step(HostPhase.FAILED, hostFailure(target.failure.reason, target.failure.message));
+      await this.#catchUp(goal.goal, signal);
       return "here";
     }
-    const record = recordOf(target.release);
+    const record = recordOf(target.release, generation);
     this.#wantedFolder = record.folder;
-    if (target.kind === "hold") await this.#hold(target, generation, signal);
-    else await this.#switching.bring(record, { generation, priority: "urgent", report }, signal);
+    if (target.kind === "hold") {
+      await this.#hold(record, goal.goal, signal);
+      return "here";
+    }
+    const course = { generation, priority: "urgent" as const, report };
+    const failure = await this.#switching.bring(record, course, signal);
+    if (failure !== undefined) await this.#catchUp(goal.goal, signal);
     return "here";
   }
 
@@ -136,7 +143,7 @@ export class Converger {
   async #updateSelf(
     selfUpdate: SelfUpdate,
     target: Target,
-    generation: number,
+    { generation, previousGeneration }: Goal,
     signal: AbortSignal,
   ): Promise<void> {
     const { report } = this.#options;
@@ -145,42 +152,61 @@ export class Converger {
       report.step(HostPhase.FAILED, hostFailure(target.failure.reason, target.failure.message));
       return;
     }
-    const record = recordOf(target.release);
+    const record = recordOf(target.release, generation);
     this.#wantedFolder = record.folder;
     if (target.kind === "hold") {
       await this.#stageToHold(record, generation, signal);
+      // As long as it was never updated, the agent is what somebody has installed.
+      const missed = this.state.active === undefined ? undefined : target.meanwhile;
+      if (missed === undefined) return;
+      const course = { generation: previousGeneration, priority: "normal" as const };
+      const failure = await this.#replaceSelf(
+        selfUpdate,
+        recordOf(missed, previousGeneration),
+        course,
+        signal,
+      );
+      if (failure !== undefined)
+        report.step(HostPhase.HELD, hostFailure(failure.reason, failure.message));
       return;
     }
     const course = { generation, priority: "urgent" as const, report };
-    const failure =
-      (await this.#staging.stage(record, course, signal)) ??
-      (await this.#switching.succeedSelf(selfUpdate, record, course, signal));
+    const failure = await this.#replaceSelf(selfUpdate, record, course, signal);
     if (failure === undefined) return;
     const bounded = hostFailure(failure.reason, failure.message);
     await this.#state.save({ failed: { generation, ...bounded } });
     report.step(HostPhase.FAILED, bounded);
   }
 
+  async #replaceSelf(
+    selfUpdate: SelfUpdate,
+    record: ReleaseRecord,
+    course: Course,
+    signal: AbortSignal,
+  ): Promise<ReleaseFailure | undefined> {
+    return (
+      (await this.#staging.stage(record, course, signal)) ??
+      (await this.#switching.succeedSelf(selfUpdate, record, course, signal))
+    );
+  }
+
   /** Writes the goal down before anything is done about it. */
   async #obey({ goal, signed, keyId }: VerifiedGoal): Promise<void> {
     const { failed, transfer } = this.state;
+    const isOf = new Set([goal.generation, goal.previousGeneration]);
     await this.#state.save({
       obeyed: { ...goalOrder(goal), keyId },
       signedGoal: signed.toString("base64"),
-      failed: failed?.generation === goal.generation ? failed : undefined,
+      failed: failed !== undefined && isOf.has(failed.generation) ? failed : undefined,
       transfer: transfer?.generation === goal.generation ? transfer : undefined,
     });
   }
 
   /** Gets the goal's release, while what runs goes on, or comes to run. Neither waits for the other. */
-  async #hold(
-    { release, meanwhile }: Extract<Target, { kind: "hold" }>,
-    generation: number,
-    signal: AbortSignal,
-  ): Promise<void> {
+  async #hold(record: ReleaseRecord, goal: Goal, signal: AbortSignal): Promise<void> {
     const { report } = this.#options;
-    const record = recordOf(release);
-    const interim = meanwhile === undefined ? undefined : recordOf(meanwhile);
+    const { generation } = goal;
+    const interim = this.#interim(goal);
     const keeping = this.#keepRunning(interim, generation, signal);
     // Two that are the same are made once.
     const before = interim?.folder === record.folder ? keeping : Promise.resolve();
@@ -193,6 +219,19 @@ export class Converger {
     if (!report.failing && failed?.generation === generation) {
       report.step(HostPhase.HELD, failed.failure);
     }
+  }
+
+  /** Where the goal's release has failed, what is in force runs, also if this host has missed it. */
+  async #catchUp(goal: Goal, signal: AbortSignal): Promise<void> {
+    const interim = this.#interim(goal);
+    if (interim !== undefined) await this.#keepRunning(interim, goal.generation, signal);
+  }
+
+  /** What is to run until the goal's release does; undefined for what is active. */
+  #interim(goal: Goal): ReleaseRecord | undefined {
+    const { active, failed } = this.state;
+    const release = releaseInForce(goal, { active, failed });
+    return release && recordOf(release, goal.previousGeneration);
   }
 
   async #stageToHold(record: ReleaseRecord, generation: number, signal: AbortSignal) {
@@ -220,8 +259,13 @@ export class Converger {
     const { log } = this.#options;
     const failure = await persist(
       async () => {
-        if (interim === undefined) return this.#switching.restore();
-        if (this.#interimFailure?.generation === generation) return undefined;
+        const isFailed = this.#interimFailure?.generation === generation;
+        const { active, activating } = this.state;
+        if (interim === undefined || isFailed) return this.#switching.restore();
+        // It may take long to come.
+        if (active !== undefined && activating?.folder !== interim.folder) {
+          await this.#switching.restore();
+        }
         return this.#switching.bring(interim, { generation, priority: "normal" }, signal);
       },
       signal,
@@ -236,6 +280,6 @@ export class Converger {
   }
 }
 
-function recordOf(release: Release): ReleaseRecord {
-  return { folder: releaseFolderName(release), release };
+function recordOf(release: Release, generation: number): ReleaseRecord {
+  return { folder: releaseFolderName(release), release, generation };
 }

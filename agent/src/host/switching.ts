@@ -120,7 +120,7 @@ export class Switching {
       supervisor.release === active.folder &&
       !supervisor.isDrained
     ) {
-      await this.#keepActive({ ...active, release: record.release }, course, signal);
+      await this.#keepActive({ ...record, folder: active.folder }, course, signal);
       return undefined;
     }
     let failure: ReleaseFailure | undefined;

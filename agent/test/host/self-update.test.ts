@@ -108,6 +108,23 @@ test("an agent is replaced by its own release, and comes back where that one doe
   assert.is(third.agent?.runningArtifactDigest, good.digest);
   assert.is((await ask(port))?.pid, web.pid);
 
+  // Generation 3 has succeeded while it was away.
+  const missed = await give("missed", `#!/bin/sh\nexec ${node} "$@" # 3\n`);
+  const { run: previous } = agentGoal(3, missed);
+  const later = await give("later", `#!/bin/sh\nexec ${node} "$@" # 4\n`);
+  await obey(agentGoal(4, later, { bucketLimit: 0, previous, previousGeneration: 3 }));
+  const caughtUp = await eventually(
+    "the release in force",
+    async () => {
+      const now = await said();
+      return now.agent?.runningArtifactDigest === missed.digest && now;
+    },
+    60_000,
+  );
+  assert.is.not(caughtUp.pid, third.pid);
+  assert.is((await reaches(4, HostPhase.HELD)).agent?.failure, undefined);
+  assert.is((await ask(port))?.pid, web.pid);
+
   controller.abort();
   await launcher;
   process.kill(web.pid, "SIGKILL");

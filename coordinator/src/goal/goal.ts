@@ -33,6 +33,8 @@ export interface GoalSource extends GoalBase {
   selector: Readonly<Record<string, string>>;
   run: Release;
   previous: Release | undefined;
+  /** Of the deployment that succeeded with the previous release; 0 for none, or not known. */
+  previousGeneration: number;
   /** By region: hosts whose bucket is below it switch; 0 to 10,000. */
   limits: Readonly<Record<string, number>>;
   /** Regions of earlier deployments, none of its own: hosts there stop the application. */
@@ -73,11 +75,19 @@ function goalOf(source: AnyGoalSource, region: string, issueTime: Date): Goal {
   const running = runningIn(source, region);
   const content =
     running === undefined
-      ? { selector: {}, run: undefined, previous: undefined, bucketLimit: 0, removed: true }
+      ? {
+          selector: {},
+          run: undefined,
+          previous: undefined,
+          bucketLimit: 0,
+          removed: true,
+          previousGeneration: 0,
+        }
       : {
           selector: { ...running.selector },
           run: running.run,
           previous: running.previous,
+          previousGeneration: running.previousGeneration,
           bucketLimit: running.limits[region] ?? 0,
           removed: false,
         };

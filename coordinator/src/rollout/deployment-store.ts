@@ -204,6 +204,7 @@ export async function insertDeployment(
       run_release: Buffer.from(Release.encode(run).finish()),
       previous_release: previous && Buffer.from(Release.encode(previous).finish()),
       previous_build_id: previous?.buildId,
+      previous_generation: goal.previousGeneration === 0 ? null : goal.previousGeneration,
       creator: snapshot.creator,
       reason: given.reason,
       idempotency_key: given.idempotencyKey,

@@ -39,6 +39,8 @@ export interface DeploymentRow {
   run_release: Buffer;
   previous_release: Buffer | null;
   previous_build_id: string | null;
+  /** Null in rows of coordinators that did not note it, and without a previous release. */
+  previous_generation: string | null;
   creator: string;
   reason: string;
   idempotency_key: string | null;
@@ -139,6 +141,7 @@ export function fromRow(row: DeploymentRow): StoredDeployment {
       selector,
       run,
       previous,
+      previousGeneration: Number(row.previous_generation ?? 0),
       limits,
       removedRegions: removedRegions(row),
       holds: holds(snapshot),

@@ -181,7 +181,8 @@ async function prepareRollBack(
   const prepared = await prepare(trx, context, preparation);
   // It has to go out: hosts that have something better to go back to know of it.
   const fits = preparedBytes(prepared) <= GOAL_MAX_BYTES;
-  return fits ? prepared : { ...prepared, goal: { ...prepared.goal, previous: undefined } };
+  const shorter = { ...prepared.goal, previous: undefined, previousGeneration: 0 };
+  return fits ? prepared : { ...prepared, goal: shorter };
 }
 
 function tell(

@@ -70,6 +70,7 @@ export async function prepare(
     selector,
     run: release,
     previous: succeeded?.goal.run,
+    previousGeneration: succeeded?.goal.generation ?? 0,
     limits: snapshot.limits,
     removedRegions: gone,
     holds: false,

@@ -42,6 +42,7 @@ const source: GoalSource = {
   selector: { tier: "front" },
   run: Release.fromPartial({ buildId: "b2" }),
   previous: undefined,
+  previousGeneration: 0,
   limits: { eu: 2_500, us: 0 },
   removedRegions: ["ap"],
   holds: false,

@@ -306,6 +306,7 @@ test("a newer deployment supersedes, and its goal remembers what ran before", as
   assert.equal([third.generation, third.previousBuildId], [3, first.buildId]);
   const goal = await published(name, 3);
   assert.is(goal.previous?.buildId, first.buildId);
+  assert.is(goal.previousGeneration, 1, "who missed that one is to see it");
   assert.is((await read(first.id)).state, DeploymentState.SUCCEEDED);
 });
 

@@ -9,6 +9,7 @@ import { members } from "./0008-members.js";
 import { cheaperBuilds } from "./0009-cheaper-builds.js";
 import { provenance } from "./0010-provenance.js";
 import { heldDeployments } from "./0012-held-deployments.js";
+import { missedSuccesses } from "./0014-missed-successes.js";
 
 /** The main database's schema, in order. */
 export const migrations: readonly Migration[] = [
@@ -22,4 +23,5 @@ export const migrations: readonly Migration[] = [
   cheaperBuilds,
   provenance,
   heldDeployments,
+  missedSuccesses,
 ];

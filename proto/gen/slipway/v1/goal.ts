@@ -64,6 +64,12 @@ export interface Goal {
    * is no run and no previous.
    */
   removed: boolean;
+  /**
+   * Of the deployment that succeeded with `previous`. A host that is not to switch yet, and was last
+   * told what to run by a lower generation, has missed that success: it comes to run `previous`. 0 if
+   * there is none, or the coordinator did not say.
+   */
+  previousGeneration: number;
 }
 
 export interface Goal_SelectorEntry {
@@ -486,6 +492,7 @@ function createBaseGoal(): Goal {
     expireTime: undefined,
     bucketLimit: 0,
     removed: false,
+    previousGeneration: 0,
   };
 }
 
@@ -523,6 +530,9 @@ export const Goal: MessageFns<Goal> = {
     }
     if (message.removed !== false) {
       writer.uint32(96).bool(message.removed);
+    }
+    if (message.previousGeneration !== 0) {
+      writer.uint32(104).uint64(message.previousGeneration);
     }
     return writer;
   },
@@ -631,6 +641,14 @@ export const Goal: MessageFns<Goal> = {
             message.removed = reader.bool();
             continue;
           }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.previousGeneration = longToNumber(reader.uint64());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -685,6 +703,11 @@ export const Goal: MessageFns<Goal> = {
         ? globalThis.Number(object.bucket_limit)
         : 0,
       removed: isSet(object.removed) ? globalThis.Boolean(object.removed) : false,
+      previousGeneration: isSet(object.previousGeneration)
+        ? globalThis.Number(object.previousGeneration)
+        : isSet(object.previous_generation)
+        ? globalThis.Number(object.previous_generation)
+        : 0,
     };
   },
 
@@ -729,6 +752,9 @@ export const Goal: MessageFns<Goal> = {
     if (message.removed !== false) {
       obj.removed = message.removed;
     }
+    if (message.previousGeneration !== 0) {
+      obj.previousGeneration = Math.round(message.previousGeneration);
+    }
     return obj;
   },
 
@@ -758,6 +784,7 @@ export const Goal: MessageFns<Goal> = {
     message.expireTime = object.expireTime ?? undefined;
     message.bucketLimit = object.bucketLimit ?? 0;
     message.removed = object.removed ?? false;
+    message.previousGeneration = object.previousGeneration ?? 0;
     return message;
   },
 };
