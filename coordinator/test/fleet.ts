@@ -136,7 +136,10 @@ export class TestBuilder {
 
   /** Says hello and how many builds it takes. */
   async hello(builderId: string, freeSlots: number, signsProvenance = false): Promise<void> {
-    this.say({ $case: "hello", value: { builderId, platform: "linux/x64", signsProvenance } });
+    this.say({
+      $case: "hello",
+      value: { builderId, platform: "linux/x64", signsProvenance, process: undefined },
+    });
     await this.hear("welcome");
     this.ready(freeSlots, 0);
   }

@@ -46,6 +46,10 @@ export const hostLogSubject = (region: string): string => `slipway.logs.${region
 /** Subject of the regional NATS where a host answers ReadHostLogRequest with ReadHostLogResponse. */
 export const hostLogRequestSubject = (region: string, hostId: string): string =>
   `slipway.hostlogs.${region}.${hostId}`;
+/** Header of what a region agent says to a host unasked, on the subject of its log requests. */
+export const NOTICE_HEADER = "slipway-notice";
+/** Under that header: the content is a TwinsNotice. */
+export const TWINS_NOTICE = "twins";
 /** Header of a NATS reply that is no answer: says what is wrong. */
 export const ERROR_HEADER = "slipway-error";
 /** KV bucket of a regional NATS for the lease by which one of the region's agents leads. */

@@ -305,7 +305,28 @@ for (const [said, expected] of [
   });
 }
 
+const TWINS = [
+  { incarnation: "2", machine: "m2", address: "10.0.0.2:7800", pid: 12 },
+  { incarnation: "1", machine: "m1", address: "10.0.0.1:7800", pid: 11 },
+];
+
+test("a host that is several processes", () => {
+  const expected = "is several processes: m1 (10.0.0.1:7800, process 11) and m2 (10.0.0.2:7800, pr";
+  for (const applications of [[], [{ application: "web", phase: RUNNING }]]) {
+    const host = Host.fromPartial({ status: { applications, twins: TWINS } });
+    assert.ok(hostTable([host], {}, look).includes(expected));
+  }
+});
+
 for (const [more, expected] of [
+  [
+    { agents: [{ agentId: "a", twinHostCount: 1 }] },
+    "a host is several processes each: see slipway hosts",
+  ],
+  [
+    { agents: [{ agentId: "a", process: TWINS[0], twins: [TWINS[1]] }] },
+    "a is several processes: m1 (10.0.0.1:7800, process 11) and m2 (10.0.0.2:7800, process 12)",
+  ],
   [{ agents: [{ agentId: "a" }] }, "ok"],
   [{ silent: true }, "silent: no agent answers"],
   [

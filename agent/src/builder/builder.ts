@@ -10,6 +10,7 @@ import {
 } from "@slipway/proto";
 import { openDirectoryBlobStore } from "../blob/index.js";
 import type { Logger } from "../log.js";
+import { thisProcess } from "../process/this-process.js";
 import { resolveConfig, type BuilderConfig, type ResolvedConfig } from "./config.js";
 import { DataDirectory } from "./data-directory.js";
 import { DIRECTORY_VARIABLE, type BuildContext } from "./execute-build.js";
@@ -135,6 +136,7 @@ class LeasingBuilder implements Builder {
         builderId: this.#config.id,
         platform: `${process.platform}/${process.arch}`,
         signsProvenance: this.#config.identity !== undefined,
+        process: thisProcess(),
       },
       reconnectDelayMs: this.#config.reconnectDelayMs,
       log: this.#log,

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type { ServiceError } from "@grpc/grpc-js";
 import {
   BuilderServiceClient,
   GRPC_MAX_MESSAGE_BYTES,
@@ -6,6 +7,7 @@ import {
   type WorkRequest,
   type WorkResponse,
   durationToMs,
+  getErrorDetails,
 } from "@slipway/proto";
 import { backOffMs } from "../back-off.js";
 import { insecureChannel, type CoordinatorChannel } from "../coordinator/channel.js";
@@ -14,7 +16,12 @@ import type { Logger } from "../log.js";
 const WELCOME_TIMEOUT_MS = 10_000;
 const RECONNECT_MAX_MS = 5000;
 const CLOSE_TIMEOUT_MS = 1000;
+const TELL_EVERY_MS = 60_000;
 const DEFAULT_LEASE_MS = 30_000;
+/** A builder whose stream is replaced lives: it is not its own next start that did that. */
+const REPLACED =
+  "another process has this builder's id, and each ends the other's stream: stop one of the two, or " +
+  "give it an id, an identity and a data directory of its own";
 
 export interface WorkStreamOptions {
   /** HOST:PORT. */
@@ -38,6 +45,7 @@ export class WorkStream {
   #call: Call | undefined;
   #welcomed = false;
   #attempt = 0;
+  #replacedAt = Number.NEGATIVE_INFINITY;
   #running: Promise<void> | undefined;
 
   constructor(options: WorkStreamOptions) {
@@ -103,7 +111,10 @@ export class WorkStream {
     const welcomeTimer = setTimeout(() => call.cancel(), WELCOME_TIMEOUT_MS);
     try {
       return await new Promise<string>((resolve) => {
-        call.on("error", (error) => resolve(error.message));
+        call.on("error", (error: ServiceError) => {
+          if (getErrorDetails(error.metadata)?.reason === "STREAM_REPLACED") this.#replaced(error);
+          resolve(error.message);
+        });
         call.on("end", () => resolve("the coordinator ended the stream"));
         call.on("data", (response: WorkResponse) => {
           if (response.message?.$case === "welcome") clearTimeout(welcomeTimer);
@@ -120,6 +131,14 @@ export class WorkStream {
       client.close();
       if (wasWelcomed) onDisconnect();
     }
+  }
+
+  /** Said once a minute: it goes on for as long as there are two. */
+  #replaced({ details }: ServiceError): void {
+    const now = performance.now();
+    if (now - this.#replacedAt < TELL_EVERY_MS) return;
+    this.#replacedAt = now;
+    this.#options.log.error({ problem: details }, REPLACED);
   }
 
   #receive({ message }: WorkResponse): void {

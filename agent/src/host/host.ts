@@ -4,13 +4,15 @@ import { hostInbox, HostStatus, hostStatusSubject } from "@slipway/proto";
 import type { Registry } from "prom-client";
 import type { HostConfig } from "../config.js";
 import type { Logger } from "../log.js";
-import { registerCertificate, registerStore } from "../metrics/agent-metrics.js";
+import { registerCertificate, registerStore, registerTwins } from "../metrics/agent-metrics.js";
 import { registerObeyed, registerTrust } from "../metrics/trust-metrics.js";
 import { registerSwarm } from "../metrics/swarm-metrics.js";
 import { openChannel } from "../coordinator/channel.js";
 import { openMember } from "../membership/open-member.js";
 import { nameOf, NatsCredentialsError, userOf, type NatsAccess } from "../nats/access.js";
 import { NatsLink } from "../nats/link.js";
+import { thisProcess } from "../process/this-process.js";
+import { TwinAlarm } from "../process/twin-alarm.js";
 import { lockDataDirectory } from "../process/data-directory-lock.js";
 import { KeptRevocations } from "../revocation/kept-revocations.js";
 import { RevocationReader } from "../revocation/revocation-reader.js";
@@ -41,6 +43,8 @@ export async function startHost(
   signal?: AbortSignal,
 ): Promise<RunningAgent> {
   const startTime = new Date();
+  const self = thisProcess(config.listen);
+  const twins = new TwinAlarm(self, log);
   const { cell } = config;
   const neighbourCells = config.neighbourCells.filter((other) => other !== cell);
   await mkdir(config.dataDir, { recursive: true, mode: 0o755 });
@@ -100,6 +104,7 @@ export async function startHost(
     membership.start();
     if (metrics !== undefined) {
       registerCertificate(metrics, membership);
+      registerTwins(metrics, () => twins.count(performance.now()));
       registerSwarm(metrics, () => swarm?.stats);
       registerStore(metrics, () => store.list());
       registerTrust(metrics, trust);
@@ -135,6 +140,7 @@ export async function startHost(
           neighbourCount: swarm?.stats.neighbours ?? 0,
           applications: applications.statuses(),
           keySetVersion: keys.version,
+          process: self,
         });
         link.publish(
           hostStatusSubject(config.region, config.id),
@@ -201,6 +207,7 @@ export async function startHost(
       hostId: config.id,
       read: (application, position, maxBytes) =>
         applications.readLog(application, position, maxBytes),
+      onTwins: (processes) => twins.take(processes, performance.now()),
       log,
     }).start();
     link.onConnected((connection, first) => {

@@ -1,8 +1,12 @@
 import {
   hostLogRequestSubject,
   NAME_PATTERN,
+  NOTICE_HEADER,
   ReadHostLogRequest,
   ReadHostLogResponse,
+  TWINS_NOTICE,
+  TwinsNotice,
+  type AgentProcess,
 } from "@slipway/proto";
 import type { Msg } from "nats";
 import type { Logger } from "../log.js";
@@ -19,12 +23,14 @@ interface LogRequestsOptions {
   hostId: string;
   /** Reads an application's log; undefined if there is none. @throws LogPositionError */
   read: (application: string, position: string, maxBytes: number) => Promise<LogRead | undefined>;
+  /** The region's agents say that these processes all say they are this host. */
+  onTwins: (processes: readonly AgentProcess[]) => void;
   log: Logger;
 }
 
 /**
  * Answers those who read applications' logs, one after the other. Where there is no answer, the error
- * header begins with the gRPC status that fits.
+ * header begins with the gRPC status that fits. The region's agents give notice under the same subject.
  */
 export class LogRequests {
   readonly #options: LogRequestsOptions;
@@ -50,6 +56,10 @@ export class LogRequests {
   }
 
   #take(message: Msg): void {
+    if (message.headers?.get(NOTICE_HEADER) === TWINS_NOTICE) {
+      this.#heed(message.data);
+      return;
+    }
     if (this.#waiting >= MAX_WAITING) {
       answerError(message, "RESOURCE_EXHAUSTED: too many read this host's logs");
       return;
@@ -61,6 +71,15 @@ export class LogRequests {
         this.#options.log.error({ err: error }, "log request cannot be answered");
       })
       .finally(() => (this.#waiting -= 1));
+  }
+
+  #heed(notice: Uint8Array): void {
+    const { log, onTwins } = this.#options;
+    try {
+      onTwins(TwinsNotice.decode(notice).processes);
+    } catch (error) {
+      log.warn({ err: error }, "a notice that cannot be read");
+    }
   }
 
   async #answer(message: Msg): Promise<void> {

@@ -51,6 +51,20 @@ export function registerCertificate(
   );
 }
 
+/** Whether this agent's identity is its alone. */
+export function registerTwins(registry: Registry, count: () => number): void {
+  registry.registerMetric(
+    new Gauge({
+      name: "slipway_agent_twins",
+      help: "Other processes that have this agent's identity, as if its data directory were copied.",
+      registers: [],
+      collect() {
+        this.set(count());
+      },
+    }),
+  );
+}
+
 /** What a host's artifact store takes on disk. */
 export function registerStore(
   registry: Registry,

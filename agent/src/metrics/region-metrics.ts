@@ -15,6 +15,8 @@ export function registerHosts(
     messages: number;
     dropped: number;
     decommissioned: number;
+    /** Hosts that several processes say they are. */
+    twins: number;
   },
 ): void {
   registry.registerMetric(
@@ -27,6 +29,16 @@ export function registerHosts(
         const { hosts, silent } = read();
         this.set({ state: "heard" }, hosts - silent);
         this.set({ state: "silent" }, silent);
+      },
+    }),
+  );
+  registry.registerMetric(
+    new Gauge({
+      name: "slipway_region_twin_hosts",
+      help: "Hosts that several processes say they are, as if a data directory were copied.",
+      registers: [],
+      collect() {
+        this.set(read().twins);
       },
     }),
   );

@@ -16,24 +16,37 @@ export interface KeyHeader {
  * @throws Error if they cannot be read in time
  */
 export async function readHeaders(kv: KV, filter: string): Promise<KeyHeader[]> {
-  const found: KeyHeader[] = [];
+  const entries = await readEntries(kv, { key: filter, headers_only: true });
+  return entries.map(({ key, created }) => ({ key, created }));
+}
+
+/** What one key holds, read in the same way; undefined if there is none. */
+export async function readKey(kv: KV, key: string): Promise<Uint8Array | undefined> {
+  return (await readEntries(kv, { key }))[0]?.value;
+}
+
+async function readEntries(
+  kv: KV,
+  options: { key: string; headers_only?: boolean },
+): Promise<KvEntry[]> {
+  const found: KvEntry[] = [];
   let complete = false;
   let watch: QueuedIterator<KvEntry> | undefined;
   const initializedFn = (): void => {
     complete = true;
     watch?.stop();
   };
-  watch = await kv.watch({ key: filter, headers_only: true, initializedFn });
+  watch = await kv.watch({ ...options, initializedFn });
   // There may have been none at all.
   if (complete) watch.stop();
   const late = setTimeout(() => watch.stop(), TIMEOUT_MS);
   try {
-    for await (const { key, created, operation } of watch) {
-      if (operation === "PUT") found.push({ key, created });
+    for await (const entry of watch) {
+      if (entry.operation === "PUT") found.push(entry);
     }
   } finally {
     clearTimeout(late);
   }
-  if (!complete) throw new Error(`${filter} could not be read in ${TIMEOUT_MS} ms`);
+  if (!complete) throw new Error(`${options.key} could not be read in ${TIMEOUT_MS} ms`);
   return found;
 }

@@ -4,9 +4,11 @@ import {
   HOST_MAX_LABELS,
   HostStatus,
   NAME_PATTERN,
+  type AgentProcess,
   type EnrolledHost,
   type HostApplicationStatus,
 } from "@slipway/proto";
+import { HostTwins, incarnationOf } from "./host-twins.js";
 import { SILENT_MS, type KnownHost } from "./known-host.js";
 
 /** Hosts that a region may have: beyond it, new ones are dropped and counted. */
@@ -29,7 +31,7 @@ interface Row extends KnownHost {
 interface SaidWhen {
   bytes: Uint8Array;
   time: number;
-  startTime: number;
+  incarnation: string;
 }
 
 /**
@@ -50,6 +52,7 @@ export class HostTable {
   readonly #unenrolled = new Map<string, EnrolledHost>();
   readonly #decommissioned = new Set<string>();
   readonly #cells = new Map<string, number>();
+  readonly #twins = new HostTwins();
   readonly #listeners: HostListener[] = [];
 
   constructor(region: string) {
@@ -150,10 +153,15 @@ export class HostTable {
     return this.#cells;
   }
 
-  /** What a host said last. */
-  status(hostId: string): HostStatus | undefined {
+  /** What a host said last, and which processes say they are it if there are several. */
+  status(hostId: string, now: number): HostStatus | undefined {
     const said = this.#rows.get(hostId)?.said;
-    return said && HostStatus.decode(said.bytes);
+    return said && { ...HostStatus.decode(said.bytes), twins: this.#twins.of(hostId, now) };
+  }
+
+  /** The hosts that several processes say they are, and those. */
+  twins(now: number): Map<string, AgentProcess[]> {
+    return this.#twins.all(now);
   }
 
   #take(subjectHost: string, bytes: Uint8Array, now: number): string | undefined {
@@ -178,6 +186,8 @@ export class HostTable {
     const said = saidWhen(status, bytes);
     if (isOlder(said, known?.said)) return "older than what is known";
     const { hostId, region, cell, labels } = status;
+    const before = known?.said && { ...known.said, at: known.heardAt ?? now };
+    this.#twins.heard(status, before, now);
     const enrolment: EnrolledHost = { hostId, region, cell, labels };
     const row = known ?? this.#add(enrolment);
     const same = sameEnrolment(row.enrolment, enrolment);
@@ -286,18 +296,18 @@ function sameCounts(a: HostApplicationStatus, b: HostApplicationStatus): boolean
   );
 }
 
-function saidWhen({ time, startTime }: HostStatus, bytes: Uint8Array): SaidWhen {
+function saidWhen(status: HostStatus, bytes: Uint8Array): SaidWhen {
   // A copy: what came is a part of some larger buffer of the connection's.
   return {
     bytes: bytes.slice(),
-    time: time?.getTime() ?? 0,
-    startTime: startTime?.getTime() ?? 0,
+    time: status.time?.getTime() ?? 0,
+    incarnation: incarnationOf(status),
   };
 }
 
 /** Messages may overtake each other where a region has several NATS servers. */
 function isOlder(said: SaidWhen, before: SaidWhen | undefined): boolean {
-  return before?.startTime === said.startTime && before.time > said.time;
+  return before?.incarnation === said.incarnation && before.time > said.time;
 }
 
 function sameEnrolment(a: EnrolledHost, b: EnrolledHost): boolean {

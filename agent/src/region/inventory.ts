@@ -103,9 +103,10 @@ export class Inventory {
     const { table } = this.#options;
     const { hostIds } = HostQuery.decode(query);
     const reply: HostQueryReply = { hosts: [] };
+    const now = performance.now();
     let bytes = 0;
     for (const hostId of hostIds.slice(0, MAX_QUERY_HOSTS)) {
-      const status = table.status(hostId);
+      const status = table.status(hostId, now);
       if (status === undefined) continue;
       bytes += HostStatus.encode(status).finish().length + 8;
       if (bytes > MAX_REPLY_BYTES) break;

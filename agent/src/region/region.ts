@@ -10,7 +10,7 @@ import type { Registry } from "prom-client";
 import { openDirectoryBlobStore } from "../blob/index.js";
 import { DEFAULT_CELL, type RegionConfig } from "../config.js";
 import type { Logger } from "../log.js";
-import { registerCertificate } from "../metrics/agent-metrics.js";
+import { registerCertificate, registerTwins } from "../metrics/agent-metrics.js";
 import { registerGoals, registerHosts, registerLeader } from "../metrics/region-metrics.js";
 import { registerStale, registerTrust } from "../metrics/trust-metrics.js";
 import { registerSwarm } from "../metrics/swarm-metrics.js";
@@ -20,6 +20,8 @@ import { userOf, type NatsAccess } from "../nats/access.js";
 import { NatsLink } from "../nats/link.js";
 import { KeptRevocations } from "../revocation/kept-revocations.js";
 import { RevocationReader } from "../revocation/revocation-reader.js";
+import { thisProcess } from "../process/this-process.js";
+import { TwinAlarm } from "../process/twin-alarm.js";
 import { lockDataDirectory } from "../process/data-directory-lock.js";
 import { type RunningAgent, stopOnce } from "../running-agent.js";
 import { join } from "../swarm/index.js";
@@ -36,6 +38,7 @@ import { Inventory } from "./inventory.js";
 import { LeaderLease } from "./leader-lease.js";
 import { Replicator } from "./replicator.js";
 import { StatusWriter } from "./status-writer.js";
+import { TwinWatch } from "./twin-watch.js";
 
 const REVOKED =
   "a host of this agent's id is revoked: no peer takes either; give it another identity";
@@ -54,6 +57,8 @@ export async function startRegion(
   signal?: AbortSignal,
 ): Promise<RunningAgent> {
   const { region } = config;
+  const self = thisProcess(config.listen);
+  const alarm = new TwinAlarm(self, log);
   await mkdir(config.dataDir, { recursive: true });
   const cleanUp: (() => Promise<void> | void)[] = [await lockDataDirectory(config.dataDir)];
   const stop = stopOnce(cleanUp, log);
@@ -178,6 +183,7 @@ export async function startRegion(
       log,
     });
     trust.keys.onChange(() => copier.reconcileSoon());
+    const twins = new TwinWatch({ regionLink, region, table, leading, log });
     const writer = new StatusWriter({
       link: globalLink,
       regionLink,
@@ -187,6 +193,9 @@ export async function startRegion(
       goals: () => copier.goals,
       leaderTerm,
       keySetVersion: () => trust.keys.version,
+      self,
+      alarm,
+      twinHosts: () => twins.count,
       enrolmentKnown: () => enroller.known,
       log,
     });
@@ -225,13 +234,15 @@ export async function startRegion(
         ...table.counts(performance.now()),
         ...table.stats,
         cells: table.cells,
+        twins: twins.count,
       }));
+      registerTwins(metrics, () => alarm.count(performance.now()));
       registerLeader(metrics, () => ({ leads: leading(), ...lease.stats }));
       registerGoals(metrics, () => ({ ...copier.stats, ...copier.ignored }));
       registerStale(metrics, () => copier.goals.values());
     }
     // The lease is given back once nobody here writes by it any more.
-    for (const part of [lease, enroller, copier, writer, replicator, cells]) {
+    for (const part of [lease, enroller, copier, writer, replicator, cells, twins]) {
       cleanUp.push(() => part.stop());
       part.start();
     }

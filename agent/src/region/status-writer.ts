@@ -1,4 +1,5 @@
 import {
+  type AgentProcess,
   RegionAgentStatus,
   RegionApplicationStatus,
   regionAgentKey,
@@ -13,8 +14,10 @@ import { readHeaders } from "../nats/read-headers.js";
 import { isStale } from "../host/goal-order.js";
 import { pause } from "../pause.js";
 import type { ApplicationCount } from "./application-count.js";
+import type { TwinAlarm } from "../process/twin-alarm.js";
 import { forgetDeadAgents } from "./dead-agents.js";
 import type { HostTable } from "./host-table.js";
+import { OwnTwins } from "./own-twins.js";
 import { generationsAhead } from "./known-host.js";
 import { Rate } from "./rate.js";
 import { RegionCounts } from "./region-counts.js";
@@ -30,6 +33,7 @@ const REQUEST_TIMEOUT_MS = 3_000;
 /** Agents that have given no sign of life for so long are forgotten, and looked for so often. */
 const DEAD_AFTER_MS = 10 * 60_000;
 const LOOK_FOR_DEAD_MS = 60_000;
+const LOOK_FOR_TWINS_MS = 6_000;
 /** The global NATS may be far away: so many writes are on their way at a time. */
 const WRITES = 16;
 
@@ -45,6 +49,11 @@ interface StatusWriterOptions {
   leaderTerm: () => number;
   /** Of the key set that the agent goes by. */
   keySetVersion: () => number;
+  /** This process, and who hears of others that say they are this agent. */
+  self: AgentProcess;
+  alarm: TwinAlarm;
+  /** Hosts that several processes say they are. */
+  twinHosts: () => number;
   /** Whether the persisted enrolment has been read: without it there is nothing to count by. */
   enrolmentKnown: () => boolean;
   log: Logger;
@@ -68,6 +77,8 @@ export class StatusWriter {
   readonly #startedAt = performance.now();
   readonly #written = new Map<string, Written>();
   readonly #counts: RegionCounts;
+  readonly #twins: OwnTwins;
+  #lookedForTwinsAt = Number.NEGATIVE_INFINITY;
   #agentAt = Number.NEGATIVE_INFINITY;
   #lookedForDeadAt = Number.NEGATIVE_INFINITY;
   /** Of the lease at the last tick. */
@@ -78,6 +89,7 @@ export class StatusWriter {
   constructor(options: StatusWriterOptions) {
     this.#options = options;
     this.#counts = new RegionCounts(options.table);
+    this.#twins = new OwnTwins(options.self);
   }
 
   /** Whether this agent has not listened for long enough for its counts to be judged by. */
@@ -202,6 +214,14 @@ export class StatusWriter {
     now: number,
   ): Promise<void> {
     const { region, agentId, table, keySetVersion, regionLink } = this.#options;
+    const { self, alarm, twinHosts } = this.#options;
+    const key = regionAgentKey(region, agentId);
+    if (now - this.#lookedForTwinsAt >= LOOK_FOR_TWINS_MS) {
+      // Just before this agent's own sign of life: what is there is another's, if there is one.
+      await this.#twins.look(kv, key, now);
+      this.#lookedForTwinsAt = now;
+      alarm.take(this.#twins.others(now), now);
+    }
     const stale = [...goals.values()].filter((goal) => isStale(goal, Date.now()));
     const { hosts, silent } = table.counts(now);
     const status = RegionAgentStatus.fromPartial({
@@ -217,7 +237,10 @@ export class StatusWriter {
       staleGoalCount: stale.length,
       keySetVersion: keySetVersion(),
       regionNatsAwaySince: regionLink.awaySince,
+      process: self,
+      twins: this.#twins.others(now),
+      twinHostCount: twinHosts(),
     });
-    await kv.put(regionAgentKey(region, agentId), RegionAgentStatus.encode(status).finish());
+    await kv.put(key, RegionAgentStatus.encode(status).finish());
   }
 }

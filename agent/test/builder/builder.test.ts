@@ -11,6 +11,7 @@ import {
   LogSource,
   durationFromMs,
 } from "@slipway/proto";
+import { pino } from "pino";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { openDirectoryBlobStore, verifyArtifact } from "../../src/blob/index.js";
@@ -183,6 +184,20 @@ withBuilder(
     assert.is(side.failure?.reason, BuildFailureReason.COMMIT_NOT_ON_TRUNK);
   },
 );
+
+withBuilder("one whose id another process has says so, once a minute", async (setup) => {
+  const errors: string[] = [];
+  const log = pino({ level: "error" }, { write: (line) => void errors.push(line) });
+  await setup.start({ log });
+  for (const streams of [1, 2]) {
+    await until(() => setup.coordinator.streams === streams, "a stream");
+    await until(() => setup.coordinator.ready.length >= streams, "a builder that is ready");
+    setup.coordinator.replaceStream("builder b1 opened another stream from web-3 (process 9)");
+  }
+  await until(() => setup.coordinator.streams === 3, "a third stream");
+  assert.is(errors.length, 1);
+  assert.match(errors[0] ?? "", /web-3 \(process 9\).*another process has this builder's id/);
+});
 
 withBuilder("says what is wrong with an artifact", async ({ start, build, root }) => {
   await start({ slots: 4 });

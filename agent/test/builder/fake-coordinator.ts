@@ -1,5 +1,11 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { Server, ServerCredentials, type ServerDuplexStream } from "@grpc/grpc-js";
+import {
+  Metadata,
+  Server,
+  ServerCredentials,
+  status,
+  type ServerDuplexStream,
+} from "@grpc/grpc-js";
 import {
   type Artifact,
   type BuildFailure,
@@ -14,6 +20,7 @@ import {
   type WorkRequest,
   type WorkResponse,
   durationFromMs,
+  setErrorDetails,
 } from "@slipway/proto";
 
 type Stream = ServerDuplexStream<WorkRequest, WorkResponse>;
@@ -80,6 +87,17 @@ export class FakeCoordinator {
   /** Breaks the present stream. */
   breakStream(): void {
     this.#stream?.emit("error", Object.assign(new Error("broken"), { code: 14 }));
+    this.#stream = undefined;
+  }
+
+  /** Ends the present stream as a coordinator does when another process comes by the same id. */
+  replaceStream(message: string): void {
+    const metadata = new Metadata();
+    setErrorDetails(metadata, status.ABORTED, message, {
+      reason: "STREAM_REPLACED",
+      violations: [],
+    });
+    this.#stream?.emit("error", Object.assign(new Error(message), { code: 10, metadata }));
     this.#stream = undefined;
   }
 

@@ -158,6 +158,7 @@ test("is answered over NATS, and no name leads out of the folder", async ({ fold
     region: "eu",
     hostId: "h1",
     read: (...request) => host.applications.readLog(...request),
+    onTwins: () => undefined,
     log,
   }).start();
   link.start();

@@ -161,7 +161,7 @@ table("forgets hosts that are not persisted any more, for good only if told so",
   assert.equal(changes, [["h1", false]]);
   assert.equal(hosts.counts(0), { hosts: 1, silent: 1, unheard: 1 });
   assert.equal([...hosts.cells], [["c", 1]]);
-  assert.is(hosts.status("h1"), undefined);
+  assert.is(hosts.status("h1", 0), undefined);
   // It may be new: the coordinator is asked.
   hosts.hear("h1", status(), 0);
   assert.equal(

@@ -4,6 +4,8 @@ import { connect, type KV, type NatsConnection } from "nats";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { NatsLink } from "../../src/nats/link.js";
+import { thisProcess } from "../../src/process/this-process.js";
+import { TwinAlarm } from "../../src/process/twin-alarm.js";
 import { HostTable } from "../../src/region/host-table.js";
 import { StatusWriter } from "../../src/region/status-writer.js";
 import { eventually, log } from "../host/fixtures.js";
@@ -23,6 +25,7 @@ test.before(async () => {
   statuses = await connection.jetstream().views.kv(STATUS_BUCKET, { history: 1 });
   const links = [nats, regional].map(({ url }) => new NatsLink({ servers: [url], name: url, log }));
   const [link, regionLink] = links as [NatsLink, NatsLink];
+  const self = thisProcess();
   const writer = new StatusWriter({
     link,
     regionLink,
@@ -32,6 +35,9 @@ test.before(async () => {
     goals: () => new Map(),
     leaderTerm: () => 0,
     keySetVersion: () => 0,
+    self,
+    alarm: new TwinAlarm(self, log),
+    twinHosts: () => 0,
     enrolmentKnown: () => true,
     log,
   });

@@ -44,7 +44,12 @@ export class GrpcBuilder {
     this.#stream.on("error", (error) => {
       if (!this.#isStopped) options.failed(error);
     });
-    const hello = { builderId: options.id, platform: "linux/x64", signsProvenance: false };
+    const hello = {
+      builderId: options.id,
+      platform: "linux/x64",
+      signsProvenance: false,
+      process: undefined,
+    };
     this.#say({ $case: "hello", value: hello });
   }
 

@@ -8,6 +8,8 @@ export interface Readings {
   stats: Stats;
   /** Builders that have a stream here. */
   builders: () => number;
+  /** Agents that several processes say they are, by role. */
+  twins: () => Readonly<Record<"builder" | "region" | "host", number>>;
   /** Deployments that are not final, by state; undefined while that is not known. */
   deployments: () => Readonly<Record<string, number>> | undefined;
   connected: () => { postgres: boolean; nats: boolean };
@@ -34,6 +36,12 @@ export function registerCoordinator(registry: Registry, readings: Readings): voi
       const { postgres, nats } = readings.connected();
       return { postgres: postgres ? 1 : 0, nats: nats ? 1 : 0 };
     },
+  });
+  registerGauges(registry, {
+    name: "slipway_agent_twins",
+    help: "Agents of each role that several processes say they are, as if a machine were copied.",
+    label: "role",
+    read: readings.twins,
   });
   registerBuilds(registry, readings);
   registerDeployments(registry, readings);

@@ -6,7 +6,7 @@ import { registerCoordinator } from "./coordinator-metrics.js";
 
 /** Registers the metrics. Answers what runs for those that are not to be read at a scrape. */
 export function metricsServices(
-  { config, db, stats, builderSessions, fleetKeys, log }: Context,
+  { config, db, stats, builderSessions, status, fleetKeys, log }: Context,
   registry: Registry,
   connected: () => { postgres: boolean; nats: boolean },
 ): readonly (readonly [string, Service])[] {
@@ -14,6 +14,7 @@ export function metricsServices(
   registerCoordinator(registry, {
     stats,
     builders: () => builderSessions.size,
+    twins: () => ({ builder: builderSessions.twins, ...status.twins() }),
     deployments: () => deployments,
     connected,
     keySet: () => fleetKeys && { version: fleetKeys.set.version, daysLeft: fleetKeys.daysLeft },

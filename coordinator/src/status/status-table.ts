@@ -142,6 +142,22 @@ export class StatusTable {
     return { agents, silent, natsAwaySince: this.#natsAwaySince(name) };
   }
 
+  /**
+   * Region agents that other processes say they are as well, and hosts by the agents' word: of agents
+   * of a region that hear differently many the one that hears of most.
+   */
+  twins(): { region: number; host: number } {
+    const counts = { region: 0, host: 0 };
+    for (const name of this.#regions.keys()) {
+      const heard = this.#agentsOf(name).filter(
+        ({ heardAt }) => this.#now() - heardAt <= AGENT_SILENT_AFTER_MS,
+      );
+      counts.region += heard.filter(({ status }) => status.twins.length > 0).length;
+      counts.host += Math.max(0, ...heard.map(({ status }) => status.twinHostCount));
+    }
+    return counts;
+  }
+
   #agentsOf(region: string): Agent[] {
     return [...(this.#regions.get(region)?.values() ?? [])];
   }
@@ -211,5 +227,8 @@ function unheard(region: string, agentId: string): RegionAgentStatus {
     staleGoalCount: 0,
     keySetVersion: 0,
     regionNatsAwaySince: undefined,
+    process: undefined,
+    twins: [],
+    twinHostCount: 0,
   };
 }

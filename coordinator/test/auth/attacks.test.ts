@@ -200,7 +200,7 @@ test("a builder's token is of its builder only", async () => {
   stream.write({
     message: {
       $case: "hello",
-      value: { builderId: "b2", platform: "linux/x64", signsProvenance: false },
+      value: { builderId: "b2", platform: "linux/x64", signsProvenance: false, process: undefined },
     },
   });
   const { code, reason } = await ended;

@@ -148,7 +148,12 @@ test("a claim that the token does not allow is counted and audited, wherever it 
     stream.on("end", () => resolve(endingOf(null)));
   });
   stream.resume();
-  const hello = { builderId: "b2", platform: "linux/x64", signsProvenance: false };
+  const hello = {
+    builderId: "b2",
+    platform: "linux/x64",
+    signsProvenance: false,
+    process: undefined,
+  };
   stream.write({ message: { $case: "hello", value: hello } });
   assert.is((await ended).reason, "OUT_OF_SCOPE");
   assert.match((await refusals(builder.id, 1))[0] ?? "", /BuilderService\/Work: .*builder b1/);

@@ -328,7 +328,12 @@ test("what a builder signs once it was taken out of the fleet is refused", async
 
 test("where signatures are required nobody else is let in, and nothing else is taken", async () => {
   const unsigned = new TestBuilder(strict.builders);
-  const about = { builderId: "b1", platform: "linux/x64", signsProvenance: false };
+  const about = {
+    builderId: "b1",
+    platform: "linux/x64",
+    signsProvenance: false,
+    process: undefined,
+  };
   unsigned.say({ $case: "hello", value: about });
   const error = (await unsigned.ended()) as ServiceError;
   assert.is(error.code, status.FAILED_PRECONDITION);

@@ -329,7 +329,12 @@ const ready = (freeSlots: number) =>
 
 test("a builder that does not keep to the protocol loses its stream alone", async () => {
   const lease = { buildId: "00000000-0000-7000-8000-000000000000", attempt: 1 };
-  const about = { builderId: "b7", platform: "linux/x64", signsProvenance: false };
+  const about = {
+    builderId: "b7",
+    platform: "linux/x64",
+    signsProvenance: false,
+    process: undefined,
+  };
   const hello = { $case: "hello", value: about } as const;
   const nothing = { lease, artifact: undefined, provenance: Buffer.alloc(0) };
   const complete = { $case: "complete", value: nothing } as const;
@@ -446,7 +451,12 @@ test("a builder that is revoked gets no more builds, wherever it comes back", as
   const back = new TestBuilder(otherClients.builders);
   back.say({
     $case: "hello",
-    value: { builderId: "thief", platform: "linux/x64", signsProvenance: false },
+    value: {
+      builderId: "thief",
+      platform: "linux/x64",
+      signsProvenance: false,
+      process: undefined,
+    },
   });
   back.ready(1, 0);
   for (const end of [first, await back.ended()]) {
@@ -460,7 +470,12 @@ test("a builder that is revoked gets no more builds, wherever it comes back", as
   // Not waiting until it is welcome.
   honest.say({
     $case: "hello",
-    value: { builderId: "honest", platform: "linux/x64", signsProvenance: false },
+    value: {
+      builderId: "honest",
+      platform: "linux/x64",
+      signsProvenance: false,
+      process: undefined,
+    },
   });
   honest.ready(1, 0);
   const lease = await leased(honest, id);

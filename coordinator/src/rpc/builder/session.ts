@@ -3,6 +3,7 @@ import {
   durationFromMs,
   WorkAccepted_Kind,
   WorkLost_Reason,
+  type AgentProcess,
   type WorkComplete,
   type WorkFail,
   type WorkHeartbeat,
@@ -38,6 +39,8 @@ interface Held {
 }
 
 const MAX_HELD = 1_000;
+const TWINS =
+  "several processes say they are this builder, and end each other's streams: give each an id of its own";
 const LOST_REASONS: Record<Exclude<LeaseState, "held">, WorkLost_Reason> = {
   superseded: WorkLost_Reason.SUPERSEDED,
   cancelled: WorkLost_Reason.CANCELLED,
@@ -116,23 +119,25 @@ export class BuilderSession {
   async #hello(hello: WorkHello): Promise<void> {
     if (this.#builderId !== undefined) throw malformed("hello", "must be said once");
     checkHello(hello);
-    const { builderId, platform, signsProvenance } = hello;
+    const { builderId, platform, signsProvenance, process } = hello;
     if (this.#subject !== "" && builderId !== this.#subject) {
       const message = `this token is of builder ${this.#subject}, and cannot be used by another one`;
       throw permissionDenied("OUT_OF_SCOPE", message);
     }
     this.#context.provenance.checkHello(builderId, signsProvenance);
     this.#builderId = builderId;
-    this.#admitted = this.#admit(builderId);
+    this.#admitted = this.#admit(builderId, process);
     await this.#admitted;
     this.#context.log.info({ builderId, platform }, "builder connected");
   }
 
   /** @throws DomainError if it was revoked. */
-  async #admit(builderId: string): Promise<void> {
-    const { builderSessions, config, db, dispatcher } = this.#context;
+  async #admit(builderId: string, process: AgentProcess | undefined): Promise<void> {
+    const { builderSessions, config, db, dispatcher, log } = this.#context;
     // From now on it is among those that are ended when they are revoked.
-    this.#leave = builderSessions.open(builderId, (error) => this.#outbox.end(error));
+    this.#leave = builderSessions.open(builderId, (error) => this.#outbox.end(error), process);
+    const twins = builderSessions.tellTwins(builderId);
+    if (twins.length > 0) log.error({ builderId, processes: twins }, TWINS);
     if ((await revokedBuilders(db, [builderId])).length > 0) throw builderRevoked(builderId);
     if (this.#isClosed) return;
     const leaseDuration = durationFromMs(config.leaseDurationMs);

@@ -21,6 +21,7 @@ import { Duration } from "../../google/protobuf/duration.js";
 import { Timestamp } from "../../google/protobuf/timestamp.js";
 import { BuildSpec, SourceSpec } from "./application.js";
 import { Artifact, BuildFailure, LogSource, logSourceFromJSON, logSourceToJSON } from "./build.js";
+import { AgentProcess } from "./status.js";
 
 export interface WorkRequest {
   message:
@@ -42,6 +43,8 @@ export interface WorkHello {
    * FAILED_PRECONDITION.
    */
   signsProvenance: boolean;
+  /** Of several that say they are one builder each stream ends another's, with STREAM_REPLACED. */
+  process: AgentProcess | undefined;
 }
 
 /** How many more builds the builder takes now: replaces what it said before. 0 drains. */
@@ -448,7 +451,7 @@ export const WorkRequest: MessageFns<WorkRequest> = {
 };
 
 function createBaseWorkHello(): WorkHello {
-  return { builderId: "", platform: "", signsProvenance: false };
+  return { builderId: "", platform: "", signsProvenance: false, process: undefined };
 }
 
 export const WorkHello: MessageFns<WorkHello> = {
@@ -461,6 +464,9 @@ export const WorkHello: MessageFns<WorkHello> = {
     }
     if (message.signsProvenance !== false) {
       writer.uint32(24).bool(message.signsProvenance);
+    }
+    if (message.process !== undefined) {
+      AgentProcess.encode(message.process, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -502,6 +508,14 @@ export const WorkHello: MessageFns<WorkHello> = {
             message.signsProvenance = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.process = AgentProcess.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -527,6 +541,7 @@ export const WorkHello: MessageFns<WorkHello> = {
         : isSet(object.signs_provenance)
         ? globalThis.Boolean(object.signs_provenance)
         : false,
+      process: isSet(object.process) ? AgentProcess.fromJSON(object.process) : undefined,
     };
   },
 
@@ -541,6 +556,9 @@ export const WorkHello: MessageFns<WorkHello> = {
     if (message.signsProvenance !== false) {
       obj.signsProvenance = message.signsProvenance;
     }
+    if (message.process !== undefined) {
+      obj.process = AgentProcess.toJSON(message.process);
+    }
     return obj;
   },
 
@@ -552,6 +570,9 @@ export const WorkHello: MessageFns<WorkHello> = {
     message.builderId = object.builderId ?? "";
     message.platform = object.platform ?? "";
     message.signsProvenance = object.signsProvenance ?? false;
+    message.process = (object.process !== undefined && object.process !== null)
+      ? AgentProcess.fromPartial(object.process)
+      : undefined;
     return message;
   },
 };

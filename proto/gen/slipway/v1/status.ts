@@ -228,6 +228,25 @@ export interface HostApplicationStatus {
   goalStale: boolean;
 }
 
+/** One process of an agent. Two that live at once must not have one identity. */
+export interface AgentProcess {
+  /** Random, another one with each start. */
+  incarnation: string;
+  /** The machine's name, as its operating system has it. */
+  machine: string;
+  /** Where its swarm listens, HOST:PORT; empty of a builder. */
+  address: string;
+  pid: number;
+}
+
+/**
+ * What a region agent tells a host whose identity several processes have, on the subject of its log
+ * requests and under NOTICE_HEADER.
+ */
+export interface TwinsNotice {
+  processes: AgentProcess[];
+}
+
 /**
  * A host's whole state: published on every change of phase, at most once a second while
  * downloading, and every 10 s.
@@ -247,6 +266,15 @@ export interface HostStatus {
   applications: HostApplicationStatus[];
   /** Of the key set that the agent goes by; 0 while it goes by its command line. */
   keySetVersion: number;
+  /** That said this. */
+  process:
+    | AgentProcess
+    | undefined;
+  /**
+   * Filled in by who is asked for it, a region agent: the processes that say they are this host, if
+   * several were heard over the same time. Empty when all is well.
+   */
+  twins: AgentProcess[];
 }
 
 export interface HostStatus_LabelsEntry {
@@ -354,6 +382,13 @@ export interface RegionAgentStatus {
   keySetVersion: number;
   /** While the agent does not reach the region's own NATS: since when, by its clock. */
   regionNatsAwaySince: Date | undefined;
+  process:
+    | AgentProcess
+    | undefined;
+  /** Other processes that say they are this agent. Empty when all is well. */
+  twins: AgentProcess[];
+  /** Hosts that several processes say they are. */
+  twinHostCount: number;
 }
 
 /**
@@ -897,6 +932,194 @@ export const HostApplicationStatus: MessageFns<HostApplicationStatus> = {
   },
 };
 
+function createBaseAgentProcess(): AgentProcess {
+  return { incarnation: "", machine: "", address: "", pid: 0 };
+}
+
+export const AgentProcess: MessageFns<AgentProcess> = {
+  encode(message: AgentProcess, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.incarnation !== "") {
+      writer.uint32(10).string(message.incarnation);
+    }
+    if (message.machine !== "") {
+      writer.uint32(18).string(message.machine);
+    }
+    if (message.address !== "") {
+      writer.uint32(26).string(message.address);
+    }
+    if (message.pid !== 0) {
+      writer.uint32(32).uint32(message.pid);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AgentProcess {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAgentProcess();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.incarnation = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.machine = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.address = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.pid = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AgentProcess {
+    return {
+      incarnation: isSet(object.incarnation) ? globalThis.String(object.incarnation) : "",
+      machine: isSet(object.machine) ? globalThis.String(object.machine) : "",
+      address: isSet(object.address) ? globalThis.String(object.address) : "",
+      pid: isSet(object.pid) ? globalThis.Number(object.pid) : 0,
+    };
+  },
+
+  toJSON(message: AgentProcess): unknown {
+    const obj: any = {};
+    if (message.incarnation !== "") {
+      obj.incarnation = message.incarnation;
+    }
+    if (message.machine !== "") {
+      obj.machine = message.machine;
+    }
+    if (message.address !== "") {
+      obj.address = message.address;
+    }
+    if (message.pid !== 0) {
+      obj.pid = Math.round(message.pid);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AgentProcess>): AgentProcess {
+    return AgentProcess.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AgentProcess>): AgentProcess {
+    const message = createBaseAgentProcess();
+    message.incarnation = object.incarnation ?? "";
+    message.machine = object.machine ?? "";
+    message.address = object.address ?? "";
+    message.pid = object.pid ?? 0;
+    return message;
+  },
+};
+
+function createBaseTwinsNotice(): TwinsNotice {
+  return { processes: [] };
+}
+
+export const TwinsNotice: MessageFns<TwinsNotice> = {
+  encode(message: TwinsNotice, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.processes) {
+      AgentProcess.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TwinsNotice {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTwinsNotice();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.processes.push(AgentProcess.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TwinsNotice {
+    return {
+      processes: globalThis.Array.isArray(object?.processes)
+        ? object.processes.map((e: any) => AgentProcess.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: TwinsNotice): unknown {
+    const obj: any = {};
+    if (message.processes?.length) {
+      obj.processes = message.processes.map((e) => AgentProcess.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TwinsNotice>): TwinsNotice {
+    return TwinsNotice.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TwinsNotice>): TwinsNotice {
+    const message = createBaseTwinsNotice();
+    message.processes = object.processes?.map((e) => AgentProcess.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 function createBaseHostStatus(): HostStatus {
   return {
     hostId: "",
@@ -909,6 +1132,8 @@ function createBaseHostStatus(): HostStatus {
     neighbourCount: 0,
     applications: [],
     keySetVersion: 0,
+    process: undefined,
+    twins: [],
   };
 }
 
@@ -943,6 +1168,12 @@ export const HostStatus: MessageFns<HostStatus> = {
     }
     if (message.keySetVersion !== 0) {
       writer.uint32(80).uint64(message.keySetVersion);
+    }
+    if (message.process !== undefined) {
+      AgentProcess.encode(message.process, writer.uint32(90).fork()).join();
+    }
+    for (const v of message.twins) {
+      AgentProcess.encode(v!, writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -1043,6 +1274,22 @@ export const HostStatus: MessageFns<HostStatus> = {
             message.keySetVersion = longToNumber(reader.uint64());
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.process = AgentProcess.decode(reader, reader.uint32());
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.twins.push(AgentProcess.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1102,6 +1349,10 @@ export const HostStatus: MessageFns<HostStatus> = {
         : isSet(object.key_set_version)
         ? globalThis.Number(object.key_set_version)
         : 0,
+      process: isSet(object.process) ? AgentProcess.fromJSON(object.process) : undefined,
+      twins: globalThis.Array.isArray(object?.twins)
+        ? object.twins.map((e: any) => AgentProcess.fromJSON(e))
+        : [],
     };
   },
 
@@ -1143,6 +1394,12 @@ export const HostStatus: MessageFns<HostStatus> = {
     if (message.keySetVersion !== 0) {
       obj.keySetVersion = Math.round(message.keySetVersion);
     }
+    if (message.process !== undefined) {
+      obj.process = AgentProcess.toJSON(message.process);
+    }
+    if (message.twins?.length) {
+      obj.twins = message.twins.map((e) => AgentProcess.toJSON(e));
+    }
     return obj;
   },
 
@@ -1169,6 +1426,10 @@ export const HostStatus: MessageFns<HostStatus> = {
     message.neighbourCount = object.neighbourCount ?? 0;
     message.applications = object.applications?.map((e) => HostApplicationStatus.fromPartial(e)) || [];
     message.keySetVersion = object.keySetVersion ?? 0;
+    message.process = (object.process !== undefined && object.process !== null)
+      ? AgentProcess.fromPartial(object.process)
+      : undefined;
+    message.twins = object.twins?.map((e) => AgentProcess.fromPartial(e)) || [];
     return message;
   },
 };
@@ -2271,6 +2532,9 @@ function createBaseRegionAgentStatus(): RegionAgentStatus {
     staleGoalCount: 0,
     keySetVersion: 0,
     regionNatsAwaySince: undefined,
+    process: undefined,
+    twins: [],
+    twinHostCount: 0,
   };
 }
 
@@ -2311,6 +2575,15 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
     }
     if (message.regionNatsAwaySince !== undefined) {
       Timestamp.encode(toTimestamp(message.regionNatsAwaySince), writer.uint32(98).fork()).join();
+    }
+    if (message.process !== undefined) {
+      AgentProcess.encode(message.process, writer.uint32(106).fork()).join();
+    }
+    for (const v of message.twins) {
+      AgentProcess.encode(v!, writer.uint32(114).fork()).join();
+    }
+    if (message.twinHostCount !== 0) {
+      writer.uint32(120).uint32(message.twinHostCount);
     }
     return writer;
   },
@@ -2424,6 +2697,30 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
             message.regionNatsAwaySince = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.process = AgentProcess.decode(reader, reader.uint32());
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.twins.push(AgentProcess.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.twinHostCount = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2484,6 +2781,15 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
         : isSet(object.region_nats_away_since)
         ? fromJsonTimestamp(object.region_nats_away_since)
         : undefined,
+      process: isSet(object.process) ? AgentProcess.fromJSON(object.process) : undefined,
+      twins: globalThis.Array.isArray(object?.twins)
+        ? object.twins.map((e: any) => AgentProcess.fromJSON(e))
+        : [],
+      twinHostCount: isSet(object.twinHostCount)
+        ? globalThis.Number(object.twinHostCount)
+        : isSet(object.twin_host_count)
+        ? globalThis.Number(object.twin_host_count)
+        : 0,
     };
   },
 
@@ -2525,6 +2831,15 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
     if (message.regionNatsAwaySince !== undefined) {
       obj.regionNatsAwaySince = message.regionNatsAwaySince.toISOString();
     }
+    if (message.process !== undefined) {
+      obj.process = AgentProcess.toJSON(message.process);
+    }
+    if (message.twins?.length) {
+      obj.twins = message.twins.map((e) => AgentProcess.toJSON(e));
+    }
+    if (message.twinHostCount !== 0) {
+      obj.twinHostCount = Math.round(message.twinHostCount);
+    }
     return obj;
   },
 
@@ -2545,6 +2860,11 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
     message.staleGoalCount = object.staleGoalCount ?? 0;
     message.keySetVersion = object.keySetVersion ?? 0;
     message.regionNatsAwaySince = object.regionNatsAwaySince ?? undefined;
+    message.process = (object.process !== undefined && object.process !== null)
+      ? AgentProcess.fromPartial(object.process)
+      : undefined;
+    message.twins = object.twins?.map((e) => AgentProcess.fromPartial(e)) || [];
+    message.twinHostCount = object.twinHostCount ?? 0;
     return message;
   },
 };

@@ -1,4 +1,4 @@
-import type { Host, HostApplicationStatus, Region } from "@slipway/proto";
+import type { AgentProcess, Host, HostApplicationStatus, Region } from "@slipway/proto";
 import type { RegionList } from "../../fleet.js";
 import { chosenApplications, type HostChoice } from "../host-choice.js";
 import { agoText, bytesText, spanText } from "../quantities.js";
@@ -37,8 +37,13 @@ function hostRows(host: Host, choice: HostChoice, look: Look): Cell[][] {
   const heard = agoText(status?.time, look.now);
   const silent: Cell = { text: host.silent ? "silent" : "", colour: "red" };
   const running = chosenApplications(host, choice);
+  const twins = status === undefined ? [] : status.twins;
+  const several: Cell | undefined =
+    twins.length === 0
+      ? undefined
+      : { text: `is several processes: ${processesText(twins)}`, colour: "red" };
   if (status === undefined || running.length === 0) {
-    return [[...name, "", silent, "", heard, labels(enrolment?.labels ?? {})]];
+    return [[...name, "", silent, "", heard, several ?? labels(enrolment?.labels ?? {})]];
   }
   return running.map((one) => [
     ...name,
@@ -46,7 +51,7 @@ function hostRows(host: Host, choice: HostChoice, look: Look): Cell[][] {
     host.silent ? silent : phaseCell(one.phase),
     one.runningCommitSha.slice(0, 12),
     heard,
-    detail(one),
+    several ?? detail(one),
   ]);
 }
 
@@ -55,6 +60,15 @@ function detail(one: HostApplicationStatus): string {
   if (one.goalStale) return "its goal is stale: no coordinator has renewed it in time";
   if (one.bytesTotal === 0 || one.bytesDone >= one.bytesTotal) return "";
   return `${bytesText(one.bytesDone)} of ${bytesText(one.bytesTotal)}`;
+}
+
+/** In the same order each time, whoever of them said it last. */
+function processesText(processes: readonly AgentProcess[]): string {
+  const places = processes.map(({ machine, address, pid }) => {
+    const inside = [address, `process ${pid}`].filter((part) => part !== "").join(", ");
+    return machine === "" ? "one of an earlier version" : `${machine} (${inside})`;
+  });
+  return places.sort().join(" and ");
 }
 
 function labels(map: Record<string, string>): string {
@@ -75,6 +89,17 @@ function regionState(region: Region, look: Look): Cell {
     return { text: `its NATS has been away for ${lasting}: no host is heard`, colour: "red" };
   }
   if (region.silent) return { text: "silent: no agent answers", colour: "red" };
+  const twins = region.agents.find((agent) => agent.twins.length > 0);
+  if (twins !== undefined) {
+    const { agentId, process } = twins;
+    const places = processesText([...(process === undefined ? [] : [process]), ...twins.twins]);
+    return { text: `${agentId} is several processes: ${places}`, colour: "red" };
+  }
+  const hosts = Math.max(0, ...region.agents.map(({ twinHostCount }) => twinHostCount));
+  if (hosts > 0) {
+    const are = hosts === 1 ? "a host is" : `${hosts} hosts are`;
+    return { text: `${are} several processes each: see slipway hosts`, colour: "red" };
+  }
   const ahead = region.agents.flatMap((agent) => agent.ahead);
   if (ahead.length > 0) {
     // Each of its agents may say the same.

@@ -1,0 +1,46 @@
+import { test } from "uvu";
+import * as assert from "uvu/assert";
+import { BuilderSessions } from "../../src/rpc/builder/sessions.js";
+
+const onMachine = (machine: string) => ({ incarnation: machine, machine, address: "", pid: 7 });
+
+function world() {
+  const clock = { now: 0 };
+  const sessions = new BuilderSessions(() => clock.now);
+  const ended: string[] = [];
+  const open = (machine: string, at: number) => {
+    clock.now = at;
+    return sessions.open("b1", ({ message }) => ended.push(message), onMachine(machine));
+  };
+  return { clock, sessions, ended, open };
+}
+
+test("a builder that is started again, or connects again, is one", () => {
+  const { sessions, ended, open } = world();
+  open("m1", 0)();
+  open("m1", 20_000);
+  // Its machine was cut off, and its stream with it.
+  open("m2", 25_000);
+  open("m2", 60_000);
+  assert.is(sessions.twins, 0);
+  assert.equal(sessions.tellTwins("b1"), []);
+  assert.is(ended.length, 2);
+});
+
+test("two that take each other's place are told once a minute, and what the other is", () => {
+  const { clock, sessions, ended, open } = world();
+  for (let at = 0; at <= 8_000; at += 2_000) {
+    open("m1", at);
+    open("m2", at + 1_000);
+  }
+  assert.is(sessions.twins, 1);
+  const told = sessions.tellTwins("b1").map(({ machine }) => machine);
+  assert.equal(told.sort(), ["m1", "m2"]);
+  assert.equal(sessions.tellTwins("b1"), []);
+  assert.match(ended[0] ?? "", /b1 opened another stream from m2 \(process 7\)/);
+  assert.is(sessions.size, 1);
+  clock.now = 60_000;
+  assert.is(sessions.twins, 0, "one of them was stopped");
+});
+
+test.run();
