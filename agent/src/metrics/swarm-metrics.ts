@@ -1,4 +1,10 @@
-import { Counter, Gauge, type Registry } from "prom-client";
+import {
+  registerCount,
+  registerCounts,
+  registerGauge,
+  registerGauges,
+} from "@slipway/proto/metrics";
+import type { Registry } from "prom-client";
 import type { SwarmStats } from "../swarm/index.js";
 
 type Reading = readonly [name: string, help: string, read: (stats: SwarmStats) => number];
@@ -34,80 +40,49 @@ const GAUGES: readonly Reading[] = [
   ["strangers", "Connections that have yet to show that they are let in.", (s) => s.strangers],
 ];
 
-/** What the swarm counts; nothing before there is one. */
+/** What the swarm counts; zeros, and nothing that has labels, before there is one. */
 export function registerSwarm(registry: Registry, stats: () => SwarmStats | undefined): void {
+  const orZero = (read: (stats: SwarmStats) => number) => (): number => {
+    const now = stats();
+    return now === undefined ? 0 : read(now);
+  };
   for (const [name, help, read] of COUNTERS) {
-    registry.registerMetric(
-      new Counter({
-        name: `slipway_swarm_${name}`,
-        help,
-        registers: [],
-        collect() {
-          this.reset();
-          const now = stats();
-          if (now !== undefined) this.inc(read(now));
-        },
-      }),
-    );
+    registerCount(registry, { name: `slipway_swarm_${name}`, help, read: orZero(read) });
   }
   for (const [name, help, read] of GAUGES) {
-    registry.registerMetric(
-      new Gauge({
-        name: `slipway_swarm_${name}`,
-        help,
-        registers: [],
-        collect() {
-          const now = stats();
-          if (now !== undefined) this.set(read(now));
-        },
-      }),
-    );
+    registerGauge(registry, { name: `slipway_swarm_${name}`, help, read: orZero(read) });
   }
-  registry.registerMetric(
-    new Counter({
-      name: "slipway_swarm_received_bytes_total",
-      help: "Bytes of verified chunks, by where they came from.",
-      labelNames: ["source"],
-      registers: [],
-      collect() {
-        this.reset();
-        const now = stats();
-        if (now === undefined) return;
-        this.inc({ source: "peers" }, now.bytesFromPeers);
-        this.inc({ source: "seeders" }, now.bytesFromSeeders);
-        this.inc({ source: "local" }, now.bytesFromLocal);
-        this.inc({ source: "reuse" }, now.bytesFromReuse);
-      },
-    }),
-  );
-  registry.registerMetric(
-    new Counter({
-      name: "slipway_swarm_refused_total",
-      help: "What was refused of those without a certificate that holds, by why.",
-      labelNames: ["reason"],
-      registers: [],
-      collect() {
-        this.reset();
-        const now = stats();
-        if (now === undefined) return;
-        for (const [reason, count] of Object.entries(now.refused)) this.inc({ reason }, count);
-      },
-    }),
-  );
-  registry.registerMetric(
-    new Gauge({
-      name: "slipway_swarm_neighbours",
-      help: "Connected peers: hosts of the home cell, of other cells, and region agents.",
-      labelNames: ["kind"],
-      registers: [],
-      collect() {
-        const now = stats();
-        if (now === undefined) return;
-        const { neighbours, homeNeighbours, seederNeighbours } = now;
-        this.set({ kind: "home" }, homeNeighbours);
-        this.set({ kind: "other_cell" }, neighbours - homeNeighbours - seederNeighbours);
-        this.set({ kind: "seeder" }, seederNeighbours);
-      },
-    }),
-  );
+  registerCounts(registry, {
+    name: "slipway_swarm_received_bytes_total",
+    help: "Bytes of verified chunks, by where they came from.",
+    label: "source",
+    read: () => {
+      const now = stats();
+      return (
+        now && {
+          peers: now.bytesFromPeers,
+          seeders: now.bytesFromSeeders,
+          local: now.bytesFromLocal,
+          reuse: now.bytesFromReuse,
+        }
+      );
+    },
+  });
+  registerCounts(registry, {
+    name: "slipway_swarm_refused_total",
+    help: "What was refused of those without a certificate that holds, by why.",
+    label: "reason",
+    read: () => stats()?.refused,
+  });
+  registerGauges(registry, {
+    name: "slipway_swarm_neighbours",
+    help: "Connected peers: hosts of the home cell, of other cells, and region agents.",
+    label: "kind",
+    read: () => {
+      const now = stats();
+      if (now === undefined) return undefined;
+      const { neighbours, homeNeighbours: home, seederNeighbours: seeder } = now;
+      return { home, other_cell: neighbours - home - seeder, seeder };
+    },
+  });
 }

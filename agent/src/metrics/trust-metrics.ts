@@ -1,9 +1,9 @@
 import type { Goal } from "@slipway/proto";
-import { Gauge, type Registry } from "prom-client";
+import { registerCounts, registerGauge } from "@slipway/proto/metrics";
+import type { Registry } from "prom-client";
 import { isStale } from "../host/goal-order.js";
 import type { GoalFault } from "../host/verify-goal.js";
 import type { Trust } from "../trust/open-trust.js";
-import { registerCounts } from "./register-counts.js";
 
 /** Which key set the agent goes by; nothing without a root key. */
 export function registerTrust(registry: Registry, { keySet }: Trust): void {
@@ -16,6 +16,7 @@ export function registerTrust(registry: Registry, { keySet }: Trust): void {
   registerCounts(registry, {
     name: "slipway_key_sets_total",
     help: "Key sets taken, not of the root key's, of a held version but other, older, and damaged.",
+    label: "result",
     read: () => ({ ...keySet.stats }),
   });
 }
@@ -29,7 +30,7 @@ export function registerObeyed(
     name: "slipway_host_refused_goals_total",
     help: "Goals refused, by what did not fit.",
     label: "fault",
-    read: () => ({ ...read().refused }),
+    read: () => read().refused,
   });
   registerGauge(registry, {
     name: "slipway_host_stale_goals",
@@ -45,20 +46,4 @@ export function registerStale(registry: Registry, goals: () => Iterable<Goal>): 
     help: "Applications whose goal the fleet has not renewed in time.",
     read: () => [...goals()].filter((goal) => isStale(goal, Date.now())).length,
   });
-}
-
-function registerGauge(
-  registry: Registry,
-  { name, help, read }: { name: string; help: string; read: () => number },
-): void {
-  registry.registerMetric(
-    new Gauge({
-      name,
-      help,
-      registers: [],
-      collect() {
-        this.set(read());
-      },
-    }),
-  );
 }

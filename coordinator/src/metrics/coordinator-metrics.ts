@@ -1,7 +1,13 @@
-import { Gauge, type Registry, collectDefaultMetrics } from "prom-client";
+import {
+  registerCounts,
+  registerCountsBy,
+  registerGauge,
+  registerGauges,
+  registerInfo,
+} from "@slipway/proto/metrics";
+import { type Registry, collectDefaultMetrics } from "prom-client";
 import type { Stats } from "../stats.js";
 import { COORDINATOR_VERSION } from "../version.js";
-import { registerCounts, registerGauge, registerGauges, registerTally } from "./register.js";
 
 /** What is so at the moment of a scrape, and what was counted until then. */
 export interface Readings {
@@ -20,14 +26,11 @@ export interface Readings {
 /** Registers what a coordinator tells Prometheus. */
 export function registerCoordinator(registry: Registry, readings: Readings): void {
   collectDefaultMetrics({ register: registry });
-  const info = new Gauge({
+  registerInfo(registry, {
     name: "slipway_coordinator_info",
     help: "Always 1; the label says which version this is.",
-    labelNames: ["version"],
-    registers: [],
+    labels: { version: COORDINATOR_VERSION },
   });
-  registry.registerMetric(info);
-  info.set({ version: COORDINATOR_VERSION }, 1);
   registerGauges(registry, {
     name: "slipway_coordinator_connected",
     help: "1 while the coordinator hears changes from Postgres, and is connected to NATS.",
@@ -68,7 +71,7 @@ function registerKeys(registry: Registry, { stats, keySet }: Readings): void {
     help: "Until the first of its keys ends; negative once it has; not told if none has an end.",
     read: () => keySet()?.daysLeft,
   });
-  registerCounts(registry, {
+  registerCountsBy(registry, {
     name: "slipway_signatures_total",
     help: "Signatures that were asked for, by key and what became of it.",
     labels: ["key", "result"],
@@ -98,11 +101,11 @@ function registerBuilds(registry: Registry, { stats, builders }: Readings): void
     help: "Builders that are connected to this coordinator.",
     read: builders,
   });
-  registerTally(registry, {
+  registerCounts(registry, {
     name: "slipway_builds_total",
     help: "What this coordinator wrote of builds, by what happened.",
     label: "event",
-    tally: stats.builds,
+    read: () => stats.builds.counts,
   });
 }
 
@@ -126,7 +129,7 @@ function registerDeployments(registry: Registry, { stats, deployments }: Reading
     ["slipway_enrolments_total", "Hosts not enrolled, by why.", "result", "enrolments"],
   ] as const;
   for (const [name, help, label, kind] of counts) {
-    registerTally(registry, { name, help, label, tally: stats[kind] });
+    registerCounts(registry, { name, help, label, read: () => stats[kind].counts });
   }
 }
 
@@ -134,19 +137,19 @@ function registerCalls(
   registry: Registry,
   { calls, streams, authFailures, connections }: Stats,
 ): void {
-  registerTally(registry, {
+  registerCounts(registry, {
     name: "slipway_auth_failures_total",
     help: "Calls that were not let in, by why.",
     label: "reason",
-    tally: authFailures,
+    read: () => authFailures.counts,
   });
-  registerTally(registry, {
+  registerCounts(registry, {
     name: "slipway_rpc_connections_refused_total",
     help: "Connections that were closed: too many, or nobody was let in over it.",
     label: "reason",
-    tally: connections,
+    read: () => connections.counts,
   });
-  registerCounts(registry, {
+  registerCountsBy(registry, {
     name: "slipway_rpcs_total",
     help: "Calls that ended, by method and gRPC status; streams count when they end.",
     labels: ["method", "code"],
