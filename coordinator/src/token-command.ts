@@ -1,17 +1,15 @@
 import { userInfo } from "node:os";
 import process from "node:process";
-import { Role as MemberRole } from "@slipway/proto";
+import { MEMBER_ROLES, type MemberRoleName, TOKEN_ROLES } from "@slipway/proto";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import type { Author } from "./audit/audit-log.js";
 import type { Role } from "./auth/identity.js";
 import { issueToken, onDatabase } from "./auth/issue-token.js";
 import { isTokenId, listTokens, revokeToken } from "./auth/token-store.js";
-import type { RoleName } from "./membership/roles.js";
 import { writeSecret } from "./write-secret.js";
 
 const HOUR_MS = 3_600_000;
 const PAGE = 1_000;
-const ROLES: readonly Role[] = ["viewer", "deployer", "admin", "builder", "region", "enrol"];
 
 interface CreateOptions {
   databaseUrl: string;
@@ -20,7 +18,7 @@ interface CreateOptions {
   app: string[];
   region: string;
   subject: string;
-  memberRole?: "host" | "region" | "builder";
+  memberRole?: MemberRoleName;
   maxUses: number;
   allowRejoin?: true;
   validHours: number;
@@ -47,7 +45,7 @@ function create(): Command {
     .description("Makes a token and prints its text, which is kept nowhere.")
     .addOption(database())
     .requiredOption("--name <name>", "who acts with it: the actor that the audit shows")
-    .addOption(new Option("--role <role>").choices([...ROLES]).makeOptionMandatory())
+    .addOption(new Option("--role <role>").choices(Object.keys(TOKEN_ROLES)).makeOptionMandatory())
     .addOption(
       new Option("--app <names>", "limit a viewer, deployer or admin to these, with commas between")
         .argParser((text) => text.split(",").map((name) => name.trim()))
@@ -56,11 +54,9 @@ function create(): Command {
     .option("--region <region>", "limit a region's or enrolment token to this one", "")
     .option("--subject <id>", "the only builder or member that may use it", "")
     .addOption(
-      new Option("--member-role <role>", "what may join with an enrolment token").choices([
-        "host",
-        "region",
-        "builder",
-      ]),
+      new Option("--member-role <role>", "what may join with an enrolment token").choices(
+        Object.keys(MEMBER_ROLES),
+      ),
     )
     .option("--max-uses <number>", "members that may join with it; 0: any number", whole, 0)
     .option("--allow-rejoin", "another key may take the place of a member's")
@@ -74,11 +70,10 @@ function create(): Command {
       const now = Date.now();
       const expireTime = options.expiry ? new Date(now + options.validHours * HOUR_MS) : undefined;
       const { memberRole, app: applications, allowRejoin } = options;
-      const member = memberRole && MEMBER_ROLES[memberRole];
       const terms = {
         ...options,
         applications,
-        memberRole: member && MemberRole[member],
+        memberRole: memberRole && MEMBER_ROLES[memberRole],
         allowRejoin: allowRejoin === true,
         expireTime,
       };
@@ -120,12 +115,6 @@ function revoke(): Command {
       await onDatabase(databaseUrl, (db) => revokeToken(db, id, { ...us(), reason }));
     });
 }
-
-const MEMBER_ROLES: Record<"host" | "region" | "builder", RoleName> = {
-  host: "HOST",
-  region: "REGION",
-  builder: "BUILDER",
-};
 
 /** Whoever can write to the database is believed who they are on this machine. */
 const us = (): Author => ({ actor: `${userInfo().username} (on the database)`, reason: "" });

@@ -30,6 +30,14 @@ export {
 } from "./provenance/provenance.js";
 export { ProvenanceRefusedError, type ProvenanceFault } from "./provenance/refused.js";
 export { withoutCredentials, type BuildFacts, type BuildTimes } from "./provenance/statement.js";
+export {
+  MEMBER_ROLES,
+  memberRoleName,
+  type MemberRoleName,
+  TOKEN_ROLES,
+  tokenRoleName,
+  type TokenRoleName,
+} from "./roles.js";
 export { PROTO_DIRECTORY, SERVICE_FILES } from "./definitions.js";
 export { Duration } from "../gen/google/protobuf/duration.js";
 export * from "../gen/slipway/v1/application.js";

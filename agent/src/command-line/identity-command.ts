@@ -1,3 +1,4 @@
+import { MEMBER_ROLES } from "@slipway/proto";
 import type { Command } from "commander";
 import { type IdentityConfig, parseInteger, parseName } from "../config.js";
 import { may, need, option } from "./option.js";
@@ -16,7 +17,7 @@ export function addIdentityCommand(program: Command, commands: Pick<Commands, "i
     .addOption(may("--region <name>", "the agent's region; none for a builder", parseName))
     .addOption(
       option("--role <role>", "what the agent is")
-        .choices(["host", "region", "builder"])
+        .choices(Object.keys(MEMBER_ROLES))
         .makeOptionMandatory(),
     )
     .addOption(need("--membership-key <file>", "private key, PKCS#8 PEM"))

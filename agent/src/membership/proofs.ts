@@ -2,13 +2,14 @@ import {
   JOIN_SIGNATURE_CONTEXT,
   JoinClaim,
   type JoinRequest,
+  MEMBER_ROLES,
   RENEW_SIGNATURE_CONTEXT,
   RenewClaim,
   type RenewRequest,
   signedMessage,
 } from "@slipway/proto";
 import { signAsUser, userPublicKey } from "../nats/user-key.js";
-import { type Identity, type MemberRole, roleOf, signWith } from "../swarm/identity.js";
+import { type Identity, type MemberRole, signWith } from "../swarm/identity.js";
 
 /** What an agent is before the fleet has heard of it. */
 export type Candidate = Pick<
@@ -21,7 +22,7 @@ export function joinRequest(candidate: Candidate): JoinRequest {
   const { id, region, role, publicKey, secretKey, natsSeed } = candidate;
   const natsPublicKey = userPublicKey(natsSeed);
   const claim = Buffer.from(
-    JoinClaim.encode({ id, region, role: roleOf(role), publicKey, natsPublicKey }).finish(),
+    JoinClaim.encode({ id, region, role: MEMBER_ROLES[role], publicKey, natsPublicKey }).finish(),
   );
   const message = signedMessage(JOIN_SIGNATURE_CONTEXT, claim);
   return {

@@ -1,6 +1,5 @@
-import { type MemberGrant, Membership, MembershipCertificate } from "@slipway/proto";
+import { MEMBER_ROLES, type MemberGrant, Membership, MembershipCertificate } from "@slipway/proto";
 import type { Identity, MemberRole } from "../swarm/identity.js";
-import { roleOf } from "../swarm/identity.js";
 import type { MembershipKeys } from "../swarm/membership.js";
 import type { Trust } from "../trust/open-trust.js";
 
@@ -38,7 +37,7 @@ export function takeGrant<R extends MemberRole>(
   const isOurs =
     said.id === identity.id &&
     said.region === identity.region &&
-    said.role === roleOf(identity.role) &&
+    said.role === MEMBER_ROLES[identity.role] &&
     said.publicKey.equals(identity.publicKey);
   if (!isOurs) throw new GrantError("the coordinator's certificate is for another member");
   if (said.expireTime?.getTime() !== expireTime.getTime() || expireTime <= issueTime) {

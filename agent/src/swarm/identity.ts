@@ -7,13 +7,13 @@ import {
 } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import {
+  MEMBER_ROLES,
   MEMBERSHIP_SIGNATURE_CONTEXT,
   Membership,
   MembershipCertificate,
   NAME_PATTERN,
   privateKeyOf,
   RAW_KEY_BYTES,
-  Role,
   signedMessage,
 } from "@slipway/proto";
 
@@ -58,15 +58,6 @@ export interface CreateIdentityOptions<R extends MemberRole = AgentRole> {
   expireTime: Date;
 }
 
-const ROLES: Readonly<Record<MemberRole, Role>> = {
-  host: Role.HOST,
-  region: Role.REGION,
-  builder: Role.BUILDER,
-};
-
-/** The same for the wire. */
-export const roleOf = (role: MemberRole): Role => ROLES[role];
-
 /** A fresh key pair with a certificate. Throws IdentityError if id or region are no names. */
 export function createIdentity<R extends MemberRole = AgentRole>(
   options: CreateIdentityOptions<R>,
@@ -82,7 +73,7 @@ export function createIdentity<R extends MemberRole = AgentRole>(
     publicKey,
     id,
     region,
-    role: ROLES[role],
+    role: MEMBER_ROLES[role],
     expireTime,
   }).finish();
   const message = signedMessage(MEMBERSHIP_SIGNATURE_CONTEXT, payload);

@@ -1,7 +1,7 @@
-import { Member, type Role } from "@slipway/proto";
+import { Member, MEMBER_ROLES, type Role } from "@slipway/proto";
 import { InvalidArgumentError } from "commander";
 import { messageJson } from "./json.js";
-import { memberTable, ROLES } from "./render/members.js";
+import { memberTable } from "./render/members.js";
 import { parseLimit, type AddCommand } from "./run.js";
 import { lookOf, print } from "./session.js";
 import { take } from "./take.js";
@@ -39,7 +39,7 @@ export const addMembersList: AddCommand = (group, run) => {
 };
 
 function parseRole(text: string): Role {
-  const role = Object.hasOwn(ROLES, text) ? ROLES[text] : undefined;
+  const [, role] = Object.entries(MEMBER_ROLES).find(([name]) => name === text) ?? [];
   if (role !== undefined) return role;
   throw new InvalidArgumentError("It must be host, region or builder.");
 }

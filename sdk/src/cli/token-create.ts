@@ -1,8 +1,7 @@
-import { Token, type Role, type TokenRole } from "@slipway/proto";
+import { MEMBER_ROLES, type Role, Token, TOKEN_ROLES, type TokenRole } from "@slipway/proto";
 import { InvalidArgumentError, Option } from "commander";
 import { messageJson } from "./json.js";
-import { ROLES } from "./render/members.js";
-import { TOKEN_ROLES, tokenText } from "./render/tokens.js";
+import { tokenText } from "./render/tokens.js";
 import type { AddCommand } from "./run.js";
 import { lookOf, note, print } from "./session.js";
 import { plain } from "./text.js";
@@ -37,7 +36,7 @@ export const addTokenCreate: AddCommand = (group, run) => {
     .option("--app <apps>", "limit a viewer, deployer or admin to these, with commas", parseList)
     .option("--region <region>", "limit a region's or enrolment token to this one")
     .option("--subject <id>", "the only builder or member that may use it")
-    .option("--member-role <role>", "what may join with it (default: host)", oneOf(ROLES))
+    .option("--member-role <role>", "what may join with it (default: host)", oneOf(MEMBER_ROLES))
     .option("--max-uses <n>", "how many may join with it", parseUses)
     .option("--allow-rejoin", "another key may take the place of a member's")
     .option("--reason <text>", "why, for people to read later")

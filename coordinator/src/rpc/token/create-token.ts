@@ -1,4 +1,9 @@
-import { Role, type CreateTokenRequest, type CreateTokenResponse } from "@slipway/proto";
+import {
+  Role,
+  tokenRoleName,
+  type CreateTokenRequest,
+  type CreateTokenResponse,
+} from "@slipway/proto";
 import * as store from "../../auth/token-store.js";
 import { checkTerms } from "../../auth/token-terms.js";
 import type { Context } from "../../context.js";
@@ -6,7 +11,7 @@ import { invalidArgument } from "../../errors.js";
 import { Violations } from "../../validate.js";
 import { checkAuthor } from "../author.js";
 import type { CallInfo } from "../handler.js";
-import { roleFrom, viewToken } from "./view.js";
+import { viewToken } from "./view.js";
 
 export async function createToken(
   { db, log, clock }: Context,
@@ -22,7 +27,7 @@ export async function createToken(
   }
   const asked = {
     ...request,
-    role: roleFrom(request.role),
+    role: tokenRoleName(request.role),
     memberRole: memberRole === Role.UNSPECIFIED ? undefined : memberRole,
   };
   const terms = checkTerms({ ...asked, expireTime }, clock.now(), Role.HOST);

@@ -1,16 +1,6 @@
-import { Role as MemberRole, TokenRole, type Token } from "@slipway/proto";
-import type { Role } from "../../auth/identity.js";
+import { Role as MemberRole, TOKEN_ROLES, type Token } from "@slipway/proto";
 import type { StoredToken } from "../../auth/token-store.js";
 import { roleOf } from "../../membership/roles.js";
-
-const ROLES: Readonly<Record<Role, TokenRole>> = {
-  viewer: TokenRole.VIEWER,
-  deployer: TokenRole.DEPLOYER,
-  admin: TokenRole.ADMIN,
-  builder: TokenRole.BUILDER,
-  region: TokenRole.REGION,
-  enrol: TokenRole.ENROL,
-};
 
 /** A token as it is shown. */
 export function viewToken(token: StoredToken): Token {
@@ -18,7 +8,7 @@ export function viewToken(token: StoredToken): Token {
   return {
     id: rest.id,
     name: rest.name,
-    role: ROLES[role],
+    role: TOKEN_ROLES[role],
     applications: [...applications],
     region: rest.region,
     subject: rest.subject,
@@ -32,10 +22,4 @@ export function viewToken(token: StoredToken): Token {
     revokeTime: revokeTime ?? undefined,
     lastUseTime: lastUseTime ?? undefined,
   };
-}
-
-/** Undefined for a role that is not known. */
-export function roleFrom(role: TokenRole): Role | undefined {
-  const [name] = Object.entries(ROLES).find(([, value]) => value === role) ?? [];
-  return name as Role | undefined;
 }

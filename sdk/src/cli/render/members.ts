@@ -1,30 +1,19 @@
-import { type Member, Role } from "@slipway/proto";
+import { type Member, memberRoleName } from "@slipway/proto";
 import { agoText, spanText } from "../quantities.js";
 import type { Look } from "./style.js";
 import { table, type Cell } from "./table.js";
-
-/** How roles are said. */
-export const ROLES: Readonly<Record<string, Role>> = {
-  host: Role.HOST,
-  region: Role.REGION,
-  builder: Role.BUILDER,
-};
 
 /** Members, one a line. */
 export function memberTable(members: readonly Member[], look: Look): string {
   const rows = members.map((member): Cell[] => [
     member.id,
-    roleText(member.role),
+    memberRoleName(member.role) ?? "",
     member.region,
     agoText(member.joinTime, look.now),
     agoText(member.renewTime, look.now),
     state(member, look.now),
   ]);
   return table(["MEMBER", "ROLE", "REGION", "JOINED", "RENEWED", "CERTIFICATE"], rows, look);
-}
-
-function roleText(role: Role): string {
-  return Object.entries(ROLES).find(([, known]) => known === role)?.[0] ?? "";
 }
 
 function state({ revokeTime, releaseTime, expireTime }: Member, now: number): Cell {

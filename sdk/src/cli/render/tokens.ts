@@ -1,19 +1,8 @@
-import { TokenRole, type Token } from "@slipway/proto";
+import { memberRoleName, type Token, TokenRole, tokenRoleName } from "@slipway/proto";
 import { agoText, spanText } from "../quantities.js";
 import { plain } from "../text.js";
-import { ROLES } from "./members.js";
 import type { Colour, Look } from "./style.js";
 import { table, type Cell } from "./table.js";
-
-/** How tokens' roles are said. */
-export const TOKEN_ROLES: Readonly<Record<string, TokenRole>> = {
-  viewer: TokenRole.VIEWER,
-  deployer: TokenRole.DEPLOYER,
-  admin: TokenRole.ADMIN,
-  builder: TokenRole.BUILDER,
-  region: TokenRole.REGION,
-  enrol: TokenRole.ENROL,
-};
 
 /** Tokens, one a line. */
 export function tokenTable(tokens: readonly Token[], look: Look): string {
@@ -37,12 +26,12 @@ export function tokenText(token: Token, look: Look): string {
 }
 
 function roleText({ role }: Token): string {
-  return Object.entries(TOKEN_ROLES).find(([, known]) => known === role)?.[0] ?? "";
+  return tokenRoleName(role) ?? "";
 }
 
 function limitsText(token: Token): string {
   const { applications, region, subject, memberRole, maxUses, uses, role } = token;
-  const member = Object.entries(ROLES).find(([, known]) => known === memberRole)?.[0];
+  const member = memberRoleName(memberRole);
   const limits = [
     ...applications,
     region === "" ? "" : `region ${region}`,
