@@ -76,9 +76,12 @@ export class Renewer<R extends MemberRole> {
     let restsUntil = 0;
     let attempt = 0;
     while (!signal.aborted) {
-      const rests = performance.now() < restsUntil;
+      const leftMs = restsUntil - performance.now();
+      const rests = leftMs > 0;
       const nextTime = Math.min(rests ? Infinity : dueTime, this.#keyDueTime());
-      let waitMs = Math.min(lookMs, Math.max(0, nextTime - Date.now()));
+      // A timer may fire just before the rest is over.
+      const untilMs = Math.min(rests ? leftMs : Infinity, nextTime - Date.now());
+      let waitMs = Math.min(lookMs, Math.max(0, untilMs));
       if (Date.now() >= nextTime) {
         try {
           await this.renew();
