@@ -13,6 +13,7 @@ import type { BuildLogs } from "./logs/build-logs.js";
 import type { LateLines } from "./logs/late-lines.js";
 import type { RevokedUsers } from "./nats-access/revoked-users.js";
 import type { ProvenanceJudge } from "./provenance/judge.js";
+import type { ConnectedBuilders } from "./queue/connected-builders.js";
 import type { Dispatcher } from "./queue/dispatcher.js";
 import type { BuildQueue } from "./queue/queue.js";
 import type { BuilderSessions } from "./rpc/builder/sessions.js";
@@ -37,6 +38,8 @@ export interface Context {
   /** Leases builds for the builders that are connected here. */
   dispatcher: Dispatcher;
   builderSessions: BuilderSessions;
+  /** Which builders are connected to any coordinator. */
+  connectedBuilders: ConnectedBuilders;
   buildLogs: BuildLogs;
   lateLines: LateLines;
   replicationStatus: ReplicationStatusReader;

@@ -73,7 +73,12 @@ const script = {
     },
     listApplications: () => ({ applications: [{ name: "web", revision: 2 }] }),
     submitBuild: ({ application }: { application: string }) => ({
-      build: { ...build, id: application, status: BuildStatus.QUEUED },
+      build: {
+        ...build,
+        id: application,
+        status: BuildStatus.QUEUED,
+        queueing: application === "lonely" ? { blockedBy: "no builder\u001b[2J" } : {},
+      },
       submissionId: "s1",
     }),
     getBuild: ({ id }: { id: string }) => {
@@ -316,6 +321,15 @@ test("prints plain lines where there is no terminal", async ({ server }) => {
   assert.match(hosts.stderr, "No agent answered in time in: us");
   const fleet = await slipway(server, ["status"]);
   assert.match(fleet.stdout, /web +0 +0123456789ab +SUCCEEDED .* 2\/2 +2 × b1/);
+});
+
+test("a submission says that nobody is there to build it, beside its document", async ({
+  server,
+}) => {
+  const lonely = await slipway(server, ["build", "submit", "lonely", SHA, "--json"]);
+  assert.is(lonely.stderr, "held up: no builder\\u001b[2J\n");
+  assert.is(JSON.parse(lonely.stdout).build.queueing.blockedBy, "no builder\u001b[2J");
+  assert.is((await slipway(server, ["build", "submit", "web", SHA])).stderr, "");
 });
 
 test("takes the token from the environment, and sends who submits", async ({ server }) => {

@@ -197,10 +197,14 @@ const build = (more: object = {}): Build =>
     startTime: ago(65),
     ...more,
   });
+const QUEUED = { status: BuildStatus.QUEUED, builderId: "", startTime: undefined };
 const artifact = { digest: "sha256:00", sizeBytes: 32 * 1024 ** 2, platform: "linux/x64" };
 
 for (const [more, expected] of [
   [{ status: BuildStatus.QUEUED }, "build b1 QUEUED"],
+  [{ ...QUEUED, queueing: { connectedBuilders: 2 } }, "build b1 QUEUED"],
+  [{ ...QUEUED, queueing: { blockedBy: "nobody" } }, "build b1 QUEUED, held up: nobody"],
+  [{ queueing: { blockedBy: "nobody" } }, "build b1 RUNNING, attempt 1 on builder-1"],
   [{}, "build b1 RUNNING, attempt 1 on builder-1"],
   [
     {

@@ -118,6 +118,7 @@ function fromRow(row: BuildRow): StoredBuild {
     replications: [],
     deployable: false,
     provenance: undefined,
+    queueing: undefined,
   };
   return { build, regions: row.regions };
 }

@@ -1,4 +1,4 @@
-import { ReplicationState, type Build, type Replication } from "@slipway/proto";
+import { BuildStatus, ReplicationState, type Build, type Replication } from "@slipway/proto";
 import type { Context } from "../context.js";
 import type { StoredBuild } from "./store.js";
 
@@ -19,6 +19,16 @@ export async function viewBuilds(
     log.warn({ err: error }, "builds are shown without their replication status");
   }
   return stored.map((one) => addReplications(one, known));
+}
+
+/** One build, and while it is queued whether anybody is there to take it. */
+export async function viewBuild(
+  context: Pick<Context, "replicationStatus" | "log" | "connectedBuilders">,
+  stored: StoredBuild,
+): Promise<Build> {
+  const [build = stored.build] = await viewBuilds(context, [stored]);
+  if (build.status !== BuildStatus.QUEUED) return build;
+  return { ...build, queueing: await context.connectedBuilders.queueing() };
 }
 
 /** Pure: a build with the replications of its own regions. */

@@ -12,6 +12,8 @@ export interface DispatcherOptions {
   /** How often to look for builds if no signal came. */
   pollIntervalMs: number;
   log: Logger;
+  /** Told when a builder is seated or leaves. */
+  onSeats?: (() => void) | undefined;
 }
 
 /** A builder's place among those that wait. */
@@ -56,6 +58,11 @@ export class Dispatcher implements Service {
     await this.#running;
   }
 
+  /** Of those that are seated. */
+  get builderIds(): string[] {
+    return [...this.#seats.keys()];
+  }
+
   /**
    * Seats a builder, in the place of an earlier one of the same id.
    * @param deliver answers false if the builder can't be told any more.
@@ -64,6 +71,7 @@ export class Dispatcher implements Service {
     const waiting: Waiting = { builderId, free: 0, deliver };
     this.#seats.delete(builderId);
     this.#seats.set(builderId, waiting);
+    this.#options.onSeats?.();
     return {
       setFree: (slots) => {
         waiting.free = slots;
@@ -71,7 +79,9 @@ export class Dispatcher implements Service {
       },
       leave: () => {
         waiting.free = 0;
-        if (this.#seats.get(builderId) === waiting) this.#seats.delete(builderId);
+        if (this.#seats.get(builderId) !== waiting) return;
+        this.#seats.delete(builderId);
+        this.#options.onSeats?.();
       },
     };
   }

@@ -49,7 +49,7 @@ export async function chooseBuild(
   { buildId, waitForReplication, strategy: given, overrideFreeze }: CreateOptions,
   path = "",
 ): Promise<{ application: string; choose: Choose }> {
-  const plan = await planRelease(context.db, buildId);
+  const plan = await planRelease(context.db, buildId, context.connectedBuilders);
   const { application, release, regions, selector } = plan;
   const strategy = given === undefined ? plan.strategy : checked(given, plan, `${path}strategy`);
   const missing = await regionsWithout(context, plan);

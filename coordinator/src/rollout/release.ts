@@ -1,5 +1,6 @@
 import { ApplicationSpec, type Release, type Strategy } from "@slipway/proto";
 import type { Knex } from "knex";
+import type { Context } from "../context.js";
 import { defaultStrategy } from "../application/strategy.js";
 import { failedPrecondition, notFound } from "../errors.js";
 
@@ -29,9 +30,14 @@ export interface ReleasePlan {
 
 /**
  * Reads a build as something to deploy. Nothing of it changes any more once it has succeeded.
+ * @param builders - who may be waited for, if it is queued.
  * @throws DomainError NOT_FOUND, or FAILED_PRECONDITION if it has not succeeded.
  */
-export async function planRelease(db: Knex, buildId: string): Promise<ReleasePlan> {
+export async function planRelease(
+  db: Knex,
+  buildId: string,
+  builders?: Pick<Context["connectedBuilders"], "queueing">,
+): Promise<ReleasePlan> {
   const row = (await db("builds as b")
     .join("application_revisions as r", (join) =>
       join.on("r.application", "b.application").andOn("r.revision", "b.application_revision"),
@@ -39,7 +45,10 @@ export async function planRelease(db: Knex, buildId: string): Promise<ReleasePla
     .where("b.id", buildId)
     .first("b.*", "r.spec")) as BuildRow | undefined;
   if (row === undefined) throw notFound("build", buildId);
-  if (row.artifact_digest === null || row.finish_time === null) throw notSucceeded(row);
+  if (row.artifact_digest === null || row.finish_time === null) {
+    const queueing = row.status === "QUEUED" ? await builders?.queueing() : undefined;
+    throw notSucceeded(row, queueing?.blockedBy ?? "");
+  }
   const spec = ApplicationSpec.decode(row.spec);
   return {
     application: row.application,
@@ -59,10 +68,13 @@ export async function planRelease(db: Knex, buildId: string): Promise<ReleasePla
   };
 }
 
-function notSucceeded({ id, status, failure_message: message }: BuildRow): Error {
+function notSucceeded(
+  { id, status, failure_message: message }: BuildRow,
+  blockedBy: string,
+): Error {
   const why =
     status === "FAILED"
       ? `it FAILED (${message ?? "no reason"}); submit the commit again`
-      : `it is ${status}; wait until it has SUCCEEDED`;
+      : `it is ${status}; wait until it has SUCCEEDED${blockedBy === "" ? "" : `; ${blockedBy}`}`;
   return failedPrecondition("BUILD_NOT_SUCCEEDED", `build ${id} cannot be deployed: ${why}`);
 }

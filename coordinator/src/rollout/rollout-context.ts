@@ -3,7 +3,15 @@ import type { Context } from "../context.js";
 /** The part of the context that deployments need to exist. */
 export type RolloutBase = Pick<
   Context,
-  "config" | "log" | "clock" | "db" | "replicationDb" | "nats" | "events" | "stats"
+  | "config"
+  | "log"
+  | "clock"
+  | "db"
+  | "replicationDb"
+  | "nats"
+  | "events"
+  | "stats"
+  | "connectedBuilders"
 >;
 
 /** What deployments add to the context. */

@@ -1,11 +1,15 @@
 import type { Knex } from "knex";
 
-/** What is in every table of a database, as a digest by name, and how all of them are made. */
+/**
+ * What is in every table of a database, as a digest by name, and how all of them are made. Not who is
+ * connected, which is written again and again by itself.
+ */
 export async function tableContents(db: Knex): Promise<Record<string, string>> {
   const { rows: columns }: { rows: { table: string; columns: string }[] } = await db.raw(
     `select relname as table, string_agg(attname || ' ' || atttypid, ',' order by attnum) as columns
      from pg_class join pg_attribute on attrelid = pg_class.oid
      where relnamespace = 'public'::regnamespace and relkind = 'r' and attnum > 0
+       and relname <> 'connected_builders'
      group by relname order by relname`,
   );
   const selects = columns.map(

@@ -1,8 +1,9 @@
 import { Build } from "@slipway/proto";
 import { followBuild } from "./follow-build.js";
 import { messageJson } from "./json.js";
+import { blockedBy } from "./render/build.js";
 import type { AddCommand } from "./run.js";
-import { print, printEvent } from "./session.js";
+import { note, print, printEvent } from "./session.js";
 import { plain } from "./text.js";
 
 interface Options {
@@ -54,6 +55,9 @@ export const addBuildSubmit: AddCommand = (group, run) => {
               (watch ? "" : `Watch it with: slipway build watch ${plain(build.id)}\n`),
           );
         }
+        // Who watches it reads that there.
+        const held = blockedBy(build);
+        if (!watch && held !== "") await note(session, `held up: ${plain(held)}`);
         if (!watch) return undefined;
         const untilDeployable = options.waitDeployable === true;
         return followBuild(session, build.id, { logs: true, untilDeployable });

@@ -9,6 +9,7 @@ import { members } from "./0008-members.js";
 import { cheaperBuilds } from "./0009-cheaper-builds.js";
 import { provenance } from "./0010-provenance.js";
 import { heldDeployments } from "./0012-held-deployments.js";
+import { connectedBuilders } from "./0013-connected-builders.js";
 import { missedSuccesses } from "./0014-missed-successes.js";
 
 /** The main database's schema, in order. */
@@ -23,5 +24,6 @@ export const migrations: readonly Migration[] = [
   cheaperBuilds,
   provenance,
   heldDeployments,
+  connectedBuilders,
   missedSuccesses,
 ];

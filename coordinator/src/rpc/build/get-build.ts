@@ -1,6 +1,6 @@
 import type { GetBuildRequest, GetBuildResponse } from "@slipway/proto";
 import { getBuild as readBuild } from "../../build/store.js";
-import { viewBuilds } from "../../build/view.js";
+import { viewBuild } from "../../build/view.js";
 import type { Context } from "../../context.js";
 import { readSummary } from "../../provenance/store.js";
 import { Violations } from "../../validate.js";
@@ -12,8 +12,7 @@ export async function getBuild(
   const found = new Violations();
   found.uuid("id", id);
   found.throwIfAny();
-  const stored = await readBuild(context.db, id);
-  const [build] = await viewBuilds(context, [stored]);
-  if (build?.artifact === undefined) return { build };
+  const build = await viewBuild(context, await readBuild(context.db, id));
+  if (build.artifact === undefined) return { build };
   return { build: { ...build, provenance: await readSummary(context.db, id) } };
 }

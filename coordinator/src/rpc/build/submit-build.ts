@@ -1,6 +1,6 @@
 import type { SubmitBuildRequest, SubmitBuildResponse } from "@slipway/proto";
 import { getBuild } from "../../build/store.js";
-import { viewBuilds } from "../../build/view.js";
+import { viewBuild } from "../../build/view.js";
 import type { Context } from "../../context.js";
 import { Violations } from "../../validate.js";
 import type { CallInfo } from "../handler.js";
@@ -20,6 +20,6 @@ export async function submitBuild(
   const submission = { application, commitSha, idempotencyKey, submitter, tokenId };
   const { buildId, submissionId, merged } = await context.queue.submit(submission, signal);
   context.log.info({ application, commitSha, buildId, submitter, merged }, "build submitted");
-  const [build] = await viewBuilds(context, [await getBuild(context.db, buildId)]);
+  const build = await viewBuild(context, await getBuild(context.db, buildId));
   return { build, submissionId, merged };
 }

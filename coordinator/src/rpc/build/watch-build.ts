@@ -7,7 +7,7 @@ import {
   WatchBuildResponse,
 } from "@slipway/proto";
 import { getBuild } from "../../build/store.js";
-import { viewBuilds } from "../../build/view.js";
+import { viewBuild } from "../../build/view.js";
 import type { Context } from "../../context.js";
 import { LogTail } from "../../logs/log-tail.js";
 import { Violations } from "../../validate.js";
@@ -84,9 +84,7 @@ export async function* watchBuild(
 }
 
 async function readBuild(context: Context, id: string): Promise<Build> {
-  const [build] = await viewBuilds(context, [await getBuild(context.db, id)]);
-  if (build === undefined) throw new Error("a build was lost on its way to its view");
-  return build;
+  return viewBuild(context, await getBuild(context.db, id));
 }
 
 /** Whose log has an end; 0 if it was cut off. */

@@ -278,7 +278,26 @@ export interface Build {
   /** Complete in all of the application's regions. */
   deployable: boolean;
   /** In GetBuild's answer alone; absent if the builder signed nothing. */
-  provenance: ProvenanceSummary | undefined;
+  provenance:
+    | ProvenanceSummary
+    | undefined;
+  /**
+   * While QUEUED, in what SubmitBuild, GetBuild and WatchBuild answer; absent if it cannot be told, as
+   * in the first seconds of a coordinator and after an outage of its database.
+   */
+  queueing: BuildQueueing | undefined;
+}
+
+/** Whether anybody is there to take a queued build. */
+export interface BuildQueueing {
+  /**
+   * To all coordinators together; each builder takes builds of every application. One whose
+   * coordinator was killed counts for 20 s more. Those of coordinators of an earlier version than this
+   * field do not count.
+   */
+  connectedBuilders: number;
+  /** For a person: why nobody takes it, and what to do. Empty while it only waits for its turn. */
+  blockedBy: string;
 }
 
 export interface SubmitBuildRequest {
@@ -636,6 +655,7 @@ function createBaseBuild(): Build {
     replications: [],
     deployable: false,
     provenance: undefined,
+    queueing: undefined,
   };
 }
 
@@ -694,6 +714,9 @@ export const Build: MessageFns<Build> = {
     }
     if (message.provenance !== undefined) {
       ProvenanceSummary.encode(message.provenance, writer.uint32(146).fork()).join();
+    }
+    if (message.queueing !== undefined) {
+      BuildQueueing.encode(message.queueing, writer.uint32(154).fork()).join();
     }
     return writer;
   },
@@ -855,6 +878,14 @@ export const Build: MessageFns<Build> = {
             message.provenance = ProvenanceSummary.decode(reader, reader.uint32());
             continue;
           }
+          case 19: {
+            if (tag !== 154) {
+              break;
+            }
+
+            message.queueing = BuildQueueing.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -919,6 +950,7 @@ export const Build: MessageFns<Build> = {
         : [],
       deployable: isSet(object.deployable) ? globalThis.Boolean(object.deployable) : false,
       provenance: isSet(object.provenance) ? ProvenanceSummary.fromJSON(object.provenance) : undefined,
+      queueing: isSet(object.queueing) ? BuildQueueing.fromJSON(object.queueing) : undefined,
     };
   },
 
@@ -978,6 +1010,9 @@ export const Build: MessageFns<Build> = {
     if (message.provenance !== undefined) {
       obj.provenance = ProvenanceSummary.toJSON(message.provenance);
     }
+    if (message.queueing !== undefined) {
+      obj.queueing = BuildQueueing.toJSON(message.queueing);
+    }
     return obj;
   },
 
@@ -1010,6 +1045,102 @@ export const Build: MessageFns<Build> = {
     message.provenance = (object.provenance !== undefined && object.provenance !== null)
       ? ProvenanceSummary.fromPartial(object.provenance)
       : undefined;
+    message.queueing = (object.queueing !== undefined && object.queueing !== null)
+      ? BuildQueueing.fromPartial(object.queueing)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseBuildQueueing(): BuildQueueing {
+  return { connectedBuilders: 0, blockedBy: "" };
+}
+
+export const BuildQueueing: MessageFns<BuildQueueing> = {
+  encode(message: BuildQueueing, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.connectedBuilders !== 0) {
+      writer.uint32(8).uint32(message.connectedBuilders);
+    }
+    if (message.blockedBy !== "") {
+      writer.uint32(18).string(message.blockedBy);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): BuildQueueing {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseBuildQueueing();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.connectedBuilders = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.blockedBy = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): BuildQueueing {
+    return {
+      connectedBuilders: isSet(object.connectedBuilders)
+        ? globalThis.Number(object.connectedBuilders)
+        : isSet(object.connected_builders)
+        ? globalThis.Number(object.connected_builders)
+        : 0,
+      blockedBy: isSet(object.blockedBy)
+        ? globalThis.String(object.blockedBy)
+        : isSet(object.blocked_by)
+        ? globalThis.String(object.blocked_by)
+        : "",
+    };
+  },
+
+  toJSON(message: BuildQueueing): unknown {
+    const obj: any = {};
+    if (message.connectedBuilders !== 0) {
+      obj.connectedBuilders = Math.round(message.connectedBuilders);
+    }
+    if (message.blockedBy !== "") {
+      obj.blockedBy = message.blockedBy;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<BuildQueueing>): BuildQueueing {
+    return BuildQueueing.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<BuildQueueing>): BuildQueueing {
+    const message = createBaseBuildQueueing();
+    message.connectedBuilders = object.connectedBuilders ?? 0;
+    message.blockedBy = object.blockedBy ?? "";
     return message;
   },
 };

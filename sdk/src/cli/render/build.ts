@@ -30,6 +30,7 @@ export function buildFacts(build: Build, look: Look): string {
       ["application", `${build.application} revision ${build.applicationRevision}`],
       ["commit", build.commitSha],
       ["status", statusCell(build.status)],
+      ["held up", { text: blockedBy(build), colour: "yellow" }],
       ["failure", failure ? buildFailureText(failure) : ""],
       ["attempt", build.attempt === 0 ? "" : `${build.attempt} of ${build.maxAttempts}`],
       ["builder", build.builderId],
@@ -56,6 +57,8 @@ export function buildLine(build: Build, look: Look): string {
   if (build.status === BuildStatus.RUNNING) {
     parts.push(`attempt ${build.attempt} on ${plain(build.builderId)}`);
   }
+  const held = blockedBy(build);
+  if (held !== "") parts.push(paint(look, "yellow", `held up: ${plain(held)}`));
   if (build.artifact !== undefined) parts.push(bytesText(build.artifact.sizeBytes));
   if (build.failure !== undefined) parts.push(plainLines(buildFailureText(build.failure)));
   if (build.deployable) parts.push("deployable");
@@ -63,6 +66,11 @@ export function buildLine(build: Build, look: Look): string {
     parts.push(`in ${copies.length} of ${build.replications.length} regions`);
   }
   return parts.join(", ");
+}
+
+/** Why nobody takes it although it is queued; empty while somebody will, and if it cannot be told. */
+export function blockedBy({ status, queueing }: Build): string {
+  return status === BuildStatus.QUEUED ? (queueing?.blockedBy ?? "") : "";
 }
 
 /** A log line as it is printed: raw where it goes to a file, safe where it goes to a terminal. */
