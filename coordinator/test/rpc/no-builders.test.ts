@@ -31,7 +31,10 @@ test("a queued build says that nobody is there to take it, whichever coordinator
   const pace = { watchIntervalMs: 200 };
   const [one, other] = [await fleet.start(pace), await fleet.start(pace)];
   const [asked, elsewhere] = [connectTo(one), connectTo(other)];
-  ends.push(asked.close, elsewhere.close);
+  ends.push(
+    () => asked.close(),
+    () => elsewhere.close(),
+  );
   await call(asked.applications, "applyApplication", {
     name: "shop",
     spec: goodSpec(),
