@@ -4,6 +4,7 @@ import type { Logger } from "pino";
 import type { Service } from "../context.js";
 import { connectionConfig } from "../db/connection.js";
 import { backoffMs } from "../retry.js";
+import { Candidacy } from "./candidacy.js";
 
 /** Any number that nothing else uses: whoever holds this lock reconciles deployments. */
 const LOCK_KEY = 7_216_840_332;
@@ -17,6 +18,8 @@ interface Options {
   log: Logger;
   /** What the leader does, until the signal says that it no longer leads. */
   lead: (signal: AbortSignal) => Promise<void>;
+  /** Why this coordinator can sign no goals at this moment. Default: it always can. */
+  signFault?: () => string | undefined;
   /** After so long without a statement Postgres takes the lock from who leads. Default: 10 s. */
   silentMs?: number;
 }
@@ -25,7 +28,8 @@ interface Options {
  * Leads while it holds an advisory lock on a connection of its own. Postgres gives the lock up with
  * the connection, and then another coordinator takes over; it ends the connection by itself when the
  * leader hangs, or when its machine is gone without a word. For a moment two may believe that they
- * lead: what they do must bear that, and does (compare-and-set everywhere).
+ * lead: what they do must bear that, and does (compare-and-set everywhere). Who can sign nothing leads
+ * only while nobody is there who can: see Candidacy.
  */
 export class Leadership implements Service {
   readonly #options: Options;
@@ -61,9 +65,12 @@ export class Leadership implements Service {
     }
   }
 
-  /** One connection's life: waits for the lock, then leads until the connection breaks. */
+  /**
+   * One connection's life: waits for the lock, then leads until the connection breaks, or somebody is
+   * to lead instead.
+   */
   async #term(signal: AbortSignal, connected: () => void): Promise<void> {
-    const { url, log, lead } = this.#options;
+    const { url, log, lead, signFault = () => undefined } = this.#options;
     const client = new Client(
       connectionConfig({ url, statementTimeoutMs: 5_000, applicationName: "slipway leader" }),
     );
@@ -77,7 +84,14 @@ export class Leadership implements Service {
       await orAborted(client.connect(), term.signal);
       await orAborted(limitSilence(client, this.#options.silentMs ?? SILENT_MS), term.signal);
       connected();
-      while (!(await tryLock(client, term.signal))) {
+      const candidacy = new Candidacy(client, signFault);
+      for (let aside: string | undefined; ;) {
+        const reason = await orAborted(candidacy.standAside(), term.signal);
+        if (reason === undefined && (await tryLock(client, term.signal))) break;
+        if (reason !== undefined && reason !== aside) {
+          log.warn({ reason }, "leading is left to a coordinator that can sign goals");
+        }
+        aside = reason;
         await delay(TRY_INTERVAL_MS * (0.75 + Math.random() / 2), undefined, {
           signal: term.signal,
         });
@@ -87,7 +101,7 @@ export class Leadership implements Service {
         if (!term.signal.aborted) end(error instanceof Error ? error : new Error(String(error)));
       });
       try {
-        await keepAlive(client, term.signal);
+        await whileInPlace(client, candidacy, term.signal);
       } finally {
         end(new Error("the term ended"));
         await work;
@@ -117,12 +131,18 @@ async function tryLock(client: Client, signal: AbortSignal): Promise<boolean> {
   return rows[0]?.locked === true;
 }
 
-/** Rejects when the connection no longer answers, or by the signal. */
-async function keepAlive(client: Client, signal: AbortSignal): Promise<never> {
-  while (true) {
+/**
+ * Ends when somebody else is to lead. @throws when the connection no longer answers, or by the signal.
+ */
+async function whileInPlace(
+  client: Client,
+  candidacy: Candidacy,
+  signal: AbortSignal,
+): Promise<void> {
+  do {
     await delay(PING_INTERVAL_MS, undefined, { signal });
     await orAborted(client.query("select 1"), signal);
-  }
+  } while ((await orAborted(candidacy.standAside(), signal)) === undefined);
 }
 
 /** The promise's outcome, or the signal's reason if that comes first. */

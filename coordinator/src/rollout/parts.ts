@@ -1,4 +1,4 @@
-import type { Service } from "../context.js";
+import type { Context, Service } from "../context.js";
 import { GoalBucket } from "../goal/goal-bucket.js";
 import { GoalPublisher } from "../goal/goal-publisher.js";
 import type { GoalSigner } from "../goal/signing.js";
@@ -26,9 +26,10 @@ export function createDeploymentParts(base: RolloutBase, signer: GoalSigner): Ro
 
 /** What runs beside the calls, in the order of starting. */
 export function deploymentServices(
-  context: RolloutContext,
+  context: RolloutContext & Pick<Context, "fleetKeys">,
 ): readonly (readonly [string, Service])[] {
-  const { nats, status, clock, log, config, stats } = context;
+  const { nats, status, clock, log, config, stats, fleetKeys } = context;
+  const signFault = (): string | undefined => fleetKeys?.faultOf("goal");
   const reconciler = new Reconciler(context);
   const lead = async (signal: AbortSignal): Promise<void> => {
     stats.leads = true;
@@ -38,6 +39,6 @@ export function deploymentServices(
     ["the status watch", new StatusWatcher({ nats, table: status, clock, log })],
     ["the replication planner", new ReplicationPlanner(context)],
     ["the deployment feeds", context.deploymentFeeds],
-    ["the reconciler", new Leadership({ url: config.databaseUrl, log, lead })],
+    ["the reconciler", new Leadership({ url: config.databaseUrl, log, lead, signFault })],
   ];
 }

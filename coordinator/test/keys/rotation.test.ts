@@ -133,10 +133,15 @@ test("who has a key that was let go signs nothing, and what waits is signed by t
   assert.is(await bucket.goal("waits"), undefined);
   assert.is((await bucket.goal("shop"))?.keyId, second.keyId);
 
+  // It leads, as there was nobody else: it gives that up.
   await start(second);
-  await late.stop();
   const goal = await bucket.goalBy("waits", second.keyId);
   assert.is(goal.content.deploymentId, id);
+  const aside = await until("what it says of that", () =>
+    world.logs.find(({ msg }) => /left to a coordinator that can sign/.test(String(msg))),
+  );
+  assert.match(String(aside["reason"]), new RegExp(`revokes goal key ${first.keyId}`));
+  await late.stop();
 });
 
 test.run();

@@ -53,13 +53,37 @@ async function startProxy(to: number): Promise<Proxy> {
   };
 }
 
-function candidate(url: string): { leadership: Leadership; terms: AbortSignal[] } {
+interface Candidate {
+  leadership: Leadership;
+  terms: AbortSignal[];
+  /** Why it can sign nothing. */
+  fault: string | undefined;
+  /** How often it was asked that. */
+  asked: number;
+}
+
+function candidate(url: string, fault?: string): Candidate {
   const terms: AbortSignal[] = [];
   const lead = async (signal: AbortSignal): Promise<void> => {
     terms.push(signal);
     if (!signal.aborted) await once(signal, "abort");
   };
-  return { leadership: new Leadership({ url, log: silent, lead, silentMs: 4_000 }), terms };
+  const signFault = (): string | undefined => {
+    made.asked += 1;
+    return made.fault;
+  };
+  const leadership = new Leadership({ url, log: silent, lead, silentMs: 4_000, signFault });
+  const made: Candidate = { leadership, terms, fault, asked: 0 };
+  return made;
+}
+
+const leads = ({ terms }: Candidate): boolean => terms.at(-1)?.aborted === false;
+
+/** Until each has thought at least once more about leading. */
+async function ponder(...candidates: Candidate[]): Promise<void> {
+  const enough = candidates.map(({ asked }) => asked + 2);
+  const is = (): boolean => candidates.every(({ asked }, index) => asked >= (enough[index] ?? 0));
+  await eventually(() => is() || undefined, 30_000);
 }
 
 test("a leader of whom nothing is heard any more leads no more, and another does", async () => {
@@ -81,6 +105,56 @@ test("a leader of whom nothing is heard any more leads no more, and another does
     await Promise.all([first.leadership.stop(), second.leadership.stop()]);
   }
   assert.ok(second.terms[0]?.aborted, "who stops leads no more");
+});
+
+test("who can sign nothing leads only while nobody can, and nothing goes to and fro", async () => {
+  const first = candidate(database.url, "its key was dropped");
+  const second = candidate(database.url, "its key was dropped");
+  const third = candidate(database.url, "its key was dropped");
+  try {
+    first.leadership.start();
+    await eventually(() => leads(first) || undefined, 10_000);
+    second.leadership.start();
+    third.leadership.start();
+    await ponder(first, second, third);
+    assert.equal([first, second, third].map(leads), [true, false, false]);
+    second.fault = undefined;
+    await eventually(() => leads(second) || undefined, 20_000);
+    assert.not(leads(first), "it has given it up");
+    await ponder(first, second, third);
+    assert.equal([first, second, third].map(leads), [false, true, false]);
+    // Another one that can does not take it from who leads.
+    first.fault = undefined;
+    await ponder(first, second, third);
+    assert.equal([first, second, third].map(leads), [false, true, false]);
+    second.fault = "its key has ended";
+    await eventually(() => leads(first) || undefined, 20_000);
+    first.fault = "its key has ended";
+    await ponder(first, second, third);
+    assert.equal([first, second, third].map(leads), [true, false, false]);
+    assert.equal(
+      [first, second, third].map(({ terms }) => terms.length),
+      [2, 1, 0],
+    );
+  } finally {
+    await Promise.all([first, second, third].map(({ leadership }) => leadership.stop()));
+  }
+});
+
+test("who is gone, having been able to sign, keeps nobody from leading", async () => {
+  const able = candidate(database.url);
+  const other = candidate(database.url, "its key was dropped");
+  try {
+    able.leadership.start();
+    await eventually(() => leads(able) || undefined, 10_000);
+    other.leadership.start();
+    await ponder(other);
+    assert.is(other.terms.length, 0);
+    await able.leadership.stop();
+    await eventually(() => leads(other) || undefined, 20_000);
+  } finally {
+    await Promise.all([able, other].map(({ leadership }) => leadership.stop()));
+  }
 });
 
 test.run();
