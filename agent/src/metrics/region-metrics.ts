@@ -74,15 +74,15 @@ export function registerLeader(
 /** What a region agent does with goals. */
 export function registerGoals(
   registry: Registry,
-  read: () => { copied: number; conflicts: number; malformed: number; refused: number },
+  read: () => Record<"copied" | "conflicts" | "malformed" | "refused" | "removed", number>,
 ): void {
   registerCounts(registry, {
     name: "slipway_region_goals_total",
-    help: "Goals copied, written elsewhere at the same time, malformed, and not signed by the fleet.",
+    help: "Goals copied, written elsewhere at the same time, malformed, not signed by the fleet, and removed, being of no application.",
     label: "result",
     read: () => {
-      const { copied, conflicts, malformed, refused } = read();
-      return { copied, conflicts, malformed, refused };
+      const { copied, conflicts, malformed, refused, removed } = read();
+      return { copied, conflicts, malformed, refused, removed };
     },
   });
 }

@@ -1,17 +1,17 @@
 import {
   GLOBAL_GOALS_BUCKET,
   GOAL_DIGEST_KEY,
-  goalSubject,
   KEY_SET_KEY,
+  NAME_PATTERN,
   regionGoalsBucket,
   REVOCATIONS_KEY,
   type Goal,
 } from "@slipway/proto";
-import type { KV, NatsConnection } from "nats";
+import type { KV } from "nats";
 import { backOffMs } from "../back-off.js";
 import type { Logger } from "../log.js";
 import type { NatsLink } from "../nats/link.js";
-import { makeBucket } from "../nats/make-bucket.js";
+import { isWrongRevision } from "../nats/wrong-revision.js";
 import { pause } from "../pause.js";
 import { RevocationReader } from "../revocation/revocation-reader.js";
 import type { Revocations } from "../revocation/verify-revocations.js";
@@ -21,10 +21,10 @@ import { KeySetReader, newest, type Versioned } from "./key-set-reader.js";
 import { KvMirror, type MirrorEntry } from "./kv-mirror.js";
 import { encodeDigest, replaces, type RegionGoal } from "./plan-goals.js";
 import { GoalReader } from "./goal-reader.js";
+import { prepareGoalsBucket } from "./prepare-goals-bucket.js";
+import { StrayKeys } from "./stray-keys.js";
 
 const RETRY = { baseMs: 250, maxMs: 10_000 };
-const REQUEST_TIMEOUT_MS = 5_000;
-const WRONG_REVISION = 10_071;
 
 interface GoalCopierOptions {
   region: string;
@@ -41,16 +41,18 @@ interface GoalCopierOptions {
   log: Logger;
   /** See KvMirror. */
   pollMs?: number | undefined;
+  /** How long a key of no application is left alone. Default: see StrayKeys. */
+  strayAfterMs?: number | undefined;
 }
 
 /**
  * Copies the region's part of every global goal, the key set, and the list of revoked hosts to the
- * region's bucket, if it is newer than what is there, and keeps the bucket's digest. The agent that
- * leads does; as writes are compare-and-set, two that believe they do, for a moment, do no harm.
+ * region's bucket, if it is newer than what is there, keeps the bucket's digest, and takes out what
+ * somebody has put there for applications that there are not. The agent that leads does; as writes are compare-and-set, two that believe they do, for a moment, do no harm.
  */
 export class GoalCopier {
   /** Counters, for whoever watches the agent. */
-  readonly stats = { copied: 0, conflicts: 0, digests: 0, revocations: 0, keySets: 0 };
+  readonly stats = { copied: 0, conflicts: 0, digests: 0, revocations: 0, keySets: 0, removed: 0 };
   readonly #options: GoalCopierOptions;
   readonly #global: KvMirror;
   readonly #regional: KvMirror;
@@ -58,7 +60,9 @@ export class GoalCopier {
   readonly #keySetReader: KeySetReader;
   readonly #revocationReader: RevocationReader;
   readonly #controller = new AbortController();
+  readonly #strays: StrayKeys;
   #goals: ReadonlyMap<string, Goal> = new Map();
+  #strayTimer: NodeJS.Timeout | undefined;
   #dirty = false;
   #wake: () => void = () => {};
   #loop: Promise<void> | undefined;
@@ -66,6 +70,7 @@ export class GoalCopier {
   constructor(options: GoalCopierOptions) {
     this.#options = options;
     const { region, log, pollMs, globalLink, regionLink } = options;
+    this.#strays = new StrayKeys(options.strayAfterMs);
     this.#reader = new GoalReader(options);
     this.#keySetReader = new KeySetReader(options.trust, log);
     this.#revocationReader = new RevocationReader(options.keys, log);
@@ -81,7 +86,7 @@ export class GoalCopier {
       link: regionLink,
       bucket: regionGoalsBucket(region),
       log,
-      prepare: (connection) => prepareBucket(connection, region, log),
+      prepare: (connection) => prepareGoalsBucket(connection, region, log),
       onChange,
       pollMs,
     });
@@ -113,7 +118,9 @@ export class GoalCopier {
   async stop(): Promise<void> {
     this.#controller.abort();
     this.#wake();
-    await Promise.all([this.#loop, this.#global.stop(), this.#regional.stop()]);
+    await this.#loop;
+    clearTimeout(this.#strayTimer);
+    await Promise.all([this.#global.stop(), this.#regional.stop()]);
   }
 
   async #run(): Promise<void> {
@@ -133,7 +140,7 @@ export class GoalCopier {
         this.#dirty = true;
         const waitMs = backOffMs(attempt, RETRY);
         attempt += 1;
-        if (!isConflict(error) && !signal.aborted)
+        if (!isWrongRevision(error) && !signal.aborted)
           this.#options.log.warn({ err: error }, "goals cannot be copied");
         await pause(waitMs, signal);
       }
@@ -177,6 +184,54 @@ export class GoalCopier {
       await this.#write(kv, GOAL_DIGEST_KEY, digest, known);
       this.stats.digests += 1;
     }
+    await this.#removeStrays(kv, there, entries);
+  }
+
+  /**
+   * What is in the region and was never copied there: of no application in the global bucket, and
+   * nothing that the fleet has signed. Hosts refuse it, and say so, for as long as it is there.
+   */
+  async #removeStrays(
+    kv: KV,
+    there: ReadonlyMap<string, RegionGoal>,
+    entries: ReadonlyMap<string, MirrorEntry>,
+  ): Promise<void> {
+    const { globalLink, log } = this.#options;
+    const known = globalLink.connection === undefined ? undefined : this.#global.entries;
+    const strays = [...entries].filter(([key]) => {
+      return NAME_PATTERN.test(key) && known?.has(key) === false && !there.has(key);
+    });
+    const now = performance.now();
+    this.#strays.see(new Map(strays.map(([key, { revision }]) => [key, revision])), now);
+    for (const application of this.#strays.due(now)) {
+      this.#controller.signal.throwIfAborted();
+      await this.#remove(kv, application, entries.get(application)?.revision ?? 0);
+      this.stats.removed += 1;
+      log.error(
+        { application },
+        "a goal of no application, that the fleet has not signed, was removed from the region",
+      );
+    }
+    clearTimeout(this.#strayTimer);
+    const waitMs = this.#strays.dueInMs(now);
+    if (waitMs !== undefined) this.#strayTimer = setTimeout(() => this.reconcileSoon(), waitMs);
+  }
+
+  async #remove(kv: KV, key: string, revision: number): Promise<void> {
+    try {
+      await kv.delete(key, { previousSeq: revision });
+      this.#regional.drop(key, revision);
+    } catch (error) {
+      this.#noteConflict(error);
+      throw error;
+    }
+  }
+
+  #noteConflict(error: unknown): void {
+    if (!isWrongRevision(error)) return;
+    // Another agent was faster: what it wrote comes with the watch.
+    this.stats.conflicts += 1;
+    this.#regional.reload();
   }
 
   /** The version that the region has in the end. */
@@ -219,11 +274,7 @@ export class GoalCopier {
           : await kv.update(key, value, before.revision);
       this.#regional.note(key, { value, revision });
     } catch (error) {
-      if (isConflict(error)) {
-        // Another agent was faster: what it wrote comes with the watch.
-        this.stats.conflicts += 1;
-        this.#regional.reload();
-      }
+      this.#noteConflict(error);
       throw error;
     }
   }
@@ -244,28 +295,4 @@ export class GoalCopier {
     }
     this.#goals = goals;
   }
-}
-
-/** Makes the region's bucket, or gives it back the republishing that hosts live by. */
-async function prepareBucket(
-  connection: NatsConnection,
-  region: string,
-  log: Logger,
-): Promise<void> {
-  const bucket = regionGoalsBucket(region);
-  const republish = { src: `$KV.${bucket}.>`, dest: goalSubject(region, ">") };
-  await makeBucket(connection, bucket, { republish });
-  const manager = await connection.jetstreamManager({
-    checkAPI: false,
-    timeout: REQUEST_TIMEOUT_MS,
-  });
-  const { config } = await manager.streams.info(`KV_${bucket}`);
-  if (config.republish?.dest === republish.dest && config.allow_direct) return;
-  log.warn({ bucket }, "bucket does not republish as it should; changed");
-  await manager.streams.update(`KV_${bucket}`, { ...config, republish, allow_direct: true });
-}
-
-function isConflict(error: unknown): boolean {
-  const { api_error: api } = error as { api_error?: { err_code?: number } };
-  return api?.err_code === WRONG_REVISION;
 }

@@ -65,6 +65,11 @@ export class KvMirror {
     if (this.#entries !== undefined) put(this.#entries, key, entry);
   }
 
+  /** A key was deleted from here that had this revision. */
+  drop(key: string, revision: number): void {
+    if (this.#entries?.get(key)?.revision === revision) this.#entries.delete(key);
+  }
+
   /** Loads everything anew, for instance because a write met another revision. */
   reload(): void {
     this.#wake();

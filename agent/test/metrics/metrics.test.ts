@@ -14,7 +14,13 @@ test("what is counted has the names and units that the README says", async () =>
   const messages = { messages: 9, dropped: 3, decommissioned: 1 };
   registerHosts(registry, () => ({ hosts: 3, silent: 1, cells, twins: 1, ...messages }));
   registerLeader(registry, () => ({ leads: true, gained: 2, lost: 1 }));
-  registerGoals(registry, () => ({ copied: 5, conflicts: 0, malformed: 0, refused: 7 }));
+  registerGoals(registry, () => ({
+    copied: 5,
+    conflicts: 0,
+    malformed: 0,
+    refused: 7,
+    removed: 8,
+  }));
   registerBuilder(registry, 2, () => ({ running: 1, succeeded: 4, failed: 5, lost: 6 }));
   book.neighbours(9, 6, 2);
   book.sent(7);
@@ -43,6 +49,7 @@ test("what is counted has the names and units that the README says", async () =>
       "slipway_region_leader 1",
       'slipway_region_leader_changes_total{result="gained"} 2',
       'slipway_region_goals_total{result="refused"} 7',
+      'slipway_region_goals_total{result="removed"} 8',
       "slipway_swarm_fallback_chunks_total 1",
       "slipway_swarm_hedged_requests_total 0",
       "# TYPE slipway_swarm_timed_out_requests_total counter",

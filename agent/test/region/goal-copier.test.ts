@@ -49,11 +49,18 @@ function copier(
     leading = () => true,
     keys,
     regionUrl = nats.url,
-  }: { leading?: () => boolean; keys?: GoalKeys; regionUrl?: string } = {},
+    strayAfterMs,
+  }: {
+    leading?: () => boolean;
+    keys?: GoalKeys;
+    regionUrl?: string;
+    strayAfterMs?: number;
+  } = {},
 ): GoalCopier {
   const globalLink = new NatsLink({ servers: [nats.url], name: "g", log });
   const regionLink = new NatsLink({ servers: [regionUrl], name: "r", log });
-  const made = new GoalCopier({ region, globalLink, regionLink, leading, keys, log, pollMs: 100 });
+  const links = { globalLink, regionLink };
+  const made = new GoalCopier({ region, ...links, leading, keys, log, pollMs: 100, strayAfterMs });
   made.start();
   globalLink.start();
   regionLink.start();
@@ -253,6 +260,50 @@ test("a global goal that the fleet did not sign is not copied", async () => {
   assert.is(stats.copied, 3);
 });
 
+test("what somebody puts there for no application is taken out, and what the fleet signed is not", async () => {
+  const region = "strays";
+  let leads = false;
+  const one = copier(region, {
+    keys: signer.keys,
+    leading: () => leads,
+    strayAfterMs: 300,
+  });
+  const kv = await openBucket(region);
+  await eventually("the bucket, which it makes", () => kv.status().catch(() => undefined));
+  const stray = (application: string, by = new GoalSigner()): Buffer =>
+    by.bytes(makeGoal(3, artifact, { region, application }));
+  await kv.put("forged", stray("forged"));
+  await kv.put("nonsense", Buffer.from([0xff]));
+  await kv.put("nothing", Buffer.alloc(0));
+  await kv.put("_unknown", Buffer.from("what a newer agent may know"));
+  await kv.put("lost", stray("lost", signer));
+  // Of an application that there is, but with a goal that is none.
+  await global.put("broken", Buffer.from([0xff]));
+  await kv.put("broken", stray("broken"));
+  await put(1, region);
+  leads = true;
+  one.reconcileSoon();
+  const { stats } = one;
+  const there = async (): Promise<string> => {
+    const found: string[] = [];
+    for (const key of ["_unknown", "broken", "forged", "lost", "nonsense", "nothing", "web"]) {
+      const entry = await kv.get(key);
+      if (entry?.operation === "PUT") found.push(key);
+    }
+    return found.join(" ");
+  };
+  await eventually("all three to be gone", async () => stats.removed === 3);
+  assert.is(await there(), "_unknown broken lost web");
+  assert.equal([...one.goals.keys()].sort(), ["lost", "web"]);
+  // Once it is of no application any more, that goes, too; and what comes again goes again.
+  await global.delete("broken");
+  await kv.put("forged", stray("forged"));
+  await eventually("both to be gone", async () => stats.removed === 5);
+  assert.is(await there(), "_unknown lost web");
+  await put(1, region, "forged");
+  await eventually("its own goal", async () => (await generationIn(region, "forged")) === 1);
+});
+
 test("only the agent that leads writes, and one that begins to catches up", async () => {
   const region = "led";
   let leads = false;
@@ -266,7 +317,7 @@ test("only the agent that leads writes, and one that begins to catches up", asyn
   const manager = await connection.jetstreamManager();
   const { state } = await manager.streams.info(`KV_${regionGoalsBucket(region)}`);
   assert.is(state.last_seq, one.stats.copied + one.stats.digests);
-  assert.equal(Object.values(other.stats), [0, 0, 0, 0, 0]);
+  assert.equal(Object.values(other.stats), [0, 0, 0, 0, 0, 0]);
   await stops.splice(0, 1)[0]?.();
   await put(21, region);
   await eventually("the follower to know", () => other.goals.get("web")?.generation === 21);
@@ -274,7 +325,7 @@ test("only the agent that leads writes, and one that begins to catches up", asyn
   leads = true;
   other.reconcileSoon();
   await eventually("the goal", async () => (await digestOf(region)) === "web:21");
-  assert.equal(Object.values(other.stats), [1, 0, 1, 0, 0]);
+  assert.equal(Object.values(other.stats), [1, 0, 1, 0, 0, 0]);
 });
 
 test("two agents that both believe they lead come to the same", async () => {
