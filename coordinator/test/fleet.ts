@@ -3,11 +3,13 @@ import { tmpdir } from "node:os";
 import path from "node:path";
 import { credentials, type ClientDuplexStream } from "@grpc/grpc-js";
 import {
+  answersIn,
   ApplicationServiceClient,
   BuilderServiceClient,
   BuildServiceClient,
   type Artifact,
   type Lease,
+  type WorkAnswer,
   type WorkRequest,
   type WorkResponse,
 } from "@slipway/proto";
@@ -107,21 +109,24 @@ export const artifactOf = (fill: string): Artifact => ({
   platform: "linux/x64",
 });
 
-type Said = NonNullable<WorkResponse["message"]>;
 /** What each kind of message holds. */
-type Values = { [Message in Said as Message["$case"]]: Message["value"] };
+type Values = { [Message in WorkAnswer as Message["$case"]]: Message["value"] };
 
 /** A builder's end of its stream. */
 export class TestBuilder {
   readonly #call: ClientDuplexStream<WorkRequest, WorkResponse>;
-  readonly #waiting: Said[] = [];
+  readonly #waiting: WorkAnswer[] = [];
   readonly #ended: Promise<Error | undefined>;
+  /** Of what was heard, as one message. */
+  mostAtOnce = 0;
   #wake: () => void = () => undefined;
 
   constructor(client: BuilderServiceClient) {
     this.#call = client.work();
-    this.#call.on("data", ({ message }: WorkResponse) => {
-      if (message !== undefined) this.#waiting.push(message);
+    this.#call.on("data", (response: WorkResponse) => {
+      const answers = answersIn(response).filter((answer) => answer !== undefined);
+      this.mostAtOnce = Math.max(this.mostAtOnce, answers.length);
+      this.#waiting.push(...answers);
       this.#wake();
     });
     this.#ended = new Promise((resolve) => {
@@ -130,16 +135,19 @@ export class TestBuilder {
     });
   }
 
-  say(message: NonNullable<WorkRequest["message"]>): void {
+  say(message: WorkRequest["message"]): void {
     this.#call.write({ message });
   }
 
   /** Says hello and how many builds it takes. */
-  async hello(builderId: string, freeSlots: number, signsProvenance = false): Promise<void> {
-    this.say({
-      $case: "hello",
-      value: { builderId, platform: "linux/x64", signsProvenance, process: undefined },
-    });
+  async hello(
+    builderId: string,
+    freeSlots: number,
+    { signsProvenance = false, takesSeveral = false } = {},
+  ): Promise<void> {
+    const how = { signsProvenance, process: undefined, takesSeveral };
+    const about = { builderId, platform: "linux/x64", ...how };
+    this.say({ $case: "hello", value: about });
     await this.hear("welcome");
     this.ready(freeSlots, 0);
   }
@@ -168,7 +176,7 @@ export class TestBuilder {
   }
 
   /** What is heard and not asked for yet. */
-  get unheard(): readonly Said[] {
+  get unheard(): readonly WorkAnswer[] {
     return this.#waiting;
   }
 

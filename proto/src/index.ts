@@ -38,6 +38,14 @@ export {
   tokenRoleName,
   type TokenRoleName,
 } from "./roles.js";
+export {
+  answersIn,
+  countTogether,
+  requestOf,
+  responseOf,
+  type WorkAnswer,
+  type WorkSaying,
+} from "./work-messages.js";
 export { PROTO_DIRECTORY, SERVICE_FILES } from "./definitions.js";
 export { Duration } from "../gen/google/protobuf/duration.js";
 export * from "../gen/slipway/v1/application.js";

@@ -110,6 +110,8 @@ export const KEY_SET_MAX_SIGNATURES = 8;
 
 /** Largest gRPC message either side accepts, in bytes. */
 export const GRPC_MAX_MESSAGE_BYTES = 4 * 1024 * 1024;
+/** Most messages of a builder's stream that go in one. */
+export const WORK_MESSAGES_MAX = 32;
 /** Largest frame on a swarm's control stream, in bytes, without its length. */
 export const CONTROL_FRAME_MAX_BYTES = 512 * 1024;
 /** Largest manifest, in bytes: about 1.8 million chunks. */

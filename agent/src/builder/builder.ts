@@ -4,8 +4,8 @@ import {
   BuildFailureReason,
   type Lease,
   WorkAccepted_Kind,
+  type WorkAnswer,
   WorkLeased,
-  type WorkResponse,
   workLost_ReasonToJSON,
 } from "@slipway/proto";
 import { openDirectoryBlobStore } from "../blob/index.js";
@@ -137,6 +137,7 @@ class LeasingBuilder implements Builder {
         platform: `${process.platform}/${process.arch}`,
         signsProvenance: this.#config.identity !== undefined,
         process: thisProcess(),
+        takesSeveral: true,
       },
       reconnectDelayMs: this.#config.reconnectDelayMs,
       log: this.#log,
@@ -207,7 +208,7 @@ class LeasingBuilder implements Builder {
     clearInterval(this.#heartbeat);
   }
 
-  #receive(message: NonNullable<WorkResponse["message"]>): void {
+  #receive(message: WorkAnswer): void {
     switch (message.$case) {
       case "leased":
         this.#take(message.value);
@@ -307,9 +308,8 @@ class LeasingBuilder implements Builder {
   #sendReady(): void {
     const taken = this.stats.running + this.#waiting.length;
     const freeSlots = this.#draining ? 0 : Math.max(0, this.#config.slots - taken);
-    this.#stream.send({
-      message: { $case: "ready", value: { freeSlots, leasesReceived: this.#leasesReceived } },
-    });
+    const value = { freeSlots, leasesReceived: this.#leasesReceived };
+    this.#stream.send({ $case: "ready", value });
   }
 
   #sendHeartbeat(): void {
@@ -323,7 +323,7 @@ class LeasingBuilder implements Builder {
     }
     const leases = [...this.#jobs.values()].map((job) => job.lease);
     this.#unanswered += 1;
-    this.#stream.send({ message: { $case: "heartbeat", value: { leases } } });
+    this.#stream.send({ $case: "heartbeat", value: { leases } });
   }
 
   #sendReports(): void {

@@ -5,7 +5,7 @@ import {
   LogSource,
   type WorkLogLine,
   WorkLogs,
-  type WorkRequest,
+  type WorkSaying,
 } from "@slipway/proto";
 
 /** Text in one batch, in bytes. */
@@ -125,18 +125,18 @@ export class LeaseReport {
   }
 
   /** The messages to send now, in order. They count as sent. */
-  take(now: number): WorkRequest[] {
+  take(now: number): WorkSaying[] {
     this.#cutBatches(now);
     // Another attempt has another log, and this lease takes no lines after its end.
     if (this.isPassedOn && this.isLogLate(now) && !this.#givenUp) {
       this.giveUp();
       this.#resultDue = now + this.#graceMs;
     }
-    const messages: WorkRequest[] = [];
+    const messages: WorkSaying[] = [];
     for (const batch of this.#batches) {
       if (!isDue(batch.sentAt, now, REPEAT_LOG_MS)) continue;
       batch.sentAt = now;
-      messages.push({ message: { $case: "logs", value: batch.message } });
+      messages.push({ $case: "logs", value: batch.message });
     }
     const ready = this.finished && !this.#accepted && (!this.#hasLog || this.isLogLate(now));
     if (ready && isDue(this.#resultSentAt, now, REPEAT_RESULT_MS)) {
@@ -246,15 +246,15 @@ export class LeaseReport {
     this.#missingBytes = 0;
   }
 
-  #resultMessage(): WorkRequest {
+  #resultMessage(): WorkSaying {
     const lease = this.#lease;
     const result = this.#result;
     if (result?.failure === undefined) {
       const { artifact, provenance = Buffer.alloc(0) } = result ?? {};
-      return { message: { $case: "complete", value: { lease, artifact, provenance } } };
+      return { $case: "complete", value: { lease, artifact, provenance } };
     }
     const { failure, retry } = result;
-    return { message: { $case: "fail", value: { lease, failure, retry } } };
+    return { $case: "fail", value: { lease, failure, retry } };
   }
 }
 

@@ -3,11 +3,15 @@ import type { ServiceError } from "@grpc/grpc-js";
 import {
   BuilderServiceClient,
   GRPC_MAX_MESSAGE_BYTES,
+  type WorkAnswer,
   type WorkHello,
-  type WorkRequest,
   type WorkResponse,
+  type WorkSaying,
+  answersIn,
+  countTogether,
   durationToMs,
   getErrorDetails,
+  requestOf,
 } from "@slipway/proto";
 import { backOffMs } from "../back-off.js";
 import { insecureChannel, type CoordinatorChannel } from "../coordinator/channel.js";
@@ -32,7 +36,7 @@ export interface WorkStreamOptions {
   log: Logger;
   /** Connected: everything that is not known to be heard is to be said again. */
   onWelcome: (leaseMs: number) => void;
-  onMessage: (message: NonNullable<WorkResponse["message"]>) => void;
+  onMessage: (message: WorkAnswer) => void;
   onDisconnect: () => void;
 }
 
@@ -44,6 +48,10 @@ export class WorkStream {
   readonly #stopping = new AbortController();
   #call: Call | undefined;
   #welcomed = false;
+  /** The coordinator takes several messages as one. */
+  #takesSeveral = false;
+  /** Said in this turn. */
+  #unsent: WorkSaying[] = [];
   #attempt = 0;
   #replacedAt = Number.NEGATIVE_INFINITY;
   #running: Promise<void> | undefined;
@@ -61,9 +69,10 @@ export class WorkStream {
   }
 
   /** False if there is no stream now: say it again after the next welcome. */
-  send(message: WorkRequest): boolean {
-    if (!this.#welcomed || this.#stopping.signal.aborted) return false;
-    return this.#call?.write(message) !== undefined;
+  send(message: WorkSaying): boolean {
+    if (!this.#welcomed || this.#stopping.signal.aborted || this.#call === undefined) return false;
+    if (this.#unsent.push(message) === 1) queueMicrotask(() => this.#flush());
+    return true;
   }
 
   /** Gives this stream up for another. */
@@ -75,6 +84,7 @@ export class WorkStream {
   /** Ends the stream after what was sent, and for good. May be called twice, or before start. */
   async stop(): Promise<void> {
     this.#stopping.abort();
+    this.#flush();
     this.#call?.end();
     const timer = setTimeout(() => this.#call?.cancel(), CLOSE_TIMEOUT_MS);
     await this.#running;
@@ -117,8 +127,10 @@ export class WorkStream {
         });
         call.on("end", () => resolve("the coordinator ended the stream"));
         call.on("data", (response: WorkResponse) => {
-          if (response.message?.$case === "welcome") clearTimeout(welcomeTimer);
-          this.#receive(response);
+          for (const answer of answersIn(response)) {
+            if (answer?.$case === "welcome") clearTimeout(welcomeTimer);
+            this.#receive(answer);
+          }
         });
         call.write({ message: { $case: "hello", value: hello } });
       });
@@ -126,6 +138,7 @@ export class WorkStream {
       clearTimeout(welcomeTimer);
       const wasWelcomed = this.#welcomed;
       this.#welcomed = false;
+      this.#unsent = [];
       this.#call = undefined;
       call.cancel();
       client.close();
@@ -141,11 +154,19 @@ export class WorkStream {
     this.#options.log.error({ problem: details }, REPLACED);
   }
 
-  #receive({ message }: WorkResponse): void {
+  #flush(): void {
+    while (this.#unsent.length > 0) {
+      const count = this.#takesSeveral ? countTogether(this.#unsent) : 1;
+      this.#call?.write(requestOf(this.#unsent.splice(0, count)));
+    }
+  }
+
+  #receive(message: WorkAnswer | undefined): void {
     const { log, onWelcome, onMessage } = this.#options;
     try {
       if (message?.$case === "welcome") {
         this.#welcomed = true;
+        this.#takesSeveral = message.value.takesSeveral;
         this.#attempt = 0;
         onWelcome(durationToMs(message.value.leaseDuration, DEFAULT_LEASE_MS));
       } else if (message === undefined) {

@@ -323,6 +323,25 @@ withBuilder("a result does not wait for its log, which follows", async (context)
   assert.ok(said.every((text, index) => Number.parseInt(text, 10) === index + 1));
 });
 
+withBuilder(
+  "says at once what it has to say at once, to a coordinator that takes it",
+  async (setup) => {
+    const { coordinator, start, build } = setup;
+    for (const takesSeveral of [true, false]) {
+      coordinator.takesSeveral = takesSeveral;
+      const builder = await start({ slots: 1 });
+      const said = coordinator.several.length;
+      const observed = await result(await build("echo a; echo b > out"));
+      assert.ok(observed.artifact !== undefined && observed.isLogWhole);
+      await until(() => coordinator.ready.length >= 2, "the free slot");
+      const together = coordinator.several.slice(said);
+      assert.is(together.length > 0, takesSeveral, "the log's end and the free slot");
+      await builder.stop();
+      coordinator.ready.length = 0;
+    }
+  },
+);
+
 withBuilder("loses nothing when the stream breaks", async ({ start, build, coordinator, root }) => {
   await start();
   coordinator.acknowledgeLogs = false;

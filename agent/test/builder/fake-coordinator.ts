@@ -48,6 +48,10 @@ export class FakeCoordinator {
   leaseMs = 3000;
   acknowledgeLogs = true;
   answerResults = true;
+  /** As one that is older does not. */
+  takesSeveral = true;
+  /** Cases of what came as one message. */
+  readonly several: string[][] = [];
   streams = 0;
   #stream: Stream | undefined;
   #server: Server;
@@ -151,49 +155,58 @@ export class FakeCoordinator {
     stream.on("error", () => undefined);
     stream.on("end", () => stream.end());
     stream.on("data", ({ message }: WorkRequest) => {
-      switch (message?.$case) {
-        case "hello": {
-          this.#stream = stream;
-          const leaseDuration = durationFromMs(this.leaseMs);
-          stream.write({ message: { $case: "welcome", value: { leaseDuration } } });
-          break;
-        }
-        case "ready":
-          this.ready.push(message.value.freeSlots);
-          break;
-        case "heartbeat":
-          this.#accept(stream, WorkAccepted_Kind.HEARTBEAT, message.value.leases);
-          break;
-        case "logs": {
-          const { lease, batch, lines, last } = message.value;
-          const observed = this.#find(lease);
-          if (observed === undefined) break;
-          if (!observed.batches.includes(batch)) observed.lines.push(...lines);
-          observed.batches.push(batch);
-          observed.isLogWhole ||= last;
-          if (!this.acknowledgeLogs) break;
-          stream.write({ message: { $case: "logsAccepted", value: { lease, batch } } });
-          break;
-        }
-        case "complete":
-        case "fail": {
-          const observed = this.#find(message.value.lease);
-          if (observed === undefined) break;
-          observed.results += 1;
-          if (!this.answerResults) break;
-          const complete = message.$case === "complete";
-          if (complete) Object.assign(observed, { artifact: message.value.artifact });
-          else {
-            const { failure, retry } = message.value;
-            Object.assign(observed, { failure, retry });
-          }
-          const kind = complete ? WorkAccepted_Kind.COMPLETE : WorkAccepted_Kind.FAIL;
-          this.#accept(stream, kind, [observed.lease]);
-          break;
-        }
-        default:
-      }
+      if (message?.$case !== "several") return this.#hear(stream, message);
+      const sayings = message.value.requests.map((one) => one.message);
+      this.several.push(sayings.map((saying) => saying?.$case ?? ""));
+      for (const saying of sayings) this.#hear(stream, saying);
     });
+  }
+
+  #hear(stream: Stream, message: WorkRequest["message"]): void {
+    switch (message?.$case) {
+      case "hello": {
+        this.#stream = stream;
+        const leaseDuration = durationFromMs(this.leaseMs);
+        stream.write({
+          message: { $case: "welcome", value: { leaseDuration, takesSeveral: this.takesSeveral } },
+        });
+        break;
+      }
+      case "ready":
+        this.ready.push(message.value.freeSlots);
+        break;
+      case "heartbeat":
+        this.#accept(stream, WorkAccepted_Kind.HEARTBEAT, message.value.leases);
+        break;
+      case "logs": {
+        const { lease, batch, lines, last } = message.value;
+        const observed = this.#find(lease);
+        if (observed === undefined) break;
+        if (!observed.batches.includes(batch)) observed.lines.push(...lines);
+        observed.batches.push(batch);
+        observed.isLogWhole ||= last;
+        if (!this.acknowledgeLogs) break;
+        stream.write({ message: { $case: "logsAccepted", value: { lease, batch } } });
+        break;
+      }
+      case "complete":
+      case "fail": {
+        const observed = this.#find(message.value.lease);
+        if (observed === undefined) break;
+        observed.results += 1;
+        if (!this.answerResults) break;
+        const complete = message.$case === "complete";
+        if (complete) Object.assign(observed, { artifact: message.value.artifact });
+        else {
+          const { failure, retry } = message.value;
+          Object.assign(observed, { failure, retry });
+        }
+        const kind = complete ? WorkAccepted_Kind.COMPLETE : WorkAccepted_Kind.FAIL;
+        this.#accept(stream, kind, [observed.lease]);
+        break;
+      }
+      default:
+    }
   }
 
   #accept(stream: Stream, kind: WorkAccepted_Kind, leases: Lease[]): void {

@@ -6,7 +6,7 @@ import {
   BuildFailure,
   LogSource,
   type WorkLogLine,
-  type WorkRequest,
+  type WorkSaying,
 } from "@slipway/proto";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -43,11 +43,11 @@ function memorySpool(): BatchSpool {
 const newReport = (): LeaseReport => new LeaseReport(LEASE, memorySpool());
 
 /** What is in messages, in few words: batch numbers with their lines, complete, fail. */
-function brief(messages: WorkRequest[]): unknown[] {
-  return messages.map(({ message }) =>
-    message?.$case === "logs"
+function brief(messages: WorkSaying[]): unknown[] {
+  return messages.map((message) =>
+    message.$case === "logs"
       ? [message.value.batch, ...message.value.lines.map(({ text }) => text)]
-      : message?.$case,
+      : message.$case,
   );
 }
 
@@ -67,7 +67,7 @@ test("sends a full batch at once", () => {
   report.add([line("x".repeat(200 * KIB)), line("y".repeat(100 * KIB))], 0);
   const [message, ...others] = report.take(0);
   assert.is(others.length, 0);
-  assert.is(message?.message?.$case, "logs");
+  assert.is(message?.$case, "logs");
   assert.equal(brief(report.take(100)).length, 1);
 });
 
@@ -79,7 +79,7 @@ test("bounds the lines of a batch", () => {
   );
   const counts = report
     .take(100)
-    .map(({ message }) => (message?.$case === "logs" ? message.value.lines.length : 0));
+    .map((message) => (message.$case === "logs" ? message.value.lines.length : 0));
   assert.equal(counts, [5000, 5000, 2000]);
 });
 
@@ -90,7 +90,7 @@ test("the result waits for the log for a moment; the log's last batch says that 
   report.finish({ artifact: ARTIFACT, provenance: Buffer.alloc(0) }, 10, 2_000);
   assert.ok(report.finished);
   const [message] = report.take(10);
-  assert.ok(message?.message?.$case === "logs" && message.message.value.last);
+  assert.ok(message?.$case === "logs" && message.value.last);
   assert.equal(brief(report.take(20)), []);
   report.acknowledge(7);
   assert.equal(brief(report.take(20)), []);
@@ -193,7 +193,7 @@ test("what the disk does not take is counted, and said where it is missing", () 
   report.add([line("y")], 100);
   report.finish({ artifact: ARTIFACT, provenance: Buffer.alloc(0) }, 100, 60_000);
   const [last] = report.take(200);
-  const said = last?.message?.$case === "logs" ? last.message.value : undefined;
+  const said = last?.$case === "logs" ? last.value : undefined;
   assert.ok(said?.last);
   assert.equal(
     said?.lines.map(({ text }) => text.slice(0, 60)),

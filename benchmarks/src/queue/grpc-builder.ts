@@ -1,10 +1,14 @@
 import { credentials, Metadata, type ClientDuplexStream } from "@grpc/grpc-js";
 import {
+  answersIn,
   BuilderServiceClient,
+  requestOf,
   WorkAccepted_Kind,
   type Lease,
+  type WorkAnswer,
   type WorkRequest,
   type WorkResponse,
+  type WorkSaying,
 } from "@slipway/proto";
 import { artifactOf } from "./samples.js";
 
@@ -21,7 +25,7 @@ export interface GrpcBuilderOptions {
 /**
  * A builder's end of its stream, on a connection of its own: one build at a time, completed at once,
  * with a heartbeat before that if asked for. It is free for another as the agent's is: when the build
- * is done, not when that is acknowledged.
+ * is done, not when that is acknowledged. As the agent does, it says in one message what it says at once.
  */
 export class GrpcBuilder {
   readonly #options: GrpcBuilderOptions;
@@ -40,22 +44,19 @@ export class GrpcBuilder {
       "grpc.use_local_subchannel_pool": 1,
     });
     this.#stream = this.#client.work(new Metadata());
-    this.#stream.on("data", (response: WorkResponse) => this.#hear(response));
+    this.#stream.on("data", (response: WorkResponse) => {
+      for (const answer of answersIn(response)) this.#hear(answer);
+    });
     this.#stream.on("error", (error) => {
       if (!this.#isStopped) options.failed(error);
     });
-    const hello = {
-      builderId: options.id,
-      platform: "linux/x64",
-      signsProvenance: false,
-      process: undefined,
-    };
-    this.#say({ $case: "hello", value: hello });
+    const how = { signsProvenance: false, process: undefined, takesSeveral: true };
+    const hello = { builderId: options.id, platform: "linux/x64", ...how };
+    this.#stream.write({ message: { $case: "hello", value: hello } });
   }
 
   ready(): void {
-    const value = { freeSlots: 1, leasesReceived: this.#leasesReceived };
-    this.#say({ $case: "ready", value });
+    this.#say(this.#readiness());
   }
 
   stop(): void {
@@ -64,7 +65,11 @@ export class GrpcBuilder {
     this.#client.close();
   }
 
-  #hear({ message }: WorkResponse): void {
+  #readiness(): WorkSaying {
+    return { $case: "ready", value: { freeSlots: 1, leasesReceived: this.#leasesReceived } };
+  }
+
+  #hear(message: WorkAnswer | undefined): void {
     switch (message?.$case) {
       case "welcome":
         return this.#welcomed();
@@ -95,11 +100,11 @@ export class GrpcBuilder {
   #complete(lease: Lease): void {
     const artifact = artifactOf(this.#commits.get(lease.buildId) ?? "");
     this.#commits.delete(lease.buildId);
-    this.#say({ $case: "complete", value: { lease, artifact, provenance: Buffer.alloc(0) } });
-    this.ready();
+    const complete = { lease, artifact, provenance: Buffer.alloc(0) };
+    this.#say({ $case: "complete", value: complete }, this.#readiness());
   }
 
-  #say(message: NonNullable<WorkRequest["message"]>): void {
-    this.#stream.write({ message });
+  #say(...sayings: WorkSaying[]): void {
+    this.#stream.write(requestOf(sayings));
   }
 }

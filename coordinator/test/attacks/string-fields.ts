@@ -61,8 +61,8 @@ function puts(
       if (!exclusive) return;
       for (const other of type.field) if (other.name !== name) delete message[other.name];
     };
-    const entry = type.nestedType.find((each) => each.name === typeName && each.options?.mapEntry);
-    if (entry !== undefined) return inMap(name, entry, typeOf);
+    const nested = type.nestedType.find((each) => each.name === typeName);
+    if (nested?.options?.mapEntry === true) return inMap(name, nested, typeOf);
     if (kind === "TYPE_STRING") {
       const put: Put = (message, value) => {
         clear(message);
@@ -71,7 +71,7 @@ function puts(
       return [{ name: label === "LABEL_REPEATED" ? `${name}[]` : name, put }];
     }
     if (kind !== "TYPE_MESSAGE" || typeName.startsWith("google.")) return [];
-    return puts(typeOf(typeName), typeOf).map((inner) => {
+    return puts(nested ?? typeOf(typeName), typeOf).map((inner) => {
       const put: Put = (message, value) => {
         clear(message);
         const there = message[name];

@@ -200,7 +200,13 @@ test("a builder's token is of its builder only", async () => {
   stream.write({
     message: {
       $case: "hello",
-      value: { builderId: "b2", platform: "linux/x64", signsProvenance: false, process: undefined },
+      value: {
+        builderId: "b2",
+        platform: "linux/x64",
+        signsProvenance: false,
+        process: undefined,
+        takesSeveral: false,
+      },
     },
   });
   const { code, reason } = await ended;

@@ -153,6 +153,7 @@ test("a claim that the token does not allow is counted and audited, wherever it 
     platform: "linux/x64",
     signsProvenance: false,
     process: undefined,
+    takesSeveral: false,
   };
   stream.write({ message: { $case: "hello", value: hello } });
   assert.is((await ended).reason, "OUT_OF_SCOPE");

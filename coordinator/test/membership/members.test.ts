@@ -334,7 +334,13 @@ test("a builder is shut out by its own revocation, and not by that of a host of 
     const builder = new TestBuilder(builders);
     builder.say({
       $case: "hello",
-      value: { builderId: id, platform: "linux/x64", signsProvenance: false, process: undefined },
+      value: {
+        builderId: id,
+        platform: "linux/x64",
+        signsProvenance: false,
+        process: undefined,
+        takesSeveral: false,
+      },
     });
     builder.end();
     const error = (await builder.ended()) as { code?: status } | undefined;

@@ -77,7 +77,7 @@ async function leased(
   const request = { application: "shop", commitSha, idempotencyKey: "", submitter: "" };
   await call(builds, "submitBuild", request);
   const builder = new TestBuilder(builders);
-  await builder.hello(builderId, 1, true);
+  await builder.hello(builderId, 1, { signsProvenance: true });
   const lease = await nextLease(builder);
   const facts: BuildFacts = {
     ...lease,
@@ -333,6 +333,7 @@ test("where signatures are required nobody else is let in, and nothing else is t
     platform: "linux/x64",
     signsProvenance: false,
     process: undefined,
+    takesSeveral: false,
   };
   unsigned.say({ $case: "hello", value: about });
   const error = (await unsigned.ended()) as ServiceError;

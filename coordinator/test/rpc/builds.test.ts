@@ -5,19 +5,21 @@ import {
   getErrorDetails,
   LogSource,
   MembershipServiceClient,
+  requestOf,
   WorkAccepted_Kind,
   WorkLost_Reason,
   type Build,
   type Lease,
   type LogLine,
   WatchBuildRequest,
+  WORK_MESSAGES_MAX,
   type WatchBuildResponse,
 } from "@slipway/proto";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { Coordinator } from "../../src/index.js";
 import { call } from "../call.js";
-import { connectTo, startFleet, TestBuilder, type TestFleet } from "../fleet.js";
+import { artifactOf, connectTo, startFleet, TestBuilder, type TestFleet } from "../fleet.js";
 import { eventually, goodSpec, sha } from "../postgres.js";
 
 const test = suite("builds over gRPC");
@@ -324,6 +326,36 @@ test("a lease and a free slot that cross on the way are one build, not two", asy
   idle.cut();
 });
 
+test("several messages as one, both ways, for those who take them alone", async () => {
+  for (const takesSeveral of [true, false]) {
+    const [first, second] = [await submitted(), await submitted()];
+    const builder = new TestBuilder(clients.builders);
+    await builder.hello(`several-${takesSeveral}`, 1, { takesSeveral });
+    const lease = await leased(builder, first.id);
+    const complete = { lease, artifact: artifactOf("a"), provenance: Buffer.alloc(0) };
+    const readiness = { freeSlots: 1, leasesReceived: 1 };
+    builder.say({ $case: "heartbeat", value: { leases: [lease] } });
+    assert.is((await builder.hear("accepted")).kind, WorkAccepted_Kind.HEARTBEAT);
+    builder.say(
+      requestOf([
+        { $case: "complete", value: complete },
+        { $case: "ready", value: readiness },
+      ]).message,
+    );
+    assert.is((await builder.hear("accepted")).kind, WorkAccepted_Kind.COMPLETE);
+    const next = await leased(builder, second.id);
+    assert.is((await read(first.id)).status, BuildStatus.SUCCEEDED);
+    // None follows that it could go with.
+    builder.complete(next);
+    assert.is((await builder.hear("accepted")).kind, WorkAccepted_Kind.COMPLETE);
+    assert.ok(
+      takesSeveral || builder.mostAtOnce === 1,
+      "said one by one to whoever knows no other",
+    );
+    builder.cut();
+  }
+});
+
 const ready = (freeSlots: number) =>
   ({ $case: "ready", value: { freeSlots, leasesReceived: 0 } }) as const;
 
@@ -334,11 +366,13 @@ test("a builder that does not keep to the protocol loses its stream alone", asyn
     platform: "linux/x64",
     signsProvenance: false,
     process: undefined,
+    takesSeveral: false,
   };
   const hello = { $case: "hello", value: about } as const;
   const nothing = { lease, artifact: undefined, provenance: Buffer.alloc(0) };
   const complete = { $case: "complete", value: nothing } as const;
   const going = { last: false, givenUp: false };
+  const many = Array.from({ length: WORK_MESSAGES_MAX + 1 }, () => ({ message: ready(0) }));
   const table: Parameters<TestBuilder["say"]>[0][][] = [
     [ready(1)],
     [hello, hello],
@@ -351,6 +385,13 @@ test("a builder that does not keep to the protocol loses its stream alone", asyn
     [hello, { $case: "logs", value: { lease: undefined, lines: [], ...going, batch: 1 } }],
     [hello, complete],
     [hello, { $case: "fail", value: { lease, failure: undefined, retry: false } }],
+    [hello, { $case: "several", value: { requests: [] } }],
+    [hello, { $case: "several", value: { requests: [{ message: undefined }] } }],
+    [
+      hello,
+      { $case: "several", value: { requests: [{ message: ready(1) }, { message: complete }] } },
+    ],
+    [hello, { $case: "several", value: { requests: many } }],
   ];
   for (const [index, messages] of table.entries()) {
     const builder = new TestBuilder(clients.builders);
@@ -456,6 +497,7 @@ test("a builder that is revoked gets no more builds, wherever it comes back", as
       platform: "linux/x64",
       signsProvenance: false,
       process: undefined,
+      takesSeveral: false,
     },
   });
   back.ready(1, 0);
@@ -475,6 +517,7 @@ test("a builder that is revoked gets no more builds, wherever it comes back", as
       platform: "linux/x64",
       signsProvenance: false,
       process: undefined,
+      takesSeveral: false,
     },
   });
   honest.ready(1, 0);

@@ -2,12 +2,14 @@ import {
   ARTIFACT_DIGEST_PATTERN,
   BuildFailureReason,
   LogSource,
+  WORK_MESSAGES_MAX,
   type Artifact,
   type BuildFailure,
   type Lease,
   type LogLine,
   type WorkHello,
   type WorkLogs,
+  type WorkRequest,
 } from "@slipway/proto";
 import type { LeaseKey } from "../../queue/queue.js";
 import { Violations } from "../../validate.js";
@@ -31,6 +33,20 @@ const BUILDER_REASONS: readonly BuildFailureReason[] = [
 ];
 
 /** Each checks one message of a builder's. @throws DomainError INVALID_ARGUMENT */
+
+/** What a builder says, one at a time. */
+export type Saying = Exclude<WorkRequest["message"], undefined | { $case: "several" }>;
+
+/** What a message says; undefined for what is missing, or of a kind that is not known. */
+export function sayingsIn({ message }: WorkRequest): readonly (Saying | undefined)[] {
+  if (message?.$case !== "several") return [message];
+  const { requests } = message.value;
+  const found = new Violations();
+  const fits = requests.length >= 1 && requests.length <= WORK_MESSAGES_MAX;
+  found.check(fits, "several.requests", `must be 1 to ${WORK_MESSAGES_MAX}`);
+  found.throwIfAny();
+  return requests.map((one) => one.message);
+}
 
 export function checkHello({ builderId, platform }: WorkHello): void {
   const found = new Violations();

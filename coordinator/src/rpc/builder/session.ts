@@ -4,14 +4,13 @@ import {
   WorkAccepted_Kind,
   WorkLost_Reason,
   type AgentProcess,
+  type WorkAnswer,
   type WorkComplete,
   type WorkFail,
   type WorkHeartbeat,
   type WorkHello,
   type WorkLogs,
   type WorkReady,
-  type WorkRequest,
-  type WorkResponse,
 } from "@slipway/proto";
 import type { Context } from "../../context.js";
 import { aborted, invalidArgument, permissionDenied, resourceExhausted } from "../../errors.js";
@@ -27,6 +26,7 @@ import {
   checkLease,
   checkLeases,
   checkLogs,
+  type Saying,
 } from "./check-request.js";
 import type { Outbox } from "./outbox.js";
 
@@ -41,6 +41,8 @@ interface Held {
 const MAX_HELD = 1_000;
 const TWINS =
   "several processes say they are this builder, and end each other's streams: give each an id of its own";
+/** How long the answer to a result waits for the next lease, which is about to follow if there is one. */
+const ANSWER_PATIENCE_MS = 5;
 const LOST_REASONS: Record<Exclude<LeaseState, "held">, WorkLost_Reason> = {
   superseded: WorkLost_Reason.SUPERSEDED,
   cancelled: WorkLost_Reason.CANCELLED,
@@ -50,7 +52,7 @@ const LOST_REASONS: Record<Exclude<LeaseState, "held">, WorkLost_Reason> = {
 /** One builder's stream. It holds no truth: leases outlive it in the database. */
 export class BuilderSession {
   readonly #context: Context;
-  readonly #outbox: Outbox<WorkResponse>;
+  readonly #outbox: Outbox<WorkAnswer>;
   readonly #writer: LogWriter;
   readonly #signal: AbortSignal;
   readonly #subject: string;
@@ -61,12 +63,13 @@ export class BuilderSession {
   #admitted: Promise<void> = Promise.resolve();
   #leave: (() => void) | undefined;
   #leasesSent = 0;
+  #takesSeveral = false;
   #isClosed = false;
 
   /** @param subject the only builder that this may be; empty: any. */
   constructor(
     context: Context,
-    outbox: Outbox<WorkResponse>,
+    outbox: Outbox<WorkAnswer>,
     { signal, subject }: { signal: AbortSignal; subject: string },
   ) {
     this.#context = context;
@@ -81,7 +84,7 @@ export class BuilderSession {
   }
 
   /** Does what the builder says. @throws DomainError, and then the stream is to end. */
-  async handle({ message }: WorkRequest): Promise<void> {
+  async handle(message: Saying | undefined): Promise<void> {
     if (message === undefined) throw malformed("message", "is missing");
     if (message.$case === "hello") return this.#hello(message.value);
     const builderId = this.#builderId;
@@ -103,14 +106,19 @@ export class BuilderSession {
     }
   }
 
+  /** Whether the builder takes several messages as one. */
+  get takesSeveral(): boolean {
+    return this.#takesSeveral;
+  }
+
   /** Takes no more builds and gives back those that the builder was not told of. Leases stay. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#seat?.leave();
     this.#leave?.();
     for (const { unsubscribe } of this.#held.values()) unsubscribe();
-    const unsent = this.#outbox.close().flatMap(({ message }) => {
-      const lease = message?.$case === "leased" ? message.value.lease : undefined;
+    const unsent = this.#outbox.close().flatMap((message) => {
+      const lease = message.$case === "leased" ? message.value.lease : undefined;
       return lease === undefined ? [] : { ...lease, builderId: this.#builderId ?? "" };
     });
     await this.#context.queue.release(unsent);
@@ -119,13 +127,14 @@ export class BuilderSession {
   async #hello(hello: WorkHello): Promise<void> {
     if (this.#builderId !== undefined) throw malformed("hello", "must be said once");
     checkHello(hello);
-    const { builderId, platform, signsProvenance, process } = hello;
+    const { builderId, platform, signsProvenance, process, takesSeveral } = hello;
     if (this.#subject !== "" && builderId !== this.#subject) {
       const message = `this token is of builder ${this.#subject}, and cannot be used by another one`;
       throw permissionDenied("OUT_OF_SCOPE", message);
     }
     this.#context.provenance.checkHello(builderId, signsProvenance);
     this.#builderId = builderId;
+    this.#takesSeveral = takesSeveral;
     this.#admitted = this.#admit(builderId, process);
     await this.#admitted;
     this.#context.log.info({ builderId, platform }, "builder connected");
@@ -141,7 +150,7 @@ export class BuilderSession {
     if ((await revokedBuilders(db, [builderId])).length > 0) throw builderRevoked(builderId);
     if (this.#isClosed) return;
     const leaseDuration = durationFromMs(config.leaseDurationMs);
-    this.#send({ $case: "welcome", value: { leaseDuration } });
+    this.#send({ $case: "welcome", value: { leaseDuration, takesSeveral: true } });
     this.#seat = dispatcher.seat(builderId, (build) => this.#deliver(build));
   }
 
@@ -153,16 +162,14 @@ export class BuilderSession {
   #deliver(build: LeasedBuild): boolean {
     const { spec } = build;
     const isSent = this.#outbox.push({
-      message: {
-        $case: "leased",
-        value: {
-          lease: { buildId: build.buildId, attempt: build.attempt },
-          application: build.application,
-          applicationRevision: build.applicationRevision,
-          commitSha: build.commitSha,
-          source: spec.source,
-          build: spec.build,
-        },
+      $case: "leased",
+      value: {
+        lease: { buildId: build.buildId, attempt: build.attempt },
+        application: build.application,
+        applicationRevision: build.applicationRevision,
+        commitSha: build.commitSha,
+        source: spec.source,
+        build: spec.build,
       },
     });
     if (isSent) {
@@ -310,11 +317,12 @@ export class BuilderSession {
 
   #accept(kind: WorkAccepted_Kind, keys: readonly LeaseKey[]): void {
     const leases = keys.map(({ buildId, attempt }) => ({ buildId, attempt }));
-    this.#send({ $case: "accepted", value: { kind, leases } });
+    const mayWait = this.#takesSeveral && kind !== WorkAccepted_Kind.HEARTBEAT;
+    this.#send({ $case: "accepted", value: { kind, leases } }, mayWait ? ANSWER_PATIENCE_MS : 0);
   }
 
-  #send(message: NonNullable<WorkResponse["message"]>): void {
-    if (this.#outbox.push({ message }) || this.#isClosed) return;
+  #send(message: WorkAnswer, patienceMs = 0): void {
+    if (this.#outbox.push(message, patienceMs) || this.#isClosed) return;
     this.#outbox.end(aborted("READER_TOO_SLOW", "too many messages wait for this builder"));
   }
 }

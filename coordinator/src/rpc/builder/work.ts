@@ -1,6 +1,13 @@
-import type { WorkRequest, WorkResponse } from "@slipway/proto";
+import {
+  countTogether,
+  responseOf,
+  type WorkAnswer,
+  type WorkRequest,
+  type WorkResponse,
+} from "@slipway/proto";
 import type { Context } from "../../context.js";
 import type { CallInfo } from "../handler.js";
+import { sayingsIn } from "./check-request.js";
 import { Outbox } from "./outbox.js";
 import { BuilderSession } from "./session.js";
 
@@ -14,11 +21,13 @@ export async function* work(
   requests: AsyncIterable<WorkRequest>,
   { signal, identity }: Pick<CallInfo, "signal" | "identity">,
 ): AsyncGenerator<WorkResponse> {
-  const outbox = new Outbox<WorkResponse>(MAX_UNSENT);
+  const outbox = new Outbox<WorkAnswer>(MAX_UNSENT);
   const session = new BuilderSession(context, outbox, { signal, subject: identity.subject });
   void read(session, requests, outbox);
   try {
-    yield* outbox.read(signal);
+    const count = (answers: readonly WorkAnswer[]): number =>
+      session.takesSeveral ? countTogether(answers) : 1;
+    for await (const answers of outbox.read(signal, count)) yield responseOf(answers);
   } finally {
     await session.close();
   }
@@ -28,16 +37,18 @@ export async function* work(
 async function read(
   session: BuilderSession,
   requests: AsyncIterable<WorkRequest>,
-  outbox: Outbox<WorkResponse>,
+  outbox: Outbox<WorkAnswer>,
 ): Promise<void> {
   const inProgress = new Set<Promise<void>>();
   try {
     for await (const request of requests) {
-      const done: Promise<void> = session
-        .handle(request)
-        .catch((error: unknown) => outbox.end(error))
-        .finally(() => inProgress.delete(done));
-      inProgress.add(done);
+      for (const saying of sayingsIn(request)) {
+        const done: Promise<void> = session
+          .handle(saying)
+          .catch((error: unknown) => outbox.end(error))
+          .finally(() => inProgress.delete(done));
+        inProgress.add(done);
+      }
       if (inProgress.size >= MAX_IN_PROGRESS) await Promise.race(inProgress);
     }
     await Promise.all(inProgress);

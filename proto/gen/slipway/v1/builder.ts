@@ -31,6 +31,27 @@ export interface WorkRequest {
     | { $case: "logs"; value: WorkLogs }
     | { $case: "complete"; value: WorkComplete }
     | { $case: "fail"; value: WorkFail }
+    | //
+    /** Only to a coordinator whose welcome takes them. */
+    { $case: "several"; value: WorkRequests }
+    | undefined;
+}
+
+/**
+ * Messages that a builder has to say at once, 1 to WORK_MESSAGES_MAX, each as if it had come by itself,
+ * in this order. A message costs both ends more than what is in it.
+ */
+export interface WorkRequests {
+  requests: WorkRequests_One[];
+}
+
+export interface WorkRequests_One {
+  message:
+    | { $case: "ready"; value: WorkReady }
+    | { $case: "heartbeat"; value: WorkHeartbeat }
+    | { $case: "logs"; value: WorkLogs }
+    | { $case: "complete"; value: WorkComplete }
+    | { $case: "fail"; value: WorkFail }
     | undefined;
 }
 
@@ -44,7 +65,14 @@ export interface WorkHello {
    */
   signsProvenance: boolean;
   /** Of several that say they are one builder each stream ends another's, with STREAM_REPLACED. */
-  process: AgentProcess | undefined;
+  process:
+    | AgentProcess
+    | undefined;
+  /**
+   * It takes WorkResponses. The answer to a result may then wait a few milliseconds for a lease to go
+   * with.
+   */
+  takesSeveral: boolean;
 }
 
 /** How many more builds the builder takes now: replaces what it said before. 0 drains. */
@@ -132,12 +160,34 @@ export interface WorkResponse {
     /** Leases that are lost: stop the work, throw the result away. */
     { $case: "lost"; value: WorkLost }
     | { $case: "logsAccepted"; value: WorkLogsAccepted }
+    | //
+    /** Only to a builder whose hello takes them. */
+    { $case: "several"; value: WorkResponses }
+    | undefined;
+}
+
+/** The same as WorkRequests, the other way. */
+export interface WorkResponses {
+  responses: WorkResponses_One[];
+}
+
+export interface WorkResponses_One {
+  message:
+    | { $case: "welcome"; value: WorkWelcome }
+    | { $case: "leased"; value: WorkLeased }
+    | { $case: "accepted"; value: WorkAccepted }
+    | { $case: "lost"; value: WorkLost }
+    | { $case: "logsAccepted"; value: WorkLogsAccepted }
     | undefined;
 }
 
 export interface WorkWelcome {
   /** A lease not heard of for this long is taken away. */
-  leaseDuration: Duration | undefined;
+  leaseDuration:
+    | Duration
+    | undefined;
+  /** This coordinator takes WorkRequests; the builder's next one may be older and not take them. */
+  takesSeveral: boolean;
 }
 
 export interface WorkLeased {
@@ -290,6 +340,9 @@ export const WorkRequest: MessageFns<WorkRequest> = {
       case "fail":
         WorkFail.encode(message.message.value, writer.uint32(50).fork()).join();
         break;
+      case "several":
+        WorkRequests.encode(message.message.value, writer.uint32(58).fork()).join();
+        break;
     }
     return writer;
   },
@@ -355,6 +408,14 @@ export const WorkRequest: MessageFns<WorkRequest> = {
             message.message = { $case: "fail", value: WorkFail.decode(reader, reader.uint32()) };
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.message = { $case: "several", value: WorkRequests.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -381,6 +442,8 @@ export const WorkRequest: MessageFns<WorkRequest> = {
         ? { $case: "complete", value: WorkComplete.fromJSON(object.complete) }
         : isSet(object.fail)
         ? { $case: "fail", value: WorkFail.fromJSON(object.fail) }
+        : isSet(object.several)
+        ? { $case: "several", value: WorkRequests.fromJSON(object.several) }
         : undefined,
     };
   },
@@ -399,6 +462,8 @@ export const WorkRequest: MessageFns<WorkRequest> = {
       obj.complete = WorkComplete.toJSON(message.message.value);
     } else if (message.message?.$case === "fail") {
       obj.fail = WorkFail.toJSON(message.message.value);
+    } else if (message.message?.$case === "several") {
+      obj.several = WorkRequests.toJSON(message.message.value);
     }
     return obj;
   },
@@ -445,13 +510,254 @@ export const WorkRequest: MessageFns<WorkRequest> = {
         }
         break;
       }
+      case "several": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "several", value: WorkRequests.fromPartial(object.message.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseWorkRequests(): WorkRequests {
+  return { requests: [] };
+}
+
+export const WorkRequests: MessageFns<WorkRequests> = {
+  encode(message: WorkRequests, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.requests) {
+      WorkRequests_One.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WorkRequests {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWorkRequests();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.requests.push(WorkRequests_One.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WorkRequests {
+    return {
+      requests: globalThis.Array.isArray(object?.requests)
+        ? object.requests.map((e: any) => WorkRequests_One.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: WorkRequests): unknown {
+    const obj: any = {};
+    if (message.requests?.length) {
+      obj.requests = message.requests.map((e) => WorkRequests_One.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WorkRequests>): WorkRequests {
+    return WorkRequests.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WorkRequests>): WorkRequests {
+    const message = createBaseWorkRequests();
+    message.requests = object.requests?.map((e) => WorkRequests_One.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseWorkRequests_One(): WorkRequests_One {
+  return { message: undefined };
+}
+
+export const WorkRequests_One: MessageFns<WorkRequests_One> = {
+  encode(message: WorkRequests_One, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.message?.$case) {
+      case "ready":
+        WorkReady.encode(message.message.value, writer.uint32(18).fork()).join();
+        break;
+      case "heartbeat":
+        WorkHeartbeat.encode(message.message.value, writer.uint32(26).fork()).join();
+        break;
+      case "logs":
+        WorkLogs.encode(message.message.value, writer.uint32(34).fork()).join();
+        break;
+      case "complete":
+        WorkComplete.encode(message.message.value, writer.uint32(42).fork()).join();
+        break;
+      case "fail":
+        WorkFail.encode(message.message.value, writer.uint32(50).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WorkRequests_One {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWorkRequests_One();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.message = { $case: "ready", value: WorkReady.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.message = { $case: "heartbeat", value: WorkHeartbeat.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.message = { $case: "logs", value: WorkLogs.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.message = { $case: "complete", value: WorkComplete.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.message = { $case: "fail", value: WorkFail.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WorkRequests_One {
+    return {
+      message: isSet(object.ready)
+        ? { $case: "ready", value: WorkReady.fromJSON(object.ready) }
+        : isSet(object.heartbeat)
+        ? { $case: "heartbeat", value: WorkHeartbeat.fromJSON(object.heartbeat) }
+        : isSet(object.logs)
+        ? { $case: "logs", value: WorkLogs.fromJSON(object.logs) }
+        : isSet(object.complete)
+        ? { $case: "complete", value: WorkComplete.fromJSON(object.complete) }
+        : isSet(object.fail)
+        ? { $case: "fail", value: WorkFail.fromJSON(object.fail) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: WorkRequests_One): unknown {
+    const obj: any = {};
+    if (message.message?.$case === "ready") {
+      obj.ready = WorkReady.toJSON(message.message.value);
+    } else if (message.message?.$case === "heartbeat") {
+      obj.heartbeat = WorkHeartbeat.toJSON(message.message.value);
+    } else if (message.message?.$case === "logs") {
+      obj.logs = WorkLogs.toJSON(message.message.value);
+    } else if (message.message?.$case === "complete") {
+      obj.complete = WorkComplete.toJSON(message.message.value);
+    } else if (message.message?.$case === "fail") {
+      obj.fail = WorkFail.toJSON(message.message.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WorkRequests_One>): WorkRequests_One {
+    return WorkRequests_One.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WorkRequests_One>): WorkRequests_One {
+    const message = createBaseWorkRequests_One();
+    switch (object.message?.$case) {
+      case "ready": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "ready", value: WorkReady.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "heartbeat": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "heartbeat", value: WorkHeartbeat.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "logs": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "logs", value: WorkLogs.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "complete": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "complete", value: WorkComplete.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "fail": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "fail", value: WorkFail.fromPartial(object.message.value) };
+        }
+        break;
+      }
     }
     return message;
   },
 };
 
 function createBaseWorkHello(): WorkHello {
-  return { builderId: "", platform: "", signsProvenance: false, process: undefined };
+  return { builderId: "", platform: "", signsProvenance: false, process: undefined, takesSeveral: false };
 }
 
 export const WorkHello: MessageFns<WorkHello> = {
@@ -467,6 +773,9 @@ export const WorkHello: MessageFns<WorkHello> = {
     }
     if (message.process !== undefined) {
       AgentProcess.encode(message.process, writer.uint32(34).fork()).join();
+    }
+    if (message.takesSeveral !== false) {
+      writer.uint32(40).bool(message.takesSeveral);
     }
     return writer;
   },
@@ -516,6 +825,14 @@ export const WorkHello: MessageFns<WorkHello> = {
             message.process = AgentProcess.decode(reader, reader.uint32());
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.takesSeveral = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -542,6 +859,11 @@ export const WorkHello: MessageFns<WorkHello> = {
         ? globalThis.Boolean(object.signs_provenance)
         : false,
       process: isSet(object.process) ? AgentProcess.fromJSON(object.process) : undefined,
+      takesSeveral: isSet(object.takesSeveral)
+        ? globalThis.Boolean(object.takesSeveral)
+        : isSet(object.takes_several)
+        ? globalThis.Boolean(object.takes_several)
+        : false,
     };
   },
 
@@ -559,6 +881,9 @@ export const WorkHello: MessageFns<WorkHello> = {
     if (message.process !== undefined) {
       obj.process = AgentProcess.toJSON(message.process);
     }
+    if (message.takesSeveral !== false) {
+      obj.takesSeveral = message.takesSeveral;
+    }
     return obj;
   },
 
@@ -573,6 +898,7 @@ export const WorkHello: MessageFns<WorkHello> = {
     message.process = (object.process !== undefined && object.process !== null)
       ? AgentProcess.fromPartial(object.process)
       : undefined;
+    message.takesSeveral = object.takesSeveral ?? false;
     return message;
   },
 };
@@ -1292,6 +1618,9 @@ export const WorkResponse: MessageFns<WorkResponse> = {
       case "logsAccepted":
         WorkLogsAccepted.encode(message.message.value, writer.uint32(42).fork()).join();
         break;
+      case "several":
+        WorkResponses.encode(message.message.value, writer.uint32(50).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1349,6 +1678,14 @@ export const WorkResponse: MessageFns<WorkResponse> = {
             message.message = { $case: "logsAccepted", value: WorkLogsAccepted.decode(reader, reader.uint32()) };
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.message = { $case: "several", value: WorkResponses.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1375,6 +1712,8 @@ export const WorkResponse: MessageFns<WorkResponse> = {
         ? { $case: "logsAccepted", value: WorkLogsAccepted.fromJSON(object.logsAccepted) }
         : isSet(object.logs_accepted)
         ? { $case: "logsAccepted", value: WorkLogsAccepted.fromJSON(object.logs_accepted) }
+        : isSet(object.several)
+        ? { $case: "several", value: WorkResponses.fromJSON(object.several) }
         : undefined,
     };
   },
@@ -1391,6 +1730,8 @@ export const WorkResponse: MessageFns<WorkResponse> = {
       obj.lost = WorkLost.toJSON(message.message.value);
     } else if (message.message?.$case === "logsAccepted") {
       obj.logsAccepted = WorkLogsAccepted.toJSON(message.message.value);
+    } else if (message.message?.$case === "several") {
+      obj.several = WorkResponses.toJSON(message.message.value);
     }
     return obj;
   },
@@ -1431,19 +1772,265 @@ export const WorkResponse: MessageFns<WorkResponse> = {
         }
         break;
       }
+      case "several": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "several", value: WorkResponses.fromPartial(object.message.value) };
+        }
+        break;
+      }
+    }
+    return message;
+  },
+};
+
+function createBaseWorkResponses(): WorkResponses {
+  return { responses: [] };
+}
+
+export const WorkResponses: MessageFns<WorkResponses> = {
+  encode(message: WorkResponses, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.responses) {
+      WorkResponses_One.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WorkResponses {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWorkResponses();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.responses.push(WorkResponses_One.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WorkResponses {
+    return {
+      responses: globalThis.Array.isArray(object?.responses)
+        ? object.responses.map((e: any) => WorkResponses_One.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: WorkResponses): unknown {
+    const obj: any = {};
+    if (message.responses?.length) {
+      obj.responses = message.responses.map((e) => WorkResponses_One.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WorkResponses>): WorkResponses {
+    return WorkResponses.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WorkResponses>): WorkResponses {
+    const message = createBaseWorkResponses();
+    message.responses = object.responses?.map((e) => WorkResponses_One.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseWorkResponses_One(): WorkResponses_One {
+  return { message: undefined };
+}
+
+export const WorkResponses_One: MessageFns<WorkResponses_One> = {
+  encode(message: WorkResponses_One, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    switch (message.message?.$case) {
+      case "welcome":
+        WorkWelcome.encode(message.message.value, writer.uint32(10).fork()).join();
+        break;
+      case "leased":
+        WorkLeased.encode(message.message.value, writer.uint32(18).fork()).join();
+        break;
+      case "accepted":
+        WorkAccepted.encode(message.message.value, writer.uint32(26).fork()).join();
+        break;
+      case "lost":
+        WorkLost.encode(message.message.value, writer.uint32(34).fork()).join();
+        break;
+      case "logsAccepted":
+        WorkLogsAccepted.encode(message.message.value, writer.uint32(42).fork()).join();
+        break;
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WorkResponses_One {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWorkResponses_One();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.message = { $case: "welcome", value: WorkWelcome.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.message = { $case: "leased", value: WorkLeased.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.message = { $case: "accepted", value: WorkAccepted.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.message = { $case: "lost", value: WorkLost.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.message = { $case: "logsAccepted", value: WorkLogsAccepted.decode(reader, reader.uint32()) };
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WorkResponses_One {
+    return {
+      message: isSet(object.welcome)
+        ? { $case: "welcome", value: WorkWelcome.fromJSON(object.welcome) }
+        : isSet(object.leased)
+        ? { $case: "leased", value: WorkLeased.fromJSON(object.leased) }
+        : isSet(object.accepted)
+        ? { $case: "accepted", value: WorkAccepted.fromJSON(object.accepted) }
+        : isSet(object.lost)
+        ? { $case: "lost", value: WorkLost.fromJSON(object.lost) }
+        : isSet(object.logsAccepted)
+        ? { $case: "logsAccepted", value: WorkLogsAccepted.fromJSON(object.logsAccepted) }
+        : isSet(object.logs_accepted)
+        ? { $case: "logsAccepted", value: WorkLogsAccepted.fromJSON(object.logs_accepted) }
+        : undefined,
+    };
+  },
+
+  toJSON(message: WorkResponses_One): unknown {
+    const obj: any = {};
+    if (message.message?.$case === "welcome") {
+      obj.welcome = WorkWelcome.toJSON(message.message.value);
+    } else if (message.message?.$case === "leased") {
+      obj.leased = WorkLeased.toJSON(message.message.value);
+    } else if (message.message?.$case === "accepted") {
+      obj.accepted = WorkAccepted.toJSON(message.message.value);
+    } else if (message.message?.$case === "lost") {
+      obj.lost = WorkLost.toJSON(message.message.value);
+    } else if (message.message?.$case === "logsAccepted") {
+      obj.logsAccepted = WorkLogsAccepted.toJSON(message.message.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WorkResponses_One>): WorkResponses_One {
+    return WorkResponses_One.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WorkResponses_One>): WorkResponses_One {
+    const message = createBaseWorkResponses_One();
+    switch (object.message?.$case) {
+      case "welcome": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "welcome", value: WorkWelcome.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "leased": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "leased", value: WorkLeased.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "accepted": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "accepted", value: WorkAccepted.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "lost": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "lost", value: WorkLost.fromPartial(object.message.value) };
+        }
+        break;
+      }
+      case "logsAccepted": {
+        if (object.message?.value !== undefined && object.message?.value !== null) {
+          message.message = { $case: "logsAccepted", value: WorkLogsAccepted.fromPartial(object.message.value) };
+        }
+        break;
+      }
     }
     return message;
   },
 };
 
 function createBaseWorkWelcome(): WorkWelcome {
-  return { leaseDuration: undefined };
+  return { leaseDuration: undefined, takesSeveral: false };
 }
 
 export const WorkWelcome: MessageFns<WorkWelcome> = {
   encode(message: WorkWelcome, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.leaseDuration !== undefined) {
       Duration.encode(message.leaseDuration, writer.uint32(10).fork()).join();
+    }
+    if (message.takesSeveral !== false) {
+      writer.uint32(16).bool(message.takesSeveral);
     }
     return writer;
   },
@@ -1469,6 +2056,14 @@ export const WorkWelcome: MessageFns<WorkWelcome> = {
             message.leaseDuration = Duration.decode(reader, reader.uint32());
             continue;
           }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.takesSeveral = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1488,6 +2083,11 @@ export const WorkWelcome: MessageFns<WorkWelcome> = {
         : isSet(object.lease_duration)
         ? Duration.fromJSON(object.lease_duration)
         : undefined,
+      takesSeveral: isSet(object.takesSeveral)
+        ? globalThis.Boolean(object.takesSeveral)
+        : isSet(object.takes_several)
+        ? globalThis.Boolean(object.takes_several)
+        : false,
     };
   },
 
@@ -1495,6 +2095,9 @@ export const WorkWelcome: MessageFns<WorkWelcome> = {
     const obj: any = {};
     if (message.leaseDuration !== undefined) {
       obj.leaseDuration = Duration.toJSON(message.leaseDuration);
+    }
+    if (message.takesSeveral !== false) {
+      obj.takesSeveral = message.takesSeveral;
     }
     return obj;
   },
@@ -1507,6 +2110,7 @@ export const WorkWelcome: MessageFns<WorkWelcome> = {
     message.leaseDuration = (object.leaseDuration !== undefined && object.leaseDuration !== null)
       ? Duration.fromPartial(object.leaseDuration)
       : undefined;
+    message.takesSeveral = object.takesSeveral ?? false;
     return message;
   },
 };
