@@ -1,3 +1,4 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { WatchDeploymentResponse, type Replication } from "@slipway/proto";
 import type { Context, Service } from "../context.js";
 import { notFound } from "../errors.js";
@@ -13,6 +14,8 @@ import { isFinal } from "./snapshot.js";
 const MIN_INTERVAL_MS = 250;
 /** What regions say at the same moment goes out as one change, not as the first and then the rest. */
 const GATHER_MS = 25;
+/** Watchers that are told in one turn of the event loop. */
+const TOLD_AT_ONCE = 128;
 
 /** What a watcher is sent: a WatchDeploymentResponse, encoded once for all watchers. */
 interface Update {
@@ -34,6 +37,8 @@ interface Feed {
   /** The first read of the row. */
   loaded: Promise<void>;
   update: Update | undefined;
+  /** All watchers of the time were told of it. */
+  told: Promise<void>;
   sentAt: number;
   timer: NodeJS.Timeout | undefined;
 }
@@ -97,10 +102,13 @@ export class DeploymentFeeds implements Service {
       await feed.loaded;
       const present = feed.update;
       if (slot.isEmpty && present !== undefined) slot.put(present);
+      // The very first may be what it has; a later one of the same revision has other counts.
+      let sent = present?.revision === afterRevision ? present : undefined;
       while (true) {
         const update = await slot.take();
-        // The very first is what it has; a later one of the same revision has other counts.
-        if (update !== present || update.revision !== afterRevision) yield update.bytes;
+        // Who came while the others were told had it as the present state.
+        if (update !== sent) yield update.bytes;
+        sent = update;
         if (update.final) return;
       }
     } finally {
@@ -123,6 +131,7 @@ export class DeploymentFeeds implements Service {
       replicated: false,
       loaded: Promise.resolve(),
       update: undefined,
+      told: Promise.resolve(),
       sentAt: 0,
       timer: undefined,
     };
@@ -225,8 +234,10 @@ export class DeploymentFeeds implements Service {
     const due = feed.sentAt + MIN_INTERVAL_MS - this.#context.clock.now();
     const wait = Math.max(GATHER_MS, due);
     feed.timer = setTimeout(() => {
-      feed.timer = undefined;
-      this.#send(feed);
+      void feed.told.then(() => {
+        feed.timer = undefined;
+        this.#send(feed);
+      });
     }, wait);
   }
 
@@ -240,12 +251,24 @@ export class DeploymentFeeds implements Service {
     const response = { deployment, ...progress, staleSince };
     const bytes = Buffer.from(WatchDeploymentResponse.encode(response).finish());
     if (feed.update?.bytes.equals(bytes) === true) return;
-    feed.update = { bytes, revision: deployment.revision, final: isFinal(snapshot.state) };
-    for (const slot of feed.slots) slot.put(feed.update);
+    const update = { bytes, revision: deployment.revision, final: isFinal(snapshot.state) };
+    feed.update = update;
+    feed.told = feed.told.then(() => tell([...feed.slots], update));
   }
 
   #close(feed: Feed): void {
     clearTimeout(feed.timer);
     if (this.#feeds.get(feed.id) === feed) this.#feeds.delete(feed.id);
+  }
+}
+
+/**
+ * In turns: the bytes of the first leave, and are read, while the last are still to be told, and no
+ * other call waits for thousands.
+ */
+async function tell(slots: readonly NewestSlot<Update>[], update: Update): Promise<void> {
+  for (const [index, slot] of slots.entries()) {
+    if (index > 0 && index % TOLD_AT_ONCE === 0) await turn();
+    slot.put(update);
   }
 }

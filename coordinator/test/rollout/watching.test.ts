@@ -125,6 +125,35 @@ test("a watch of a deployment that is over says so and ends", async () => {
   assert.is(lastState(late), DeploymentState.SUCCEEDED);
 });
 
+test("many watchers, who come while others are told, all see the end, and nothing twice", async () => {
+  const deployment = await deploy();
+  const { application, generation } = deployment;
+  const watches: Watch[] = [];
+  const join = async (count: number): Promise<void> => {
+    const joined = Array.from({ length: count }, () => watch(first, deployment.id));
+    watches.push(...joined);
+    await until("the present state", () => joined.every(({ events }) => events.length > 0));
+  };
+  await join(200);
+  for (let hosts = 1; hosts <= 4; hosts += 1) {
+    await Promise.all([
+      region.report({ application, generation, phases: [[STAGING, hosts]] }),
+      join(25),
+    ]);
+    await until("the counts", () =>
+      watches.every(({ events }) => events.at(-1)?.regions[0]?.status?.hostCount === hosts),
+    );
+  }
+  await report(deployment, RUNNING);
+  await Promise.all(watches.map(({ ended }) => ended));
+  for (const watched of watches) {
+    assert.is(lastState(watched), DeploymentState.SUCCEEDED);
+    const sent = watched.events.map((event) => JSON.stringify(event));
+    const twice = sent.filter((event, index) => event === sent[index - 1]);
+    assert.equal(twice, [], "the same state was sent twice");
+  }
+});
+
 test("a burst of counts is coalesced, and the newest is not lost", async () => {
   const deployment = await deploy();
   const watched = watch(first, deployment.id);
