@@ -6,9 +6,9 @@ import { missingRegions } from "../replication/deployable.js";
 import type { StoredDeployment } from "./deployment.js";
 import { findDeployment, findDeployments } from "./deployment-store.js";
 import { Freshness } from "./freshness.js";
-import { NewestSlot } from "./newest-slot.js";
 import { progressOf } from "./progress.js";
 import { isFinal } from "./snapshot.js";
+import { Watcher, type Outlet, type Update } from "./watcher.js";
 
 /** At most four changes a second are sent. */
 const MIN_INTERVAL_MS = 250;
@@ -17,18 +17,10 @@ const GATHER_MS = 25;
 /** Watchers that are told in one turn of the event loop. */
 const TOLD_AT_ONCE = 128;
 
-/** What a watcher is sent: a WatchDeploymentResponse, encoded once for all watchers. */
-interface Update {
-  bytes: Buffer;
-  /** Of the stored deployment. */
-  revision: number;
-  final: boolean;
-}
-
 /** One deployment that somebody watches. */
 interface Feed {
   id: string;
-  slots: Set<NewestSlot<Update>>;
+  watchers: Set<Watcher>;
   stored: StoredDeployment | undefined;
   /** Of its artifact, as far as known. */
   replications: readonly Replication[];
@@ -91,41 +83,38 @@ export class DeploymentFeeds implements Service {
   }
 
   /**
-   * The present state, encoded, then every change, and the end after the final state.
+   * Sends the present state, encoded, then every change. Resolves when the final state was sent.
    * @param afterRevision what the watcher has already, and is not sent again; 0 for nothing.
    * @throws DomainError NOT_FOUND, or the signal's reason.
    */
-  async *watch(id: string, afterRevision: number, signal: AbortSignal): AsyncGenerator<Buffer> {
-    const slot = new NewestSlot<Update>(signal);
-    const feed = this.#join(id, slot);
+  async watch(
+    id: string,
+    afterRevision: number,
+    { out, signal }: { out: Outlet; signal: AbortSignal },
+  ): Promise<void> {
+    const watcher = new Watcher(out, afterRevision, signal);
+    const feed = this.#join(id, watcher);
+    feed.loaded.then(
+      () => feed.update !== undefined && watcher.tell(feed.update),
+      (error: Error) => watcher.fail(error),
+    );
     try {
-      await feed.loaded;
-      const present = feed.update;
-      if (slot.isEmpty && present !== undefined) slot.put(present);
-      // The very first may be what it has; a later one of the same revision has other counts.
-      let sent = present?.revision === afterRevision ? present : undefined;
-      while (true) {
-        const update = await slot.take();
-        // Who came while the others were told had it as the present state.
-        if (update !== sent) yield update.bytes;
-        sent = update;
-        if (update.final) return;
-      }
+      await watcher.ended;
     } finally {
-      feed.slots.delete(slot);
-      if (feed.slots.size === 0) this.#close(feed);
+      feed.watchers.delete(watcher);
+      if (feed.watchers.size === 0) this.#close(feed);
     }
   }
 
-  #join(id: string, slot: NewestSlot<Update>): Feed {
+  #join(id: string, watcher: Watcher): Feed {
     const present = this.#feeds.get(id);
     if (present !== undefined) {
-      present.slots.add(slot);
+      present.watchers.add(watcher);
       return present;
     }
     const feed: Feed = {
       id,
-      slots: new Set([slot]),
+      watchers: new Set([watcher]),
       stored: undefined,
       replications: [],
       replicated: false,
@@ -230,7 +219,7 @@ export class DeploymentFeeds implements Service {
   }
 
   #schedule(feed: Feed): void {
-    if (feed.timer !== undefined || feed.slots.size === 0) return;
+    if (feed.timer !== undefined || feed.watchers.size === 0) return;
     const due = feed.sentAt + MIN_INTERVAL_MS - this.#context.clock.now();
     const wait = Math.max(GATHER_MS, due);
     feed.timer = setTimeout(() => {
@@ -253,7 +242,7 @@ export class DeploymentFeeds implements Service {
     if (feed.update?.bytes.equals(bytes) === true) return;
     const update = { bytes, revision: deployment.revision, final: isFinal(snapshot.state) };
     feed.update = update;
-    feed.told = feed.told.then(() => tell([...feed.slots], update));
+    feed.told = feed.told.then(() => tell([...feed.watchers], update));
   }
 
   #close(feed: Feed): void {
@@ -266,9 +255,9 @@ export class DeploymentFeeds implements Service {
  * In turns: the bytes of the first leave, and are read, while the last are still to be told, and no
  * other call waits for thousands.
  */
-async function tell(slots: readonly NewestSlot<Update>[], update: Update): Promise<void> {
-  for (const [index, slot] of slots.entries()) {
+async function tell(watchers: readonly Watcher[], update: Update): Promise<void> {
+  for (const [index, watcher] of watchers.entries()) {
     if (index > 0 && index % TOLD_AT_ONCE === 0) await turn();
-    slot.put(update);
+    watcher.tell(update);
   }
 }

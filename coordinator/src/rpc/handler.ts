@@ -12,7 +12,7 @@ import type { Identity } from "../auth/identity.js";
 import type { Rule } from "../auth/rules.js";
 import type { Context } from "../context.js";
 import { DomainError } from "../errors.js";
-import type { ActiveCall, ActiveCalls } from "./calls.js";
+import type { ActiveCalls } from "./calls.js";
 import { Responses, type StreamingCall } from "./responses.js";
 import { toCallError } from "./status.js";
 
@@ -45,6 +45,17 @@ export type StreamMethod<C, Request, Response> = (
   request: Request,
   call: CallInfo,
 ) => AsyncIterable<Outgoing<Response>>;
+
+/**
+ * Writes its responses itself, at most while there is room; the stream ends when it resolves. For
+ * what thousands wait on.
+ */
+export type PushMethod<C, Request, Response> = (
+  context: C,
+  request: Request,
+  call: CallInfo,
+  responses: Responses<Outgoing<Response>>,
+) => Promise<void>;
 
 /** Both ways. The requests end when the caller half-closes, and throw when the call is cut off. */
 export type BidiMethod<C, Request, Response> = (
@@ -125,7 +136,22 @@ export class Handlers {
     run: StreamMethod<Context, Request, Response>,
   ): handleServerStreamingCall<Request, Response> {
     return ruled<handleServerStreamingCall<Request, Response>>(rule, (call) => {
-      void this.#pump(rule, call.request, call, (info) => run(this.#context, call.request, info));
+      const { request } = call;
+      void this.#serve(rule, request, call, (info, responses) =>
+        this.#pump(run(this.#context, request, info), info, responses),
+      );
+    });
+  }
+
+  pushed<Request, Response>(
+    rule: Rule<Request>,
+    run: PushMethod<Context, Request, Response>,
+  ): handleServerStreamingCall<Request, Response> {
+    return ruled<handleServerStreamingCall<Request, Response>>(rule, (call) => {
+      const { request } = call;
+      void this.#serve(rule, request, call, (info, responses) =>
+        run(this.#context, request, info, responses),
+      );
     });
   }
 
@@ -136,15 +162,28 @@ export class Handlers {
   ): handleBidiStreamingCall<Request, Response> {
     return ruled<handleBidiStreamingCall<Request, Response>>(rule, (call) => {
       const requests = { [Symbol.asyncIterator]: () => call.iterator({ destroyOnReturn: false }) };
-      void this.#pump(rule, undefined, call, (info) => run(this.#context, requests, info));
+      void this.#serve(rule, undefined, call, (info, responses) =>
+        this.#pump(run(this.#context, requests, info), info, responses),
+      );
     });
   }
 
-  async #pump<Asked, Request, Response>(
+  /** Ends at once when the call is over, even if the method is stuck in a wait. */
+  async #pump<Response>(
+    items: AsyncIterable<Outgoing<Response>>,
+    { signal }: CallInfo,
+    responses: Responses<Outgoing<Response>>,
+  ): Promise<void> {
+    for await (const response of untilAborted(items, signal, this.#context)) {
+      await responses.write(response, signal);
+    }
+  }
+
+  async #serve<Asked, Request, Response>(
     rule: Rule<Asked>,
     request: Asked,
     call: StreamingCall<Request, Response>,
-    run: (info: CallInfo) => AsyncIterable<Outgoing<Response>>,
+    run: (info: CallInfo, responses: Responses<Outgoing<Response>>) => Promise<void>,
   ): Promise<void> {
     const active = this.#calls.begin("stream");
     const method = call.getPath();
@@ -153,7 +192,8 @@ export class Handlers {
     const { metadata } = call;
     const peer = call.getPeer();
     const started = this.#context.clock.now();
-    const responses = new Responses(call);
+    // Buffers pass: the services' serialisers take bytes as well (see services.ts).
+    const responses = new Responses<Outgoing<Response>>(call);
     const asked = { method, metadata, peer, request };
     let unfollow: (() => void) | undefined;
     let identity: Identity | undefined;
@@ -162,10 +202,7 @@ export class Handlers {
       identity = admitted instanceof Promise ? await admitted : admitted;
       unfollow = this.#admission.follow(identity, (error) => active.abort(error));
       const info = { signal: active.signal, metadata, peer, identity };
-      for await (const response of untilAborted(run(info), active, this.#context)) {
-        // Buffers pass: the services' serialisers take bytes as well (see services.ts).
-        await responses.write(response as Response, active.signal);
-      }
+      await run(info, responses);
       this.#ended(method, started, status.OK);
       call.end();
     } catch (error) {
@@ -195,7 +232,7 @@ export class Handlers {
  */
 function untilAborted<T>(
   items: AsyncIterable<T>,
-  { signal }: ActiveCall,
+  signal: AbortSignal,
   context: Context,
 ): AsyncIterable<T> {
   const iterator = items[Symbol.asyncIterator]();

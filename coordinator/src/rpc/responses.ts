@@ -28,11 +28,23 @@ export class Responses<Response> {
     this.#write = call.write.bind(call) as Write<Response>;
   }
 
-  /** Waits while the caller does not read. @throws the signal's reason. */
-  async write(response: Response, signal: AbortSignal): Promise<void> {
+  /** Called when there is room again, for who sends and does not wait. */
+  onRoom: () => void = () => undefined;
+
+  /** Whether the caller reads. What is sent although there is no room only piles up. */
+  get hasRoom(): boolean {
+    return this.#unwritten < MAX_UNWRITTEN;
+  }
+
+  send(response: Response): void {
     this.#unwritten += 1;
     this.#write(response, this.#done);
-    while (this.#unwritten >= MAX_UNWRITTEN) {
+  }
+
+  /** Waits while the caller does not read. @throws the signal's reason. */
+  async write(response: Response, signal: AbortSignal): Promise<void> {
+    this.send(response);
+    while (!this.hasRoom) {
       await this.#progress.next({ timeoutMs: RECHECK_MS, signal });
     }
   }
@@ -40,6 +52,7 @@ export class Responses<Response> {
   readonly #done = (): void => {
     this.#unwritten -= 1;
     this.#progress.signal();
+    this.onRoom();
     if (this.#unwritten === 0) this.#written();
   };
 

@@ -32,6 +32,21 @@ test("few responses wait for a caller that does not read, whatever the stream wo
   await writing;
 });
 
+test("who does not wait is told whether there is room, and when there is again", () => {
+  const { waiting, call } = slowCall();
+  const responses = new Responses(call);
+  let told = 0;
+  responses.onRoom = () => (told += 1);
+  for (let sent = 0; sent < 4; sent += 1) {
+    assert.ok(responses.hasRoom);
+    responses.send("x");
+  }
+  assert.not(responses.hasRoom);
+  waiting.shift()?.();
+  assert.ok(responses.hasRoom);
+  assert.is(told, 1);
+});
+
 test("who waits for a caller is woken when the call is over", async () => {
   const { call } = slowCall();
   const responses = new Responses(call);

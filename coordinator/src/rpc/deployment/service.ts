@@ -48,7 +48,7 @@ export function deploymentService(handlers: Handlers): ServiceEntry {
       viewer(filter(({ application: name }) => name)),
       listDeployments,
     ),
-    watchDeployment: handlers.stream(viewer(deployment(({ id }) => id)), watchDeployment),
+    watchDeployment: handlers.pushed(viewer(deployment(({ id }) => id)), watchDeployment),
     rollBack: handlers.unary(
       deployer(
         application(({ application: name }) => name),

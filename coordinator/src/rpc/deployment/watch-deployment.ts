@@ -2,15 +2,16 @@ import type { WatchDeploymentRequest, WatchDeploymentResponse } from "@slipway/p
 import type { Context } from "../../context.js";
 import { Violations } from "../../validate.js";
 import type { CallInfo, Outgoing } from "../handler.js";
+import type { Responses } from "../responses.js";
 
-/** Checks, and hands on what the feeds say: one generator less for each of thousands of watchers. */
-export function watchDeployment(
+export async function watchDeployment(
   { deploymentFeeds }: Context,
   { id, afterRevision }: WatchDeploymentRequest,
   { signal }: CallInfo,
-): AsyncIterable<Outgoing<WatchDeploymentResponse>> {
+  out: Responses<Outgoing<WatchDeploymentResponse>>,
+): Promise<void> {
   const found = new Violations();
   found.uuid("id", id);
   found.throwIfAny();
-  return deploymentFeeds.watch(id, afterRevision, signal);
+  await deploymentFeeds.watch(id, afterRevision, { out, signal });
 }
