@@ -63,28 +63,3 @@ const COMMIT_SHA_PATTERN = /^([0-9a-f]{40}|[0-9a-f]{64})$/;
 export function hasControlCharacters(text: string): boolean {
   return /\p{Cc}/u.test(text);
 }
-
-/** A page's bounds: what was asked for, or the default. @throws INVALID_ARGUMENT above the most. */
-export function pageSize(asked: number, { byDefault, most }: { byDefault: number; most: number }) {
-  if (asked > most) {
-    throw invalidArgument([{ field: "page_size", description: `must be at most ${most}` }]);
-  }
-  return asked === 0 ? byDefault : asked;
-}
-
-/** The token of the page after a position. Opaque to callers. */
-export function encodePageToken(position: string): string {
-  return Buffer.from(`1:${position}`).toString("base64url");
-}
-
-/** The position that a token names; undefined for an empty one. @throws INVALID_ARGUMENT */
-export function decodePageToken(token: string, position: RegExp): string | undefined {
-  if (token === "") return undefined;
-  const text = token.length <= 500 ? Buffer.from(token, "base64url").toString() : "";
-  const found = text.startsWith("1:") ? text.slice(2) : "";
-  if (!position.test(found)) {
-    const description = "must be the next_page_token of an earlier answer";
-    throw invalidArgument([{ field: "page_token", description }]);
-  }
-  return found;
-}

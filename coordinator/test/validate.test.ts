@@ -2,13 +2,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { DomainError } from "../src/errors.js";
 import { uuidv7 } from "../src/uuid.js";
-import {
-  decodePageToken,
-  encodePageToken,
-  pageSize,
-  UUID_PATTERN,
-  Violations,
-} from "../src/validate.js";
+import { UUID_PATTERN, Violations } from "../src/validate.js";
 
 const isGood = (value: string): boolean => {
   const found = new Violations();
@@ -39,21 +33,6 @@ test("violations become one error that names each field", () => {
     );
     assert.match(message, /application: is missing; submitter: must not contain control/);
   }
-});
-
-test("page tokens", () => {
-  const id = uuidv7();
-  assert.is(decodePageToken(encodePageToken(id), UUID_PATTERN), id);
-  assert.is(decodePageToken("", UUID_PATTERN), undefined);
-  for (const token of ["x", encodePageToken("'; drop table"), "A".repeat(10_000), "💥"]) {
-    assert.throws(() => decodePageToken(token, UUID_PATTERN), /page_token/);
-  }
-});
-
-test("page sizes", () => {
-  assert.is(pageSize(0, { byDefault: 50, most: 100 }), 50);
-  assert.is(pageSize(100, { byDefault: 50, most: 100 }), 100);
-  assert.throws(() => pageSize(101, { byDefault: 50, most: 100 }), /at most 100/);
 });
 
 test("UUIDs of version 7 sort in the order they were made", () => {

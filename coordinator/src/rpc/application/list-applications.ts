@@ -6,7 +6,7 @@ import {
 import * as store from "../../application/store.js";
 import type { Context } from "../../context.js";
 import type { CallInfo } from "../handler.js";
-import { decodePageToken, encodePageToken, pageSize } from "../../validate.js";
+import { decodePageToken, nextPageToken, pageSize } from "../page.js";
 
 export async function listApplications(
   { db }: Context,
@@ -21,9 +21,5 @@ export async function listApplications(
     includeRemoved,
     among: identity.applications,
   });
-  const last = applications.length === limit ? applications.at(-1) : undefined;
-  return {
-    applications,
-    nextPageToken: last === undefined ? "" : encodePageToken(last.name),
-  };
+  return { applications, nextPageToken: nextPageToken(applications, limit, ({ name }) => name) };
 }

@@ -2,13 +2,8 @@ import type { AuditEntry, ListAuditEntriesRequest, ListAuditEntriesResponse } fr
 import { getApplication } from "../../application/store.js";
 import { listAudit, type AuditPosition } from "../../audit/list.js";
 import type { Context } from "../../context.js";
-import {
-  decodePageToken,
-  encodePageToken,
-  pageSize,
-  UUID_PATTERN,
-  Violations,
-} from "../../validate.js";
+import { UUID_PATTERN, Violations } from "../../validate.js";
+import { decodePageToken, nextPageToken, pageSize } from "../page.js";
 
 const ACTION_PATTERN = /^[a-z][a-z_]*(\.[a-z][a-z_]*)?$/;
 const POSITION_PATTERN = new RegExp(`^\\d{1,15} ${UUID_PATTERN.source.slice(1)}`);
@@ -46,8 +41,7 @@ export async function listAuditEntries(
     },
     limit,
   );
-  const last = entries.length === limit ? entries.at(-1) : undefined;
-  return { entries, nextPageToken: last === undefined ? "" : tokenOf(last) };
+  return { entries, nextPageToken: nextPageToken(entries, limit, positionAfter) };
 }
 
 function positionOf(pageToken: string): AuditPosition | undefined {
@@ -55,5 +49,4 @@ function positionOf(pageToken: string): AuditPosition | undefined {
   return time === undefined || id === undefined ? undefined : { time: new Date(Number(time)), id };
 }
 
-const tokenOf = ({ time, id }: AuditEntry): string =>
-  encodePageToken(`${time?.getTime() ?? 0} ${id}`);
+const positionAfter = ({ time, id }: AuditEntry): string => `${time?.getTime() ?? 0} ${id}`;

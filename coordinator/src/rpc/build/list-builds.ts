@@ -2,13 +2,8 @@ import { BuildStatus, type ListBuildsRequest, type ListBuildsResponse } from "@s
 import { listBuilds as readBuilds } from "../../build/store.js";
 import { viewBuilds } from "../../build/view.js";
 import type { Context } from "../../context.js";
-import {
-  decodePageToken,
-  encodePageToken,
-  pageSize,
-  UUID_PATTERN,
-  Violations,
-} from "../../validate.js";
+import { UUID_PATTERN, Violations } from "../../validate.js";
+import { decodePageToken, nextPageToken, pageSize } from "../page.js";
 
 const KNOWN_STATUSES: readonly BuildStatus[] = [
   BuildStatus.QUEUED,
@@ -35,6 +30,5 @@ export async function listBuilds(
     before: decodePageToken(pageToken, UUID_PATTERN),
   };
   const builds = await viewBuilds(context, await readBuilds(context.db, filter, limit));
-  const last = builds.length === limit ? builds.at(-1) : undefined;
-  return { builds, nextPageToken: last === undefined ? "" : encodePageToken(last.id) };
+  return { builds, nextPageToken: nextPageToken(builds, limit, ({ id }) => id) };
 }

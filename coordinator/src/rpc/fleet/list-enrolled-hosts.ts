@@ -5,7 +5,8 @@ import {
 } from "@slipway/proto";
 import type { Context } from "../../context.js";
 import * as enrolment from "../../status/enrolment.js";
-import { decodePageToken, encodePageToken, pageSize, Violations } from "../../validate.js";
+import { Violations } from "../../validate.js";
+import { decodePageToken, nextPageToken, pageSize } from "../page.js";
 
 const PAGE_SIZE = 10_000;
 
@@ -20,9 +21,6 @@ export async function listEnrolledHosts(
   const hostId = decodePageToken(pageToken, NAME_PATTERN);
   const after = hostId === undefined ? {} : { after: { region, hostId } };
   const page = await enrolment.listHosts(db, { region, limit, ...after });
-  const last = page.length === limit ? page.at(-1) : undefined;
-  return {
-    hosts: page.map(({ host }) => host),
-    nextPageToken: last === undefined ? "" : encodePageToken(last.host.hostId),
-  };
+  const hosts = page.map(({ host }) => host);
+  return { hosts, nextPageToken: nextPageToken(hosts, limit, (last) => last.hostId) };
 }

@@ -7,7 +7,8 @@ import type { CallInfo } from "../handler.js";
 import * as enrolment from "../../status/enrolment.js";
 import { queryHosts } from "../../status/host-query.js";
 import { knownRegions } from "../../status/regions.js";
-import { decodePageToken, encodePageToken, pageSize, Violations } from "../../validate.js";
+import { Violations } from "../../validate.js";
+import { decodePageToken, nextPageToken, pageSize } from "../page.js";
 
 const SILENT_AFTER_MS = 30_000;
 const POSITION_PATTERN = /^[a-z0-9-]{1,63}\/[a-z0-9-]{1,63}$/;
@@ -37,12 +38,11 @@ export async function listHosts(
     throw notFound("region", region);
   }
   const answers = await ask(context, page);
-  const last = page.length === limit ? page.at(-1)?.host : undefined;
   return {
     hosts: page.map((stored) =>
       withinLimits(toHost(stored, answers, context.clock.now()), identity.applications),
     ),
-    nextPageToken: last === undefined ? "" : encodePageToken(`${last.region}/${last.hostId}`),
+    nextPageToken: nextPageToken(page, limit, ({ host }) => `${host.region}/${host.hostId}`),
     unreachableRegions: [...answers].flatMap(([name, hosts]) => (hosts === undefined ? name : [])),
     unheardSince: context.status.unheardSince,
   };

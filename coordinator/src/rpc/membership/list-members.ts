@@ -7,7 +7,8 @@ import {
 import type { Context } from "../../context.js";
 import { listMembers as readMembers } from "../../membership/member-store.js";
 import { isMemberRole } from "../../membership/roles.js";
-import { decodePageToken, encodePageToken, pageSize, Violations } from "../../validate.js";
+import { Violations } from "../../validate.js";
+import { decodePageToken, nextPageToken, pageSize } from "../page.js";
 
 export async function listMembers(
   { db }: Context,
@@ -26,6 +27,5 @@ export async function listMembers(
     ...(after === undefined ? {} : { after }),
     limit,
   });
-  const last = members.length === limit ? members.at(-1) : undefined;
-  return { members, nextPageToken: last === undefined ? "" : encodePageToken(last.id) };
+  return { members, nextPageToken: nextPageToken(members, limit, ({ id }) => id) };
 }

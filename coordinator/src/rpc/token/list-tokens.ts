@@ -1,7 +1,7 @@
 import type { ListTokensRequest, ListTokensResponse } from "@slipway/proto";
 import * as store from "../../auth/token-store.js";
 import type { Context } from "../../context.js";
-import { decodePageToken, encodePageToken, pageSize } from "../../validate.js";
+import { decodePageToken, nextPageToken, pageSize } from "../page.js";
 import { viewToken } from "./view.js";
 
 const POSITION_PATTERN = /^\d{1,15} [0-9a-f]{24}$/;
@@ -15,10 +15,12 @@ export async function listTokens(
   const before =
     time === undefined || id === undefined ? undefined : { time: new Date(Number(time)), id };
   const tokens = await store.listTokens(db, { before, limit, includeEnded });
-  const last = tokens.length === limit ? tokens.at(-1) : undefined;
   return {
     tokens: tokens.map(viewToken),
-    nextPageToken:
-      last === undefined ? "" : encodePageToken(`${last.createTime.getTime()} ${last.id}`),
+    nextPageToken: nextPageToken(
+      tokens,
+      limit,
+      ({ createTime, id: last }) => `${createTime.getTime()} ${last}`,
+    ),
   };
 }
