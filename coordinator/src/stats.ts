@@ -1,6 +1,6 @@
 import type { KeyUse, SignerFailure } from "./keys/signer.js";
 import type { Backlog } from "./queue/queue.js";
-import type { DeploymentEvent } from "./rollout/transition.js";
+import type { DeploymentEvent } from "./rollout/deployment-event.js";
 
 /** How often each of a few kinds of things happened here, since the coordinator started. */
 class Tally<Kind extends string> {

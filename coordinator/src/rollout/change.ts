@@ -2,7 +2,7 @@ import { aborted, notFound } from "../errors.js";
 import { readDeployment } from "./deployment-store.js";
 import { move, type Moved } from "./move.js";
 import type { RolloutContext } from "./rollout-context.js";
-import type { DeploymentEvent } from "./transition.js";
+import type { DeploymentEvent } from "./deployment-event.js";
 
 /** A deployment moves at most some times a second: so many attempts only fail if it is stuck. */
 const MAX_ATTEMPTS = 20;

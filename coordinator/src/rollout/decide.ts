@@ -18,7 +18,7 @@ import {
   type RegionEvidence,
   type RegionTally,
 } from "./tally.js";
-import { SLIPWAY, type DeploymentEvent } from "./transition.js";
+import { SLIPWAY, type DeploymentEvent } from "./deployment-event.js";
 
 /** What a deployment is judged by. */
 export interface Evidence {

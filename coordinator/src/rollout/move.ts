@@ -12,7 +12,8 @@ import { rollBackStrategy } from "./plan-steps.js";
 import { generationElsewhere, prepare, preparedBytes, type Prepared } from "./prepare.js";
 import type { RolloutContext } from "./rollout-context.js";
 import { presentStep } from "./snapshot.js";
-import { SLIPWAY, transition, type DeploymentEvent, type Outcome } from "./transition.js";
+import { SLIPWAY, type DeploymentEvent, type Outcome } from "./deployment-event.js";
+import { transition } from "./transition.js";
 
 /** What an event has made of a deployment. */
 export interface Moved {

@@ -12,7 +12,7 @@ import { GoalProjection } from "./projection.js";
 import type { RolloutContext } from "./rollout-context.js";
 import { isFinal } from "./snapshot.js";
 import { Timers } from "./timers.js";
-import type { DeploymentEvent } from "./transition.js";
+import type { DeploymentEvent } from "./deployment-event.js";
 
 const CONCURRENCY = 8;
 /** Between two looks at an application. */

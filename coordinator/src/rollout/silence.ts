@@ -1,6 +1,6 @@
 import { limitOf, presentStep, type Silence, type Snapshot } from "./snapshot.js";
 import { budget, toldOf, total, type RegionTally } from "./tally.js";
-import { SLIPWAY, type DeploymentEvent } from "./transition.js";
+import { SLIPWAY, type DeploymentEvent } from "./deployment-event.js";
 
 /** The regions without an agent, and the hosts told to switch that are silent. */
 export function silenceOf(snapshot: Snapshot, tallies: readonly RegionTally[]): Silence {

@@ -4,7 +4,7 @@ import * as assert from "uvu/assert";
 import { decide, nextLook, type Evidence } from "../../src/rollout/decide.js";
 import type { Snapshot } from "../../src/rollout/snapshot.js";
 import type { RegionEvidence } from "../../src/rollout/tally.js";
-import type { DeploymentEvent } from "../../src/rollout/transition.js";
+import type { DeploymentEvent } from "../../src/rollout/deployment-event.js";
 import { countReport, type Report } from "./fake-region.js";
 import { snapshotOf, START } from "./snapshots.js";
 

@@ -10,7 +10,8 @@ import {
   presentStep,
   type Snapshot,
 } from "../../src/rollout/snapshot.js";
-import { transition, type DeploymentEvent } from "../../src/rollout/transition.js";
+import type { DeploymentEvent } from "../../src/rollout/deployment-event.js";
+import { transition } from "../../src/rollout/transition.js";
 import { snapshotOf, START } from "./snapshots.js";
 
 const RUNS = 2_000;

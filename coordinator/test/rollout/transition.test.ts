@@ -2,7 +2,8 @@ import { Promotion } from "@slipway/proto";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import type { Snapshot } from "../../src/rollout/snapshot.js";
-import { transition, type DeploymentEvent, type Outcome } from "../../src/rollout/transition.js";
+import type { DeploymentEvent, Outcome } from "../../src/rollout/deployment-event.js";
+import { transition } from "../../src/rollout/transition.js";
 import { snapshotOf, START } from "./snapshots.js";
 
 const NOW = START + 10_000;
