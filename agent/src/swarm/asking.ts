@@ -3,7 +3,8 @@ import type { OwnLink } from "./own-link.js";
 import { pickChunk } from "./picker.js";
 import { PRIORITY_RANK, type Wanted } from "./priority.js";
 import type { RateMeter } from "./rate.js";
-import { LIMITS, type PeerRequests, type Request } from "./requests.js";
+import { LIMITS } from "./request-limits.js";
+import type { PeerRequests, Request } from "./requests.js";
 import type { TokenBucket } from "./token-bucket.js";
 
 /** Ask a neighbour for a chunk. */

@@ -5,7 +5,8 @@ import { type ChunkSizes, Download, type DownloadOptions, type Holding } from ".
 import { OwnLink } from "./own-link.js";
 import type { Priority } from "./priority.js";
 import { RateMeter } from "./rate.js";
-import { type BoundRequest, isBound, LIMITS, PeerRequests, type Request } from "./requests.js";
+import { LIMITS } from "./request-limits.js";
+import { type BoundRequest, isBound, PeerRequests, type Request } from "./requests.js";
 import { TokenBucket } from "./token-bucket.js";
 
 export interface SchedulerOptions {

@@ -4,7 +4,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Bitfield } from "../../src/store/bitfield.js";
 import type { Ask, Withdraw } from "../../src/swarm/asking.js";
-import { LIMITS } from "../../src/swarm/requests.js";
+import { LIMITS } from "../../src/swarm/request-limits.js";
 import { Scheduler } from "../../src/swarm/scheduler.js";
 
 const D = "artifact";

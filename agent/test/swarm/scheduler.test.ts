@@ -3,7 +3,7 @@ import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { Bitfield } from "../../src/store/bitfield.js";
 import type { ChunkSizes } from "../../src/swarm/download.js";
-import { LIMITS } from "../../src/swarm/requests.js";
+import { LIMITS } from "../../src/swarm/request-limits.js";
 import type { Ask } from "../../src/swarm/asking.js";
 import { Scheduler } from "../../src/swarm/scheduler.js";
 
