@@ -43,15 +43,36 @@ export function registerGauges(
     ...about
   }: About & { label: string; read: () => Readonly<Record<string, number>> | undefined },
 ): void {
+  registerGaugesBy(registry, {
+    ...about,
+    labels: [label],
+    read: () => Object.entries(read() ?? {}).map(([value, number]) => [[value], number]),
+  });
+}
+
+/** A gauge for each of a few combinations of labels, read at a scrape. */
+export function registerGaugesBy(
+  registry: Registry,
+  {
+    labels,
+    read,
+    ...about
+  }: About & {
+    labels: readonly string[];
+    /** The labels' values, in order, and the gauge's. */
+    read: () => readonly (readonly [values: readonly string[], value: number])[];
+  },
+): void {
   registry.registerMetric(
     new Gauge({
       ...about,
-      labelNames: [label],
+      labelNames: labels,
       registers: [],
       collect() {
         this.reset();
-        for (const [value, number] of Object.entries(read() ?? {})) {
-          this.set({ [label]: value }, number);
+        for (const [values, value] of read()) {
+          const named = labels.map((label, index) => [label, values[index] ?? ""] as const);
+          this.set(Object.fromEntries(named), value);
         }
       },
     }),

@@ -1,6 +1,6 @@
-import { Channel, Client, connectivityState, credentials } from "@grpc/grpc-js";
-import type { ChannelCredentials, ChannelOptions } from "@grpc/grpc-js";
-import { GRPC_MAX_MESSAGE_BYTES } from "@slipway/proto";
+import { Channel, Client, connectivityState, credentials, InterceptingCall } from "@grpc/grpc-js";
+import type { ChannelCredentials, ChannelOptions, Interceptor } from "@grpc/grpc-js";
+import { getTokenEnd, GRPC_MAX_MESSAGE_BYTES } from "@slipway/proto";
 import { isLoopback, type Address } from "./address.js";
 import type { ResolvedOptions, TlsOptions } from "./options.js";
 
@@ -28,7 +28,7 @@ export function openEndpoints(options: ResolvedOptions): Endpoints {
   const current = (): Endpoint => {
     let endpoint = opened.get(index);
     if (endpoint === undefined) {
-      endpoint = openEndpoint(options.addresses[index]!, options.tls);
+      endpoint = openEndpoint(options.addresses[index]!, options);
       opened.set(index, endpoint);
     }
     return endpoint;
@@ -45,7 +45,10 @@ export function openEndpoints(options: ResolvedOptions): Endpoints {
   };
 }
 
-function openEndpoint(address: Address, tls: TlsOptions | undefined): Endpoint {
+function openEndpoint(
+  address: Address,
+  { tls, onTokenExpireTime }: Pick<ResolvedOptions, "tls" | "onTokenExpireTime">,
+): Endpoint {
   const channelOptions: ChannelOptions = {
     // A connection that died without a word is noticed within 20 s, while calls are open.
     "grpc.keepalive_time_ms": 15_000,
@@ -66,10 +69,28 @@ function openEndpoint(address: Address, tls: TlsOptions | undefined): Endpoint {
   const channel = new Channel(`dns:${address.text}`, channelCredentials, channelOptions);
   return {
     address: address.text,
-    client: new Client(address.text, channelCredentials, { channelOverride: channel }),
+    client: new Client(address.text, channelCredentials, {
+      channelOverride: channel,
+      interceptors: [hearTokenEnd(onTokenExpireTime)],
+    }),
     isConnected: () => channel.getConnectivityState(false) === connectivityState.READY,
     close: () => channel.close(),
   };
+}
+
+/** What the headers of an answer say of the token that the call was made with. */
+function hearTokenEnd(tell: (expireTime: Date) => void): Interceptor {
+  return (options, nextCall) =>
+    new InterceptingCall(nextCall(options), {
+      start: (sent, _listener, next) =>
+        next(sent, {
+          onReceiveMetadata: (metadata, pass) => {
+            const expireTime = getTokenEnd(metadata);
+            if (expireTime !== undefined) tell(expireTime);
+            pass(metadata);
+          },
+        }),
+    });
 }
 
 function toCredentials(tls: TlsOptions | undefined): ChannelCredentials {

@@ -41,6 +41,11 @@ export interface ClientOptions {
   unavailableTimeoutMs?: number;
   /** Told of each failure that is tried again: for logs and progress. Default: nobody. */
   onRetry?: (retry: Retry) => void;
+  /**
+   * Told when the token ends that is sent, with every answer; not of one without an end. Write the next
+   * one where `token` gets it before that. Default: nobody.
+   */
+  onTokenExpireTime?: (expireTime: Date) => void;
 }
 
 /** Certificates, as PEM. */
@@ -100,6 +105,7 @@ export interface ResolvedOptions {
   retry: Required<RetryOptions>;
   unavailableTimeoutMs: number;
   onRetry: (retry: Retry) => void;
+  onTokenExpireTime: (expireTime: Date) => void;
 }
 
 /** The longest that Node's timers hold. */
@@ -136,6 +142,7 @@ export function resolveOptions(options: ClientOptions = {}): ResolvedOptions {
       300_000,
     ),
     onRetry: options.onRetry ?? (() => undefined),
+    onTokenExpireTime: options.onTokenExpireTime ?? (() => undefined),
   };
 }
 

@@ -337,6 +337,16 @@ for (const [more, expected] of [
     { silent: true, natsAwaySince: ago(65), agents: [{ agentId: "a" }] },
     "its NATS has been away for 1 min 5 s: no host is heard",
   ],
+  [
+    {
+      agents: [
+        { agentId: "a", time: ago(1), coordinatorRefusedSince: ago(90), coordinatorRefusal: "no" },
+        { agentId: "b", time: ago(2) },
+        { agentId: "dead", time: ago(60), coordinatorRefusedSince: ago(90) },
+      ],
+    },
+    "a has not been let in by coordinators for 1 min 30 s: no",
+  ],
   [{ agents: [{ agentId: "a", warming: true }] }, "warming: an agent just started"],
   [
     {

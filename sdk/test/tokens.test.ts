@@ -1,8 +1,8 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { status } from "@grpc/grpc-js";
-import { setErrorDetails, TokenRole } from "@slipway/proto";
+import { Metadata, status } from "@grpc/grpc-js";
+import { setErrorDetails, setTokenEnd, TokenRole } from "@slipway/proto";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { createClient } from "../src/client.js";
@@ -21,8 +21,24 @@ const token = {
   applications: ["web"],
   expireTime: new Date(Date.now() + 3_700_000),
 };
+/** Answers as a coordinator does to a token that ends in so many days. */
+const ending = (call: { sendMetadata(metadata: Metadata): void }, days: number): void => {
+  const metadata = new Metadata();
+  setTokenEnd(metadata, new Date(Date.now() + days * 86_400_000 + 60_000));
+  call.sendMetadata(metadata);
+};
 const script: Script = {
   unary: {
+    listRegions: (_: never, call) => {
+      const [, days = "99"] =
+        /^Bearer ends-in-(\d+)$/.exec(String(call.metadata.get("authorization")[0])) ?? [];
+      ending(call, Number(days));
+      return {};
+    },
+    getApplication: (_: never, call) => {
+      ending(call, 3);
+      throw new Refusal(status.NOT_FOUND, "there is no application");
+    },
     createToken: () => ({ token, text: TEXT }),
     listTokens: () => ({ tokens: [token, { ...token, name: "old", revokeTime: new Date() }] }),
     revokeToken: ({ id }: { id: string }) => {
@@ -142,6 +158,44 @@ async function codes(text: string | undefined): Promise<[string, string, number]
 test("what a token is refused for is not tried again", async () => {
   assert.equal(await codes(undefined), ["UNAUTHENTICATED", "TOKEN_MISSING", 1]);
   assert.equal(await codes("wait"), ["RESOURCE_EXHAUSTED", "TOO_MANY_AUTH_FAILURES", 1]);
+});
+
+test("a call whose token ends within a week says so, once, and beside its output", async () => {
+  const run = (days: number, ...args: string[]): Promise<Ended> =>
+    runCli(["regions", ...args, "--coordinator", server.address], {
+      env: { SLIPWAY_TOKEN: `ends-in-${days}` },
+    });
+  const [soon, later, json] = await Promise.all([run(3), run(8), run(3, "--json")]);
+  assert.is(
+    soon.stderr,
+    "warning: the token that was sent ends in 3 d: have an admin make the next one (slipway token create)\n",
+  );
+  assert.equal([soon.code, later.code, later.stderr], [0, 0, ""]);
+  assert.match((JSON.parse(json.stderr) as { warning: string }).warning, /ends in 3 d/);
+  assert.equal(JSON.parse(json.stdout), { regions: [] });
+  const status = await runCli(["app", "get", "web", "--coordinator", server.address]);
+  assert.is(status.code, 3);
+  assert.match(
+    status.stderr,
+    /^warning: the token that was sent ends in 3 d.*\nerror: there is no/,
+  );
+});
+
+test("the client tells when its token ends, and whoami and list show it", async () => {
+  const told: Date[] = [];
+  const client = createClient({
+    coordinator: server.address,
+    token: "ends-in-30",
+    onTokenExpireTime: (expireTime) => told.push(expireTime),
+  });
+  await client.fleet.regions();
+  client.close();
+  assert.is(told.length, 1);
+  assert.ok(Math.abs(Number(told[0]) - Date.now() - 30 * 86_400_000) < 120_000);
+  const me = await runCli(["whoami", "--coordinator", server.address], {
+    env: { SLIPWAY_TOKEN: "any" },
+  });
+  assert.match(me.stdout, /valid for 1 h( 1 min)?: ends soon/);
 });
 
 test.run();

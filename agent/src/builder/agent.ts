@@ -3,7 +3,7 @@ import type { BuilderCommandConfig } from "../config.js";
 import { openChannel } from "../coordinator/channel.js";
 import type { Logger } from "../log.js";
 import { openMember } from "../membership/open-member.js";
-import { registerBuilder, registerCertificate } from "../metrics/agent-metrics.js";
+import { registerBuilder, registerCertificate, registerToken } from "../metrics/agent-metrics.js";
 import { type RunningAgent, stopOnce } from "../running-agent.js";
 import { startBuilder } from "./builder.js";
 import type { BuilderConfig } from "./config.js";
@@ -22,11 +22,13 @@ export async function startBuilderAgent(
   config: BuilderCommandConfig,
   { log, metrics, signal, environment }: Surroundings,
 ): Promise<RunningAgent> {
-  const cleanUp: (() => Promise<void>)[] = [];
+  const cleanUp: (() => Promise<void> | void)[] = [];
   const stop = stopOnce(cleanUp, log);
   const { identityFile } = config;
   try {
     const channel = await openChannel(config, log);
+    cleanUp.push(() => channel.token?.stop());
+    if (metrics !== undefined) registerToken(metrics, channel.token);
     let identity: BuilderConfig["identity"];
     if (identityFile !== undefined) {
       const me = { region: "", role: "builder" as const, trust: undefined };

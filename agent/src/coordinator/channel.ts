@@ -4,13 +4,20 @@ import { createSecureContext } from "node:tls";
 import {
   credentials,
   InterceptingCall,
+  ListenerBuilder,
+  status,
   type ChannelCredentials,
   type Interceptor,
+  type Listener,
 } from "@grpc/grpc-js";
+import { getErrorDetails, getTokenEnd } from "@slipway/proto";
 import { errorCode } from "../store/errors.js";
 import type { Logger } from "../log.js";
 import { TokenFile } from "./token-file.js";
+import { TokenStanding } from "./token-standing.js";
 
+/** Reasons of errors that a token is refused with, whatever was asked for. */
+const NOT_LET_IN = /^(TOKEN_(MALFORMED|UNKNOWN|REVOKED|EXPIRED)|ROLE_REQUIRED)$/;
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\]):\d+$/;
 
 /** How an agent proves who it is to coordinators, and knows them. Files, PEM but for the token. */
@@ -28,6 +35,8 @@ export interface CoordinatorFiles {
 export interface CoordinatorChannel {
   credentials: ChannelCredentials;
   interceptors: Interceptor[];
+  /** What coordinators say of the agent's token; absent without one. To be stopped. */
+  token?: TokenStanding | undefined;
 }
 
 /** Plain text and no token. */
@@ -52,21 +61,39 @@ export async function openChannel(
       `${coordinatorTokenFile} is not sent to ${coordinator} in plain text: give --coordinator-ca`,
     );
   }
-  const token = TokenFile.open(coordinatorTokenFile, log);
-  return { credentials: secured, interceptors: [sendToken(token)] };
+  const file = TokenFile.open(coordinatorTokenFile, log);
+  const present = (): string => file.read();
+  const token = new TokenStanding({ file: coordinatorTokenFile, present, log });
+  return { credentials: secured, interceptors: [sendToken(file, token)], token };
 }
 
 /** Calls that bring another token, as to join the fleet, keep it. */
-function sendToken(token: TokenFile): Interceptor {
+function sendToken(token: TokenFile, standing: TokenStanding): Interceptor {
   return (options, nextCall) =>
     new InterceptingCall(nextCall(options), {
       start: (metadata, listener, next) => {
-        if (metadata.get("authorization").length === 0) {
-          metadata.set("authorization", `Bearer ${token.read()}`);
-        }
-        next(metadata, listener);
+        if (metadata.get("authorization").length > 0) return next(metadata, listener);
+        const text = token.read();
+        metadata.set("authorization", `Bearer ${text}`);
+        next(metadata, listening(text, standing));
       },
     });
+}
+
+/** Hears what the answer to a call says of its token. */
+function listening(token: string, standing: TokenStanding): Partial<Listener> {
+  return new ListenerBuilder()
+    .withOnReceiveMetadata((metadata, next) => {
+      standing.accepted(token, getTokenEnd(metadata));
+      next(metadata);
+    })
+    .withOnReceiveStatus((ended, next) => {
+      const { reason = "" } = getErrorDetails(ended.metadata) ?? {};
+      if (ended.code === status.OK) standing.accepted(token);
+      else if (NOT_LET_IN.test(reason)) standing.refused(token, ended.details);
+      next(ended);
+    })
+    .build();
 }
 
 async function secure(files: CoordinatorFiles): Promise<ChannelCredentials> {

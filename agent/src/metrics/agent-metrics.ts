@@ -49,6 +49,19 @@ export function registerTwins(registry: Registry, count: () => number): void {
   });
 }
 
+/** Until when coordinators let this agent in, if it has a token. */
+export function registerToken(
+  registry: Registry,
+  token: { readonly expireTime: Date | undefined } | undefined,
+): void {
+  if (token === undefined) return;
+  registerGauge(registry, {
+    name: "slipway_token_expiry_timestamp_seconds",
+    help: "When the token ends that the agent calls coordinators with; not told before they said it.",
+    read: () => token.expireTime && token.expireTime.getTime() / 1_000,
+  });
+}
+
 /** What a host's artifact store takes on disk. */
 export function registerStore(
   registry: Registry,

@@ -10,7 +10,7 @@ import type { Registry } from "prom-client";
 import { openDirectoryBlobStore } from "../blob/index.js";
 import { DEFAULT_CELL, type RegionConfig } from "../config.js";
 import type { Logger } from "../log.js";
-import { registerCertificate, registerTwins } from "../metrics/agent-metrics.js";
+import { registerCertificate, registerTwins, registerToken } from "../metrics/agent-metrics.js";
 import { registerGoals, registerHosts, registerLeader } from "../metrics/region-metrics.js";
 import { registerStale, registerTrust } from "../metrics/trust-metrics.js";
 import { registerSwarm } from "../metrics/swarm-metrics.js";
@@ -69,6 +69,7 @@ export async function startRegion(
     const checked = trust.keySet !== undefined || config.goalPublicKeyFiles.length > 0;
     const keys = checked ? trust.keys.goals : undefined;
     const secured = await openChannel(config, log);
+    cleanUp.push(() => secured.token?.stop());
     const member = await openMember({ ...config, role, channel: secured, trust, log, signal });
     cleanUp.push(() => member.stop());
     const [main, regional] = await Promise.all([
@@ -165,6 +166,7 @@ export async function startRegion(
     await held.load();
     if (metrics !== undefined) {
       registerCertificate(metrics, member);
+      registerToken(metrics, secured.token);
       registerSwarm(metrics, () => swarm.stats);
       registerTrust(metrics, trust);
     }
@@ -187,6 +189,7 @@ export async function startRegion(
     const writer = new StatusWriter({
       link: globalLink,
       regionLink,
+      refusal: () => secured.token?.refusal,
       region,
       agentId: config.id,
       table,

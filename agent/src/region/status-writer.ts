@@ -9,6 +9,7 @@ import {
 } from "@slipway/proto";
 import type { KV } from "nats";
 import type { Logger } from "../log.js";
+import type { Refusal } from "../coordinator/token-standing.js";
 import type { NatsLink } from "../nats/link.js";
 import { readHeaders } from "../nats/read-headers.js";
 import { isStale } from "../host/goal-order.js";
@@ -34,6 +35,7 @@ const REQUEST_TIMEOUT_MS = 3_000;
 const DEAD_AFTER_MS = 10 * 60_000;
 const LOOK_FOR_DEAD_MS = 60_000;
 const LOOK_FOR_TWINS_MS = 6_000;
+const REFUSAL_CHARACTERS = 500;
 /** The global NATS may be far away: so many writes are on their way at a time. */
 const WRITES = 16;
 
@@ -41,6 +43,8 @@ interface StatusWriterOptions {
   link: NatsLink;
   /** To the region's own NATS. */
   regionLink: Pick<NatsLink, "awaySince">;
+  /** That coordinators do not let this agent in; undefined while they do. */
+  refusal: () => Refusal | undefined;
   region: string;
   agentId: string;
   table: HostTable;
@@ -222,6 +226,7 @@ export class StatusWriter {
       this.#lookedForTwinsAt = now;
       alarm.take(this.#twins.others(now), now);
     }
+    const refusal = this.#options.refusal();
     const stale = [...goals.values()].filter((goal) => isStale(goal, Date.now()));
     const { hosts, silent } = table.counts(now);
     const status = RegionAgentStatus.fromPartial({
@@ -237,6 +242,8 @@ export class StatusWriter {
       staleGoalCount: stale.length,
       keySetVersion: keySetVersion(),
       regionNatsAwaySince: regionLink.awaySince,
+      coordinatorRefusedSince: refusal?.since,
+      coordinatorRefusal: refusal?.message.slice(0, REFUSAL_CHARACTERS) ?? "",
       process: self,
       twins: this.#twins.others(now),
       twinHostCount: twinHosts(),

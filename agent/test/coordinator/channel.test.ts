@@ -2,8 +2,14 @@ import { execFile } from "node:child_process";
 import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { promisify } from "node:util";
-import { Metadata, Server, ServerCredentials } from "@grpc/grpc-js";
-import { MembershipServiceClient, MembershipServiceService, unary } from "@slipway/proto";
+import { Metadata, Server, ServerCredentials, status } from "@grpc/grpc-js";
+import {
+  MembershipServiceClient,
+  MembershipServiceService,
+  setErrorDetails,
+  setTokenEnd,
+  unary,
+} from "@slipway/proto";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { openChannel, type CoordinatorFiles } from "../../src/coordinator/channel.js";
@@ -17,6 +23,17 @@ let server: Server;
 const ports = { plain: 0, tls: 0 };
 /** What the last call came with. */
 let heard: unknown;
+
+/** What the coordinator says of the token, and refuses the next calls with. */
+let tokenEnd: Date | undefined;
+let refusal = "";
+
+function refused(reason: string): object {
+  const metadata = new Metadata();
+  const code = status.UNAUTHENTICATED;
+  setErrorDetails(metadata, code, "not let in", { reason, violations: [] });
+  return { code, details: "not let in", metadata };
+}
 
 const file = (name: string): string => path.join(folder, name);
 const openssl = (...args: string[]) => run("openssl", args, { cwd: folder, timeout: 30_000 });
@@ -43,10 +60,16 @@ test.before(async () => {
   server = new Server();
   server.addService(MembershipServiceService, {
     getTime: (
-      call: { metadata: Metadata },
-      answer: (error: null, value: { time: undefined }) => void,
+      call: { metadata: Metadata; sendMetadata: (metadata: Metadata) => void },
+      answer: (error: object | null, value?: { time: undefined }) => void,
     ) => {
       heard = call.metadata.get("authorization")[0];
+      if (refusal !== "") return answer(refused(refusal));
+      if (tokenEnd !== undefined) {
+        const metadata = new Metadata();
+        setTokenEnd(metadata, tokenEnd);
+        call.sendMetadata(metadata);
+      }
       answer(null, { time: undefined });
     },
   });
@@ -118,6 +141,34 @@ test("a token that is replaced is taken", async () => {
   assert.ok(await hears("old"));
   await writeFile(live, "new\n");
   await eventually("the new token", () => hears("new"));
+  client.close();
+});
+
+test("what answers say of the token is known", async () => {
+  const coordinator = `127.0.0.1:${ports.plain}`;
+  const files = { coordinator, coordinatorTokenFile: file("token") };
+  const { credentials, interceptors, token } = await openChannel(files, log);
+  const client = new MembershipServiceClient(coordinator, credentials, { interceptors });
+  const ask = (metadata = new Metadata()) =>
+    unary(client, "getTime", {}, { timeoutMs: 3_000, metadata });
+  tokenEnd = new Date(Date.now() + 3_600_000);
+  await ask();
+  assert.equal(token?.expireTime, tokenEnd);
+  refusal = "TOKEN_REVOKED";
+  assert.match(await failure(ask()), /not let in/);
+  assert.is(token?.refusal?.message, "not let in");
+  const other = new Metadata();
+  other.set("authorization", "Bearer to join");
+  refusal = "";
+  await ask(other);
+  assert.ok(token?.refusal, "another token says nothing of this one");
+  refusal = "NOT_FOUND";
+  await failure(ask());
+  assert.ok(token?.refusal, "nor does what was asked for");
+  refusal = "";
+  await ask();
+  assert.is(token?.refusal, undefined);
+  token?.stop();
   client.close();
 });
 

@@ -1,10 +1,19 @@
 import { generateKeyPairSync } from "node:crypto";
-import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { credentials, Metadata } from "@grpc/grpc-js";
 import { issueToken, startCoordinator, type IssueTerms } from "@slipway/coordinator";
 import { freePort, startNats, startPostgres } from "@slipway/examples/servers";
-import { MembershipServiceClient, Role, unary } from "@slipway/proto";
+import {
+  CreateTokenRequest,
+  FleetServiceClient,
+  MembershipServiceClient,
+  Role,
+  TokenRole,
+  TokenServiceClient,
+  unary,
+  type RegionAgentStatus,
+} from "@slipway/proto";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { HostConfig, RegionConfig } from "../../src/config.js";
@@ -190,6 +199,47 @@ test("joins, renews, and is out of the mesh once it is revoked, whether it obeys
       return certificateExpiry(await readIdentity(file("h1.json"))) > first;
     },
     30_000,
+  );
+});
+
+test("a region agent whose token is revoked says that it is not let in, until it has another", async () => {
+  const clients = {
+    fleet: new FleetServiceClient(address, credentials.createInsecure()),
+    tokens: new TokenServiceClient(address, credentials.createInsecure()),
+  };
+  ends.push(() => Object.values(clients).forEach((client) => client.close()));
+  const options = { timeoutMs: 10_000, metadata: admin };
+  const agent = async (): Promise<RegionAgentStatus | undefined> => {
+    const { regions } = await unary(clients.fleet, "listRegions", {}, options);
+    return regions[0]?.agents.find(({ agentId }) => agentId === "eu-a");
+  };
+  await eventually("a sign of life", async () => {
+    const said = await agent();
+    return said !== undefined && said.coordinatorRefusedSince === undefined;
+  });
+  const [, id = ""] = (await readFile(file("region"), "utf8")).split("_");
+  await unary(clients.tokens, "revokeToken", { id, actor: "", reason: "lost" }, options);
+  const out = await eventually("that it is not let in", async () => {
+    const said = await agent();
+    return said?.coordinatorRefusedSince !== undefined && said;
+  });
+  assert.is(out.coordinatorRefusal, "the token was revoked; ask an admin for another one");
+  const { text } = await unary(
+    clients.tokens,
+    "createToken",
+    CreateTokenRequest.fromPartial({
+      name: "eu again",
+      role: TokenRole.REGION,
+      region: "eu",
+      expireTime: new Date(Date.now() + 3_600_000),
+    }),
+    options,
+  );
+  await writeFile(file("region"), text);
+  await eventually(
+    "that it is let in again",
+    async () => (await agent())?.coordinatorRefusedSince === undefined,
+    90_000,
   );
 });
 

@@ -3,6 +3,7 @@ import { startNats, type NatsServer } from "@slipway/examples/servers";
 import { connect, type KV, type NatsConnection } from "nats";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import type { Refusal } from "../../src/coordinator/token-standing.js";
 import { NatsLink } from "../../src/nats/link.js";
 import { thisProcess } from "../../src/process/this-process.js";
 import { TwinAlarm } from "../../src/process/twin-alarm.js";
@@ -17,6 +18,7 @@ let nats: NatsServer;
 let regional: NatsServer;
 let connection: NatsConnection;
 let statuses: KV;
+let refusal: Refusal | undefined;
 const stops: (() => Promise<void>)[] = [];
 
 test.before(async () => {
@@ -29,6 +31,7 @@ test.before(async () => {
   const writer = new StatusWriter({
     link,
     regionLink,
+    refusal: () => refusal,
     region,
     agentId,
     table: new HostTable(region),
@@ -86,6 +89,20 @@ test("it says since when the region's own NATS is away, and that it is back", as
   regional = await startNats({ port });
   await eventually("that it is back", async () => {
     return (await said())?.regionNatsAwaySince === undefined;
+  });
+});
+
+test("it says that coordinators do not let it in, and why", async () => {
+  refusal = { since: new Date(1_700_000_000_000), message: "the token was revoked" };
+  const refused = await eventually("that it is not let in", async () => {
+    const status = await said();
+    return status?.coordinatorRefusedSince !== undefined && status;
+  });
+  assert.equal(refused.coordinatorRefusedSince, refusal.since);
+  assert.is(refused.coordinatorRefusal, refusal.message);
+  refusal = undefined;
+  await eventually("that it is", async () => {
+    return (await said())?.coordinatorRefusedSince === undefined;
   });
 });
 

@@ -26,6 +26,16 @@ export interface Authenticator {
   refused(asked: Asked<unknown>, identity: Identity, error: DomainError): void;
   /** Calls `end` when the token that a call came with ends. Answers how to stop that. */
   follow(identity: Identity, end: (error: Error) => void): () => void;
+  /** Tokens that are in use here and end within so many milliseconds, those that end first in front. */
+  ending(withinMs: number): EndingToken[];
+}
+
+/** A token that ends. */
+export interface EndingToken {
+  id: string;
+  name: string;
+  role: string;
+  expireTime: Date;
 }
 
 interface AdmissionOptions {

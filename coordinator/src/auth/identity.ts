@@ -23,6 +23,8 @@ export interface Identity {
   readonly region: string;
   /** The only id that it may claim, of a builder or of who enrols; empty: any. */
   readonly subject: string;
+  /** When the token ends; absent if it does not, or there is none. */
+  readonly expireTime?: Date;
   /** Of an enrolment token: what may join with it, and whether in another one's place. */
   readonly enrolment?: { readonly memberRole: RoleName; readonly allowRejoin: boolean };
 }

@@ -6,7 +6,7 @@ import { type DomainError, tooManyFailures, unauthenticated, unavailable } from 
 import type { EventBus } from "../events.js";
 import type { Stats } from "../stats.js";
 import { Sweeper } from "../sweeper.js";
-import type { Asked, Authenticator } from "./admission.js";
+import type { Asked, Authenticator, EndingToken } from "./admission.js";
 import { FailureLimiter } from "./failure-limiter.js";
 import { NOBODY, type Identity } from "./identity.js";
 import { Refusals } from "./refusals.js";
@@ -112,6 +112,18 @@ export class TokenAuthenticator implements Authenticator, Service {
     if (cached === undefined) return () => undefined;
     cached.ends.add(end);
     return () => cached.ends.delete(end);
+  }
+
+  ending(withinMs: number): EndingToken[] {
+    const by = this.#options.clock.now() + withinMs;
+    return this.#cache
+      .all()
+      .flatMap(({ token: { id, name, role, expireTime, revokeTime } }) =>
+        expireTime === null || revokeTime !== null || role === "enrol" || Number(expireTime) > by
+          ? []
+          : { id, name, role, expireTime },
+      )
+      .sort((a, b) => Number(a.expireTime) - Number(b.expireTime));
   }
 
   /** It was good when it was used here last, and has not ended as far as is known. */

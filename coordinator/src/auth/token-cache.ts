@@ -71,6 +71,11 @@ export class TokenCache {
     return [...this.#tokens.values()];
   }
 
+  /** Every one that is in use, and what was lately. */
+  all(): CachedToken[] {
+    return [...this.#tokens.values()];
+  }
+
   #makeRoom(): void {
     if (this.#tokens.size < MAX_TOKENS) return;
     for (const [id, { ends }] of this.#tokens) {

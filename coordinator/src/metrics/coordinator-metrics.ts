@@ -3,9 +3,11 @@ import {
   registerCountsBy,
   registerGauge,
   registerGauges,
+  registerGaugesBy,
   registerInfo,
 } from "@slipway/proto/metrics";
 import { type Registry, collectDefaultMetrics } from "prom-client";
+import type { EndingToken } from "../auth/admission.js";
 import type { Stats } from "../stats.js";
 import { COORDINATOR_VERSION } from "../version.js";
 
@@ -21,7 +23,12 @@ export interface Readings {
   connected: () => { postgres: boolean; nats: boolean };
   /** Undefined without one. Days until the first of its keys ends; undefined if none does. */
   keySet: () => { version: number; daysLeft: number | undefined } | undefined;
+  /** Those in use here that end soon, the first in front. */
+  endingTokens: () => readonly EndingToken[];
 }
+
+/** Tokens that are told of at once. */
+const MAX_TOKENS = 100;
 
 /** Registers what a coordinator tells Prometheus. */
 export function registerCoordinator(registry: Registry, readings: Readings): void {
@@ -52,7 +59,16 @@ export function registerCoordinator(registry: Registry, readings: Readings): voi
   registerKeys(registry, readings);
 }
 
-function registerKeys(registry: Registry, { stats, keySet }: Readings): void {
+function registerKeys(registry: Registry, { stats, keySet, endingTokens }: Readings): void {
+  registerGaugesBy(registry, {
+    name: "slipway_token_expiry_timestamp_seconds",
+    help: "When tokens end that are in use here, but for those to enrol; of the last 30 days before.",
+    labels: ["token", "name", "role"],
+    read: () =>
+      endingTokens()
+        .slice(0, MAX_TOKENS)
+        .map(({ id, name, role, expireTime }) => [[id, name, role], Number(expireTime) / 1_000]),
+  });
   registerGauge(registry, {
     name: "slipway_server_certificate_expiry_timestamp_seconds",
     help: "When the certificate ends that callers are shown; not told without TLS.",

@@ -4,9 +4,12 @@ import { countStates } from "../rollout/count-states.js";
 import { Sweeper } from "../sweeper.js";
 import { registerCoordinator } from "./coordinator-metrics.js";
 
+/** Ends of tokens are told for so long before. */
+const TOKENS_MS = 30 * 24 * 3_600_000;
+
 /** Registers the metrics. Answers what runs for those that are not to be read at a scrape. */
 export function metricsServices(
-  { config, db, stats, builderSessions, status, fleetKeys, log }: Context,
+  { config, db, stats, builderSessions, status, fleetKeys, authenticator, log }: Context,
   registry: Registry,
   connected: () => { postgres: boolean; nats: boolean },
 ): readonly (readonly [string, Service])[] {
@@ -18,6 +21,7 @@ export function metricsServices(
     deployments: () => deployments,
     connected,
     keySet: () => fleetKeys && { version: fleetKeys.set.version, daysLeft: fleetKeys.daysLeft },
+    endingTokens: () => authenticator?.ending(TOKENS_MS) ?? [],
   });
   const count = async (): Promise<number> => {
     try {

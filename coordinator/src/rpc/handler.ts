@@ -3,10 +3,11 @@ import {
   type handleBidiStreamingCall,
   type handleServerStreamingCall,
   type handleUnaryCall,
-  type Metadata,
+  Metadata,
   type ServiceDefinition,
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
+import { setTokenEnd } from "@slipway/proto";
 import type { Admission } from "../auth/admission.js";
 import type { Identity } from "../auth/identity.js";
 import type { Rule } from "../auth/rules.js";
@@ -117,6 +118,7 @@ export class Handlers {
           const info = { signal: active.signal, metadata, peer, identity };
           const response = await run(this.#context, request, info);
           this.#ended(call.getPath(), started, status.OK);
+          tellTokenEnd(call, identity);
           callback(null, response);
         } catch (error) {
           this.#admission.failed(rule, asked, error, identity);
@@ -200,6 +202,8 @@ export class Handlers {
     try {
       const admitted = this.#admission.admit(rule, asked);
       identity = admitted instanceof Promise ? await admitted : admitted;
+      // At once: a stream may have nothing to say for long.
+      tellTokenEnd(call, identity);
       unfollow = this.#admission.follow(identity, (error) => active.abort(error));
       const info = { signal: active.signal, metadata, peer, identity };
       await run(info, responses);
@@ -275,6 +279,17 @@ function untilAborted<T>(
     return Promise.resolve({ done: true, value: undefined });
   };
   return { [Symbol.asyncIterator]: () => ({ next, return: leave }) };
+}
+
+/** Callers may warn of it, and be given another token in time. */
+function tellTokenEnd(
+  call: { sendMetadata: (metadata: Metadata) => void },
+  { expireTime }: Identity,
+): void {
+  if (expireTime === undefined) return;
+  const metadata = new Metadata();
+  setTokenEnd(metadata, expireTime);
+  call.sendMetadata(metadata);
 }
 
 function cancelled(): Error {

@@ -227,6 +227,8 @@ function unheard(region: string, agentId: string): RegionAgentStatus {
     staleGoalCount: 0,
     keySetVersion: 0,
     regionNatsAwaySince: undefined,
+    coordinatorRefusedSince: undefined,
+    coordinatorRefusal: "",
     process: undefined,
     twins: [],
     twinHostCount: 0,

@@ -53,7 +53,9 @@ const audited = async (tokenId: string): Promise<{ action: string; message: stri
 
 test("a token's text is kept nowhere, and a look-up holds for the calls after it", async () => {
   const { authenticator } = open();
-  const { id, text } = await makeToken(database.db, "deployer", { applications: ["shop"] });
+  const expireTime = new Date(Date.now() + 60_000);
+  const terms = { applications: ["shop"], expireTime };
+  const { id, text } = await makeToken(database.db, "deployer", terms);
   assert.match(text, /^slipway_[0-9a-f]{24}_[A-Za-z0-9_-]{43}$/);
   const row: unknown = await database.db("tokens").where({ id }).first();
   assert.not.ok(JSON.stringify(row).includes(text.slice(33)));
@@ -65,8 +67,32 @@ test("a token's text is kept nowhere, and a look-up holds for the calls after it
     applications: ["shop"],
     region: "",
     subject: "",
+    expireTime,
   });
   assert.not.instance(authenticator.authenticate(ask(text)), Promise);
+});
+
+test("those in use that end soon are known, but for those to enrol", async () => {
+  const { authenticator, reasonOf, time } = open();
+  const until = (ms: number) => ({ expireTime: new Date(time.now + ms) });
+  const made = [
+    await makeToken(database.db, "builder", { name: "second", ...until(20_000) }),
+    await makeToken(database.db, "region", { name: "first", region: "eu", ...until(10_000) }),
+    await makeToken(database.db, "viewer", { name: "later", ...until(30_001) }),
+    await makeToken(database.db, "viewer", { name: "endless", expireTime: null }),
+    await makeToken(database.db, "enrol", { name: "rack", ...until(10_000) }),
+  ];
+  for (const { text } of made) assert.is(await reasonOf(text), "");
+  await makeToken(database.db, "viewer", { name: "unused", ...until(10_000) });
+  assert.equal(
+    authenticator
+      .ending(30_000)
+      .map(({ name, role, expireTime }) => [name, role, Number(expireTime)]),
+    [
+      ["first", "region", time.now + 10_000],
+      ["second", "builder", time.now + 20_000],
+    ],
+  );
 });
 
 test("what is no token, an unknown one and a wrong secret are refused and counted", async () => {

@@ -22,6 +22,7 @@ import {
 } from "@slipway/proto";
 import knex, { type Knex } from "knex";
 import { connect, type NatsConnection } from "nats";
+import type { Registry } from "prom-client";
 import { pino } from "pino";
 import { startCoordinator, type Coordinator, type CoordinatorOptions } from "../../src/index.js";
 import { uuidv7 } from "../../src/uuid.js";
@@ -47,7 +48,10 @@ export interface World {
   /** What coordinators logged, newest last. */
   logs: Record<string, unknown>[];
   /** Starts one more coordinator on the same servers. */
-  coordinator(options?: Partial<CoordinatorOptions>): Promise<Coordinator & { clients: Clients }>;
+  coordinator(
+    options?: Partial<CoordinatorOptions>,
+    metrics?: Registry,
+  ): Promise<Coordinator & { clients: Clients }>;
   /** The same, as a process of its own. */
   process(...args: string[]): Promise<CoordinatorProcess & { clients: Clients }>;
   stop(): Promise<void>;
@@ -140,9 +144,9 @@ export async function startWorld(): Promise<World> {
       natsServer: natsOutage,
       goalPublicKey: createPublicKey(privateKey),
       logs,
-      async coordinator(options = {}) {
+      async coordinator(options = {}, metrics) {
         const listen = { host: "127.0.0.1", port: 0 };
-        const started = await startCoordinator({ ...base, listen, ...options }, { log });
+        const started = await startCoordinator({ ...base, listen, ...options }, { log, metrics });
         ends.push(() => started.stop());
         const clients = connectClients(started.address);
         ends.push(async () => Object.values(clients).forEach((client) => client.close()));

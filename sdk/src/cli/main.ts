@@ -11,6 +11,7 @@ import { APPLICATION_FILE_MAX_BYTES } from "./application-file.js";
 import { EXIT, exitCodeOf, UsageError } from "./exit-code.js";
 import { createProgram, parseTimeout, type GlobalOptions } from "./program.js";
 import { errorJson, errorText } from "./render/error.js";
+import { tokenEndText } from "./render/tokens.js";
 import type { Run } from "./run.js";
 import { lookOf, note, retryText, type Output, type Session } from "./session.js";
 import { jsonText } from "./text.js";
@@ -94,12 +95,20 @@ async function openSession(options: GlobalOptions): Promise<Session> {
       if (retry.failures === 2 && options.json !== true) void note(session, retryText(retry));
     },
   };
+  let isWarned = false;
+  const onTokenExpireTime = (expireTime: Date): void => {
+    const text = tokenEndText(expireTime, session.now());
+    if (isWarned || text === "") return;
+    isWarned = true;
+    void note(session, options.json === true ? jsonText({ warning: text }) : text);
+  };
   try {
     const token = await tokenFrom(options.tokenFile);
     client = createClient({
       coordinator: options.coordinator.split(",").map((address) => address.trim()),
       ...timeoutOption(options.timeout, env["SLIPWAY_TIMEOUT"]),
       onRetry: (retry) => session.onRetry(retry),
+      onTokenExpireTime,
       ...(token === undefined ? {} : { token }),
       ...(await tlsOption(options)),
     });

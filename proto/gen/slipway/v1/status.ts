@@ -389,6 +389,13 @@ export interface RegionAgentStatus {
   twins: AgentProcess[];
   /** Hosts that several processes say they are. */
   twinHostCount: number;
+  /**
+   * While coordinators do not let the agent in for its token's sake, because that was revoked or has
+   * ended for instance: since when, by its clock, and what they say. It enrols no host and is told of
+   * no artifact meanwhile.
+   */
+  coordinatorRefusedSince: Date | undefined;
+  coordinatorRefusal: string;
 }
 
 /**
@@ -2535,6 +2542,8 @@ function createBaseRegionAgentStatus(): RegionAgentStatus {
     process: undefined,
     twins: [],
     twinHostCount: 0,
+    coordinatorRefusedSince: undefined,
+    coordinatorRefusal: "",
   };
 }
 
@@ -2584,6 +2593,12 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
     }
     if (message.twinHostCount !== 0) {
       writer.uint32(120).uint32(message.twinHostCount);
+    }
+    if (message.coordinatorRefusedSince !== undefined) {
+      Timestamp.encode(toTimestamp(message.coordinatorRefusedSince), writer.uint32(130).fork()).join();
+    }
+    if (message.coordinatorRefusal !== "") {
+      writer.uint32(138).string(message.coordinatorRefusal);
     }
     return writer;
   },
@@ -2721,6 +2736,22 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
             message.twinHostCount = reader.uint32();
             continue;
           }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.coordinatorRefusedSince = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.coordinatorRefusal = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2790,6 +2821,16 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
         : isSet(object.twin_host_count)
         ? globalThis.Number(object.twin_host_count)
         : 0,
+      coordinatorRefusedSince: isSet(object.coordinatorRefusedSince)
+        ? fromJsonTimestamp(object.coordinatorRefusedSince)
+        : isSet(object.coordinator_refused_since)
+        ? fromJsonTimestamp(object.coordinator_refused_since)
+        : undefined,
+      coordinatorRefusal: isSet(object.coordinatorRefusal)
+        ? globalThis.String(object.coordinatorRefusal)
+        : isSet(object.coordinator_refusal)
+        ? globalThis.String(object.coordinator_refusal)
+        : "",
     };
   },
 
@@ -2840,6 +2881,12 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
     if (message.twinHostCount !== 0) {
       obj.twinHostCount = Math.round(message.twinHostCount);
     }
+    if (message.coordinatorRefusedSince !== undefined) {
+      obj.coordinatorRefusedSince = message.coordinatorRefusedSince.toISOString();
+    }
+    if (message.coordinatorRefusal !== "") {
+      obj.coordinatorRefusal = message.coordinatorRefusal;
+    }
     return obj;
   },
 
@@ -2865,6 +2912,8 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
       : undefined;
     message.twins = object.twins?.map((e) => AgentProcess.fromPartial(e)) || [];
     message.twinHostCount = object.twinHostCount ?? 0;
+    message.coordinatorRefusedSince = object.coordinatorRefusedSince ?? undefined;
+    message.coordinatorRefusal = object.coordinatorRefusal ?? "";
     return message;
   },
 };

@@ -1340,7 +1340,8 @@ export const WhoAmIResponse: MessageFns<WhoAmIResponse> = {
 
 /**
  * Bearer tokens: what a caller sends as "authorization: Bearer TOKEN" says who it is and what it may
- * do. A coordinator keeps only a hash of the secret part.
+ * do. A coordinator keeps only a hash of the secret part. Every answer to a call with a token that has an
+ * end brings that end as the header "slipway-token-expire-time" (RFC 3339), streams with their beginning.
  */
 export type TokenServiceService = typeof TokenServiceService;
 export const TokenServiceService = {

@@ -7,6 +7,9 @@ import { ageLines } from "./hearing.js";
 import type { Look } from "./style.js";
 import { table, type Cell } from "./table.js";
 
+/** An agent that said nothing for so long while another one did says nothing of now. */
+const HEARD_WITHIN_MS = 15_000;
+
 /** Regions, one a line, under what makes all of it old. */
 export function regionTable({ regions, unheardSince }: RegionList, look: Look): string {
   const isHeard = unheardSince === undefined;
@@ -108,6 +111,8 @@ function regionState(region: Region, look: Look): Cell {
     );
     return { text: `hosts are ahead of the goals: ${[...names].join(", ")}`, colour: "red" };
   }
+  const refused = refusedText(region, look);
+  if (refused !== "") return { text: refused, colour: "red" };
   const stale = Math.max(0, ...region.agents.map(({ staleGoalCount }) => staleGoalCount));
   if (stale > 0) {
     const goals = stale === 1 ? "a goal is" : `${stale} goals are`;
@@ -117,4 +122,19 @@ function regionState(region: Region, look: Look): Cell {
     return { text: "warming: an agent just started", colour: "yellow" };
   }
   return { text: "ok", colour: "green" };
+}
+
+/** Which of its agents coordinators do not let in, and why; of those that it was heard of lately. */
+function refusedText({ agents }: Region, look: Look): string {
+  const newest = Math.max(...agents.map(({ time }) => Number(time ?? 0)));
+  const refused = agents.filter(
+    ({ time, coordinatorRefusedSince }) =>
+      coordinatorRefusedSince !== undefined && newest - Number(time ?? 0) <= HEARD_WITHIN_MS,
+  );
+  return refused
+    .map(({ agentId, coordinatorRefusedSince, coordinatorRefusal }) => {
+      const lasting = spanText(look.now - Number(coordinatorRefusedSince));
+      return `${agentId} has not been let in by coordinators for ${lasting}: ${coordinatorRefusal}`;
+    })
+    .join("; ");
 }

@@ -4,6 +4,17 @@ import { plain } from "../text.js";
 import type { Colour, Look } from "./style.js";
 import { table, type Cell } from "./table.js";
 
+/** A token that ends within so many milliseconds is warned of. */
+const SOON_MS = 7 * 24 * 3_600_000;
+
+/** A warning that the token that was sent ends soon; empty if it does not. */
+export function tokenEndText(expireTime: Date, now: number): string {
+  const left = expireTime.getTime() - now;
+  if (left > SOON_MS) return "";
+  const when = left > 0 ? `ends in ${spanText(left)}` : "has just ended";
+  return `warning: the token that was sent ${when}: have an admin make the next one (slipway token create)`;
+}
+
 /** Tokens, one a line. */
 export function tokenTable(tokens: readonly Token[], look: Look): string {
   const rows = tokens.map((token): Cell[] => [
@@ -43,7 +54,7 @@ function limitsText(token: Token): string {
 }
 
 function state(
-  { revokeTime, expireTime }: Token,
+  { revokeTime, expireTime, role }: Token,
   now: number,
 ): { text: string; colour: Colour | undefined } {
   if (revokeTime !== undefined) {
@@ -51,6 +62,10 @@ function state(
   }
   if (expireTime === undefined) return { text: "for ever", colour: undefined };
   const left = expireTime.getTime() - now;
-  if (left > 0) return { text: `for ${spanText(left)}`, colour: undefined };
+  // Those to enrol are meant to end soon.
+  if (left > SOON_MS || (left > 0 && role === TokenRole.ENROL)) {
+    return { text: `for ${spanText(left)}`, colour: undefined };
+  }
+  if (left > 0) return { text: `for ${spanText(left)}: ends soon`, colour: "yellow" };
   return { text: `expired ${agoText(expireTime, now)}`, colour: "red" };
 }
