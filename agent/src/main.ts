@@ -1,4 +1,5 @@
 import process from "node:process";
+import { checkCertificateFiles, checkSecretFiles } from "@slipway/proto/files";
 import { MetricsServer } from "@slipway/proto/metrics-server";
 import { CommanderError } from "commander";
 import { Registry } from "prom-client";
@@ -6,6 +7,7 @@ import { startBuilderAgent } from "./builder/agent.js";
 import { createProgram } from "./command-line/program.js";
 import { startHost } from "./host/host.js";
 import { launch } from "./launcher/launcher.js";
+import type { CoordinatorFiles } from "./coordinator/channel.js";
 import { createLogger, type Logger, type LogLevel } from "./log.js";
 import { registerAgent } from "./metrics/agent-metrics.js";
 import { startRegion } from "./region/region.js";
@@ -18,28 +20,47 @@ closeInheritedDescriptors();
 const USAGE = 2;
 const DAY_MS = 86_400_000;
 
-interface Common {
+/** For what an agent has begun at its start, once it was told to stop. */
+const STOP_STARTING_MS = 10_000;
+
+interface Common extends CoordinatorFiles {
   id: string;
   region?: string;
   cell?: string;
   logLevel: LogLevel;
   metricsListen?: Address | undefined;
+  identityFile?: string | undefined;
+  joinTokenFile?: string | undefined;
+  natsCredentialsFile?: string | undefined;
+  regionNatsCredentialsFile?: string | undefined;
+  natsCaFile?: string | undefined;
 }
 
 /** Runs an agent until a signal: the first stops it gracefully, the second at once. */
 async function run(
   role: string,
-  { id, region = "", cell = "", logLevel, metricsListen }: Common,
+  common: Common,
   start: (log: Logger, metrics: Registry | undefined, signal: AbortSignal) => Promise<RunningAgent>,
 ): Promise<void> {
+  const { id, region = "", cell = "", logLevel, metricsListen } = common;
   const log = createLogger(logLevel);
   const starting = new AbortController();
+  let started = false;
   const stopping = new Promise<void>((resolve) => {
     let signals = 0;
     const onSignal = (signal: NodeJS.Signals): void => {
       signals += 1;
-      if (signals > 1) process.exit(1);
+      if (signals > 1 && started) process.exit(1);
+      // An exit waits for what the threads of the process are at, which may hang in a file system.
+      if (signals > 1) process.kill(process.pid, "SIGKILL");
       log.info({ signal }, "stopping");
+      if (!started) {
+        setTimeout(() => {
+          if (started) return;
+          log.fatal("what was begun at the start does not stop: it is killed");
+          process.kill(process.pid, "SIGKILL");
+        }, STOP_STARTING_MS);
+      }
       starting.abort(new Error(`stopped by ${signal} while starting`));
       resolve();
     };
@@ -47,12 +68,14 @@ async function run(
     process.on("SIGINT", onSignal);
   });
   try {
+    checkFiles(common, log);
     const registry = new Registry();
     const metrics =
       metricsListen &&
       (await MetricsServer.start({ listen: metricsListen, source: registry, log }));
     if (metrics !== undefined) registerAgent(registry, { role, id, region, cell });
     const agent = await start(log, metrics && registry, starting.signal);
+    started = true;
     metrics?.ready();
     await stopping;
     await agent.stop();
@@ -61,12 +84,36 @@ async function run(
     // What a library left open must not keep a stopped agent.
     process.exit(0);
   } catch (error) {
-    log.fatal({ err: error }, "agent failed");
+    if (!started && starting.signal.aborted) {
+      log.info({ reason: String(error) }, "stopped");
+      process.exit(0);
+    }
+    log.debug({ err: error }, "agent failed");
     process.stderr.write(
       `slipway-agent: ${error instanceof Error ? error.message : String(error)}\n`,
     );
     process.exit(1);
   }
+}
+
+/** @throws SecretFileError, CertificateFileError */
+function checkFiles(files: Common, log: Logger): void {
+  const { identityFile: identity, natsCaFile } = files;
+  const warnings = checkSecretFiles({
+    "--identity": identity,
+    "--identity (of an agent that has not joined yet)": identity && `${identity}.joining`,
+    "--join-token-file": files.joinTokenFile,
+    "--coordinator-token-file": files.coordinatorTokenFile,
+    "--coordinator-key": files.coordinatorKey,
+    "--nats-credentials": files.natsCredentialsFile,
+    "--region-nats-credentials": files.regionNatsCredentialsFile,
+  });
+  for (const warning of warnings) log.warn(warning);
+  checkCertificateFiles({
+    "--nats-ca": natsCaFile,
+    "--coordinator-ca": files.coordinatorCa,
+    "--coordinator-cert": files.coordinatorCert,
+  });
 }
 
 const program = createProgram(
@@ -93,6 +140,9 @@ const program = createProgram(
       });
     },
     identity: async ({ membershipKeyFile, days, out, ...config }) => {
+      for (const warning of checkSecretFiles({ "--membership-key": membershipKeyFile })) {
+        process.stderr.write(`slipway-agent: warning: ${warning}\n`);
+      }
       const membershipKey = await readPrivateKey(membershipKeyFile);
       const expireTime = new Date(Date.now() + days * DAY_MS);
       await writeIdentity(out, createIdentity({ ...config, membershipKey, expireTime }));

@@ -135,6 +135,8 @@ export function resolveConfig(options: CoordinatorOptions): CoordinatorConfig {
     ...options,
   };
   checkKeys(config);
+  checkDatabaseUrl("--database-url", config.databaseUrl);
+  checkDatabaseUrl("--replication-database-url", config.replicationDatabaseUrl);
   const needsTls = config.authentication === "tokens" && !isLoopback(config.listen.host);
   if (needsTls && config.tls === undefined) {
     throw new Error(
@@ -143,6 +145,20 @@ export function resolveConfig(options: CoordinatorOptions): CoordinatorConfig {
     );
   }
   return config;
+}
+
+/**
+ * Refuses what no Postgres is at, before it is tried for long as a host that is not found.
+ * @throws Error with a one-line reason, without the URL: there may be a password in it.
+ */
+export function checkDatabaseUrl(option: string, url: string): void {
+  const form = "postgres://USER:PASSWORD@HOST:PORT/DATABASE";
+  const [, scheme] = /^([a-z][a-z0-9+.-]*):/i.exec(url) ?? [];
+  if (scheme === undefined) throw new Error(`${option} must be ${form}: it has no scheme`);
+  if (!["postgres", "postgresql", "socket"].includes(scheme.toLowerCase())) {
+    throw new Error(`${option} must be ${form}, and not ${scheme}: …`);
+  }
+  if (scheme !== "socket" && !URL.canParse(url)) throw new Error(`${option} must be ${form}`);
 }
 
 function checkKeys(config: CoordinatorConfig): void {

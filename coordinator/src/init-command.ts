@@ -1,5 +1,7 @@
+import path from "node:path";
 import { NAME_PATTERN } from "@slipway/proto";
 import { Command, InvalidArgumentError, Option } from "commander";
+import { checkSecretOptions } from "./secret-options.js";
 
 interface InitOptions {
   out: string;
@@ -77,6 +79,7 @@ export function certificateCommand(): Command {
     .action(async ({ name, client, ...same }: CertificateOptions) => {
       const { writeCertificate } = await import("./init/write-fleet.js");
       const use = client === true ? "client" : "server";
+      checkSecretOptions({ "--authority": path.join(same.authority, "ca.key") });
       await writeCertificate({ ...same, names: name, use });
     });
 }

@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError, Option } from "commander";
 import { describeKeySet } from "./keys/describe-key-set.js";
 import { type NamedKey, parseNamedKey, readKeySet, writeKeySet } from "./keys/key-set-file.js";
+import { checkSecretOptions } from "./secret-options.js";
 
 interface SignOptions {
   rootKey: string[];
@@ -41,6 +42,7 @@ function sign(): Command {
     )
     .action(async (options: SignOptions, command: Command) => {
       const now = Date.now();
+      for (const file of options.rootKey) checkSecretOptions({ "--root-key": file });
       const set = await writeKeySet(
         {
           rootKeys: options.rootKey,

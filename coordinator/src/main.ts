@@ -1,12 +1,14 @@
 import process from "node:process";
+import { checkCertificateFiles, checkSecretFiles } from "@slipway/proto/files";
 import { MetricsServer } from "@slipway/proto/metrics-server";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
-import { pino } from "pino";
+import { pino, type Logger } from "pino";
 import { Registry } from "prom-client";
 import {
   parseListenAddress,
   parseLocalAddress,
   resolveConfig,
+  type CoordinatorConfig,
   type CoordinatorOptions,
   type NatsRevocationConfig,
 } from "./config.js";
@@ -232,6 +234,7 @@ async function serve(options: ServeOptions): Promise<void> {
     process.exit(1);
   });
   try {
+    checkFiles(config, log);
     const registry = new Registry();
     const metrics =
       metricsListen &&
@@ -247,9 +250,30 @@ async function serve(options: ServeOptions): Promise<void> {
     await metrics?.stop();
   } catch (error) {
     if (stopping.signal.aborted) return;
-    log.fatal({ err: error }, "cannot start");
+    log.debug({ err: error }, "cannot start");
     throw error;
   }
+}
+
+/** @throws SecretFileError, CertificateFileError */
+function checkFiles(config: CoordinatorConfig, log: Logger): void {
+  const { tls, natsRevocation } = config;
+  const warnings = checkSecretFiles({
+    "--tls-key": tls?.keyFile,
+    "--goal-key": config.goalKeyFile,
+    "--membership-key": config.membershipKeyFile,
+    "--hook-secret-file": config.hookSecretFile,
+    "--nats-credentials": config.natsCredentialsFile,
+    "--nats-issuer": config.natsIssuerFile,
+    "--nats-system-credentials": natsRevocation?.systemCredentialsFile,
+    "--nats-operator-key": natsRevocation?.operatorKeyFile,
+  });
+  for (const warning of warnings) log.warn(warning);
+  checkCertificateFiles({
+    "--tls-cert": tls?.certFile,
+    "--tls-client-ca": tls?.clientCaFile,
+    "--nats-ca": config.natsCaFile,
+  });
 }
 
 function parseDays(text: string): number {

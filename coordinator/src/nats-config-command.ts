@@ -2,6 +2,7 @@ import { Command, CommanderError, InvalidArgumentError, Option } from "commander
 import { parseListenAddress } from "./config.js";
 import { writeNatsConfig } from "./nats-access/write-nats-config.js";
 import { writeNatsUser } from "./nats-access/write-nats-user.js";
+import { checkSecretOptions } from "./secret-options.js";
 
 interface Options {
   out: string;
@@ -98,9 +99,10 @@ export function natsUserCommand(): Command {
       ).makeOptionMandatory(),
     )
     .addOption(new Option("--days <number>", "until they expire").argParser(parseDays).default(365))
-    .action(({ days, ...options }: UserOptions) =>
-      writeNatsUser({ ...options, expireTime: new Date(Date.now() + days * DAY_MS) }),
-    );
+    .action(async ({ days, ...options }: UserOptions) => {
+      checkSecretOptions({ "--issuer": options.issuer });
+      await writeNatsUser({ ...options, expireTime: new Date(Date.now() + days * DAY_MS) });
+    });
 }
 
 function list(flags: string, description: string): Option {

@@ -1,4 +1,5 @@
 import { COORDINATOR_INBOX } from "@slipway/proto";
+import { explainUntrusted, ShownCertificate } from "@slipway/proto/files";
 import { connect, DebugEvents, Events, type Authenticator, type NatsConnection } from "nats";
 import type { Logger } from "pino";
 
@@ -6,6 +7,8 @@ import type { Logger } from "pino";
 export interface Nats {
   connection: NatsConnection;
   isConnected: () => boolean;
+  /** When the certificate ends that the server showed last; undefined without TLS. */
+  certificateExpireTime: () => Date | undefined;
 }
 
 /** Which servers, and how to come in there. */
@@ -17,17 +20,32 @@ export interface NatsServers {
   caFile?: string | undefined;
 }
 
-/** Once connected it reconnects for ever; calls meanwhile fail soon instead of waiting. */
+/** NATS servers have no certificate that this coordinator takes; says which, and what to do. */
+export class NatsUntrustedError extends Error {
+  override readonly name = "NatsUntrustedError";
+
+  constructor(message: string) {
+    super(message);
+    // Frames say nothing that the message does not, and would be in every line of the log.
+    this.stack = `${this.name}: ${message}`;
+  }
+}
+
+/**
+ * Once connected it reconnects for ever; calls meanwhile fail soon instead of waiting.
+ * @throws NatsUntrustedError, or what the library throws while servers are away
+ */
 export async function connectNats(
   { urls, credentials, caFile }: NatsServers,
   log: Logger,
 ): Promise<Nats> {
+  const shown = new ShownCertificate();
   const connection = await connect({
     servers: [...urls],
     name: "slipway-coordinator",
     inboxPrefix: COORDINATOR_INBOX,
     ...(credentials === undefined ? {} : { authenticator: credentials }),
-    ...(caFile === undefined ? {} : { tls: { caFile } }),
+    ...(caFile === undefined ? {} : { tls: shown.options(caFile) }),
     // Credentials that hold no more may be renewed while it is away.
     ignoreAuthErrorAbort: true,
     maxReconnectAttempts: -1,
@@ -36,6 +54,9 @@ export async function connectNats(
     timeout: 5_000,
     pingInterval: 5_000,
     maxPingOut: 2,
+  }).catch((error: unknown) => {
+    const reason = explainUntrusted(error, { servers: urls, caFile });
+    throw reason === undefined ? error : new NatsUntrustedError(reason);
   });
   let isConnected = true;
   void (async () => {
@@ -47,5 +68,9 @@ export async function connectNats(
       log.info({ status: type, server: data }, "nats connection");
     }
   })();
-  return { connection, isConnected: () => isConnected && !connection.isClosed() };
+  return {
+    connection,
+    isConnected: () => isConnected && !connection.isClosed(),
+    certificateExpireTime: () => shown.expireTime,
+  };
 }

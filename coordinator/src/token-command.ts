@@ -6,6 +6,7 @@ import type { Author } from "./audit/audit-log.js";
 import type { Role } from "./auth/identity.js";
 import { issueToken, onDatabase } from "./auth/issue-token.js";
 import { isTokenId, listTokens, revokeToken } from "./auth/token-store.js";
+import { checkDatabaseUrl } from "./config.js";
 import { writeSecret } from "./write-secret.js";
 
 const HOUR_MS = 3_600_000;
@@ -38,6 +39,14 @@ export function tokenCommand(): Command {
 const database = (): Option =>
   new Option("--database-url <url>", "Postgres, main database")
     .env("SLIPWAY_DATABASE_URL")
+    .argParser((url) => {
+      try {
+        checkDatabaseUrl("It", url);
+        return url;
+      } catch (error) {
+        throw new InvalidArgumentError(`${(error as Error).message}.`);
+      }
+    })
     .makeOptionMandatory();
 
 function create(): Command {

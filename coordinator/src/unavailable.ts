@@ -1,3 +1,5 @@
+import { NatsUntrustedError } from "./nats.js";
+
 const SOCKET_CODES = new Set([
   "ECONNREFUSED",
   "ECONNRESET",
@@ -36,6 +38,9 @@ const NATS_CODES = new Set([
 
 /** Whether NATS or its JetStream could not be reached. */
 export function isMessagingUnavailable(error: unknown): boolean {
-  if (!(error instanceof Error) || error.name !== "NatsError") return false;
+  if (!(error instanceof Error)) return false;
+  // It is there, and nothing is sent to it: it may get the right certificate at any time.
+  if (error instanceof NatsUntrustedError) return true;
+  if (error.name !== "NatsError") return false;
   return NATS_CODES.has(String((error as { code?: unknown }).code));
 }

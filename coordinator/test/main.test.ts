@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { createPrivateKey, createPublicKey } from "node:crypto";
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
@@ -73,7 +73,39 @@ test("what can't be used is a plain reason and exit code 1", async () => {
   const { code, stdout, stderr } = await serve("--goal-key", path.join(dir, "none"));
   assert.is(code, 1);
   assert.match(stderr, /goal key .* cannot be read: ENOENT\n$/);
-  for (const line of stdout.trim().split("\n")) assert.type(JSON.parse(line), "object");
+  assert.is(stdout, "", "and is said once");
+});
+
+test("secrets that others may read, and what holds no certificate, are told by their options", async () => {
+  const [key, other] = [path.join(dir, "open-key"), path.join(dir, "no-ca")];
+  assert.is((await run("keygen", "--out", key)).code, 0);
+  await writeFile(other, "nothing");
+  const notPem = await serve(`--goal-key=${key}`, `--nats-ca=${other}`);
+  assert.is(notPem.code, 1);
+  assert.is(
+    notPem.stderr,
+    `--nats-ca: ${other} holds no certificate in PEM ("-----BEGIN CERTIFICATE-----")\n`,
+  );
+  assert.is(notPem.stdout, "", "and nowhere else");
+  await chmod(key, 0o640);
+  const open = await serve(`--goal-key=${key}`);
+  assert.is(open.code, 1);
+  assert.match(open.stderr, /^--goal-key: .*open-key .*\(mode 0640\): chmod 600 .*\n$/);
+});
+
+test("a database that no Postgres is at is refused at once, and no password is told", async () => {
+  for (const url of [
+    "mysql://ada:hush@db/slipway",
+    "db.example/slipway",
+    "postgres//ada:hush@db",
+  ]) {
+    const { code, stderr } = await serve(`--database-url=${url}`);
+    assert.is(code, 2);
+    assert.match(stderr, /^--database-url must be postgres:\/\/USER:PASSWORD@HOST/);
+    assert.not.match(stderr, /hush/);
+    const made = await run("token", "create", `--database-url=${url}`, "--name=a", "--role=admin");
+    assert.is(made.code, 2);
+  }
 });
 
 test("certificates that can't be used are told before anything else is begun", async () => {
@@ -85,7 +117,7 @@ test("certificates that can't be used are told before anything else is begun", a
     `--tls-key=${key}`,
   );
   assert.is(code, 1);
-  assert.match(stderr, /TLS cannot be served with .*tls-key/);
+  assert.match(stderr, /^--tls-cert: .*tls-key holds no certificate in PEM/);
 });
 
 test("a private key in a public one's place is told by its file, and none is quoted", async () => {
@@ -144,8 +176,8 @@ test("addresses", () => {
 
 test("only loopback, unless it is to be insecure", () => {
   const base = {
-    databaseUrl: "",
-    replicationDatabaseUrl: "",
+    databaseUrl: "postgres://a",
+    replicationDatabaseUrl: "postgres://b",
     natsUrls: [],
     goalKeyFile: "",
   };

@@ -69,8 +69,8 @@ let dir: string;
 test.before(async () => {
   server = await new ScriptedServer(script).start();
   dir = await mkdtemp(path.join(tmpdir(), "slipway-tokens-"));
-  await writeFile(path.join(dir, "token"), `${TEXT}\n`);
-  await writeFile(path.join(dir, "empty"), "\n");
+  await writeFile(path.join(dir, "token"), `${TEXT}\n`, { mode: 0o600 });
+  await writeFile(path.join(dir, "empty"), "\n", { mode: 0o600 });
 });
 test.after(async () => {
   server?.kill();
@@ -103,6 +103,15 @@ test("a token that can't be read or is missing is told plainly, and never shown"
   assert.match(none.stderr, /cannot read .*none: ENOENT/);
   const empty = await slipway(["whoami", "--token-file", path.join(dir, "empty")]);
   assert.is(empty.code, 2);
+  const open = path.join(dir, "open");
+  await writeFile(open, `${TEXT}\n`, { mode: 0o644 });
+  const read = await slipway(["whoami", "--token-file", open]);
+  assert.is(read.code, 2);
+  assert.match(read.stderr, /--token-file: .*open .*\(mode 0644\): chmod 600 .*open/);
+  assert.not.match(read.stderr, SECRET);
+  const ca = await slipway(["whoami", "--ca", path.join(dir, "empty")]);
+  assert.is(ca.code, 2);
+  assert.match(ca.stderr, /--ca: .*empty holds no certificate in PEM/);
   const spoilt = await slipway(["whoami"], { SLIPWAY_TOKEN: `${TEXT} ${TEXT}` });
   assert.is(spoilt.code, 2);
   assert.match(spoilt.stderr, /SLIPWAY_TOKEN holds no token/);

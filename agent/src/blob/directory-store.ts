@@ -1,5 +1,6 @@
-import { mkdir, open, opendir, readFile, rename, rm, stat } from "node:fs/promises";
+import { open, opendir, readFile, rename, rm, stat } from "node:fs/promises";
 import path from "node:path";
+import { makeDirectory } from "../process/data-directory.js";
 import { errorCode } from "../store/errors.js";
 import { readFully, syncDirectory } from "../store/files.js";
 import { ManifestError, decodeManifest, type Manifest } from "../store/manifest.js";
@@ -27,7 +28,7 @@ export async function openDirectoryBlobStore(directory: string): Promise<BlobSto
   const root = path.resolve(directory);
   try {
     for (const name of ["blobs", "manifests", "tmp"]) {
-      await mkdir(path.join(root, name), { recursive: true });
+      await makeDirectory(path.join(root, name));
     }
     await syncDirectory(root);
     return new DirectoryBlobStore(root, await TemporaryFiles.open(path.join(root, "tmp")));

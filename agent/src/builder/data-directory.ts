@@ -4,7 +4,7 @@ import path from "node:path";
 import process from "node:process";
 import { promisify } from "node:util";
 import type { Lease } from "@slipway/proto";
-import { lockDataDirectory } from "../process/data-directory-lock.js";
+import { takeDataDirectory } from "../process/data-directory.js";
 import { errorCode } from "../store/errors.js";
 import { checkReach, type BuildUser } from "./process/build-user.js";
 
@@ -23,11 +23,13 @@ export class DataDirectory {
     this.unlock = unlock;
   }
 
-  /** Takes the directory for this builder. @throws DataDirectoryInUseError if another has it. */
+  /**
+   * Takes the directory for this builder.
+   * @throws DataDirectoryError, or DataDirectoryInUseError if another has it.
+   */
   static async lock(directory: string): Promise<DataDirectory> {
     const root = path.resolve(directory);
-    await mkdir(root, { recursive: true, mode: 0o700 });
-    return new DataDirectory(root, await lockDataDirectory(root));
+    return new DataDirectory(root, await takeDataDirectory(root, 0o700));
   }
 
   get groups(): string {

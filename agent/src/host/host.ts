@@ -1,4 +1,3 @@
-import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import { hostInbox, HostStatus, hostStatusSubject } from "@slipway/proto";
 import type { Registry } from "prom-client";
@@ -13,7 +12,7 @@ import { nameOf, NatsCredentialsError, userOf, type NatsAccess } from "../nats/a
 import { NatsLink } from "../nats/link.js";
 import { thisProcess } from "../process/this-process.js";
 import { TwinAlarm } from "../process/twin-alarm.js";
-import { lockDataDirectory } from "../process/data-directory-lock.js";
+import { takeDataDirectory } from "../process/data-directory.js";
 import { KeptRevocations } from "../revocation/kept-revocations.js";
 import { RevocationReader } from "../revocation/revocation-reader.js";
 import { openArtifactStore } from "../store/artifact-store.js";
@@ -34,7 +33,7 @@ import { StatusReporter } from "./status-reporter.js";
  * runs releases, which go on running when the agent stops unless the config says otherwise.
  * @param metrics - What it counts is registered here.
  * @param signal - Gives up joining the fleet.
- * @throws JoinError, DataDirectoryInUseError, and errors of files, keys and addresses that cannot be used.
+ * @throws JoinError, DataDirectoryError, DataDirectoryInUseError, and errors of files, keys and addresses that cannot be used.
  */
 export async function startHost(
   config: HostConfig,
@@ -47,8 +46,7 @@ export async function startHost(
   const twins = new TwinAlarm(self, log);
   const { cell } = config;
   const neighbourCells = config.neighbourCells.filter((other) => other !== cell);
-  await mkdir(config.dataDir, { recursive: true, mode: 0o755 });
-  const cleanUp: (() => Promise<void> | void)[] = [await lockDataDirectory(config.dataDir)];
+  const cleanUp: (() => Promise<void> | void)[] = [await takeDataDirectory(config.dataDir, 0o755)];
   const stop = stopOnce(cleanUp, log);
   let joining: Promise<Swarm> | undefined;
   try {

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { explainUntrusted, ShownCertificate } from "@slipway/proto/files";
 import {
   connect,
   ErrorCode,
@@ -11,6 +12,7 @@ import { backOffMs } from "../back-off.js";
 import type { Logger } from "../log.js";
 import { nameOf, type NatsAccess } from "./access.js";
 
+const REPEAT_MS = 20_000;
 const RETRY = { baseMs: 250, maxMs: 10_000 };
 const CONNECT_TIMEOUT_MS = 5_000;
 const PING_EVERY_MS = 5_000;
@@ -48,6 +50,10 @@ export class NatsLink {
   #downAt = Date.now();
   /** How often the server has refused our credentials since it took them. */
   #refusals = 0;
+  readonly #shown = new ShownCertificate();
+  /** When it was said last that the server cannot be reached, and how often it was not since. */
+  #saidAt = Number.NEGATIVE_INFINITY;
+  #unsaid = 0;
   #loop: Promise<void> | undefined;
 
   constructor(options: NatsLinkOptions) {
@@ -76,6 +82,11 @@ export class NatsLink {
     return this.#up ? undefined : new Date(this.#downAt);
   }
 
+  /** When the certificate ends that the server showed last; undefined without TLS. */
+  get certificateExpireTime(): Date | undefined {
+    return this.#shown.expireTime;
+  }
+
   /** Publishes, or drops it while the server is away: false then. */
   publish(subject: string, data: Uint8Array): boolean {
     const { connection } = this;
@@ -93,7 +104,7 @@ export class NatsLink {
 
   async #run(): Promise<void> {
     const { signal } = this.#controller;
-    const { log, servers, name } = this.#options;
+    const { servers, name } = this.#options;
     for (let attempt = 0; !signal.aborted; attempt += 1) {
       try {
         const connection = await connect({
@@ -114,7 +125,7 @@ export class NatsLink {
         attempt = 0;
         await this.#use(connection);
       } catch (error) {
-        if (!signal.aborted) log.warn({ err: error, servers }, "nats cannot be reached");
+        if (!signal.aborted) this.#failed(error);
       }
       const pause = delay(backOffMs(attempt, RETRY), undefined, { signal });
       await pause.catch(() => {
@@ -123,13 +134,29 @@ export class NatsLink {
     }
   }
 
+  /** Says it at once, and then every 20 s: it is tried again for as long as it takes. */
+  #failed(error: unknown): void {
+    const { log, servers, access } = this.#options;
+    const now = performance.now();
+    if (now - this.#saidAt < REPEAT_MS) {
+      this.#unsaid += 1;
+      log.debug({ err: error, servers }, "nats cannot be reached");
+      return;
+    }
+    const reason = explainUntrusted(error, { servers, caFile: access?.caFile });
+    const about = reason === undefined ? { err: error, servers } : { reason };
+    log.warn({ ...about, suppressed: this.#unsaid }, "nats cannot be reached");
+    this.#saidAt = now;
+    this.#unsaid = 0;
+  }
+
   #credentials(): Partial<ConnectionOptions> {
     const { access } = this.#options;
     if (access === undefined) return {};
     const { user, caFile, inbox } = access;
     const now = user();
     return {
-      ...(caFile === undefined ? {} : { tls: { caFile } }),
+      ...(caFile === undefined ? {} : { tls: this.#shown.options(caFile) }),
       inboxPrefix: inbox(now === undefined ? undefined : nameOf(now)),
       authenticator: (nonce) => {
         const newest = user();
@@ -188,6 +215,7 @@ export class NatsLink {
   #restored(connection: NatsConnection, first: boolean): void {
     this.#up = true;
     this.#refusals = 0;
+    this.#saidAt = Number.NEGATIVE_INFINITY;
     this.#options.log.info({ server: connection.getServer() }, "nats connected");
     for (const listener of this.#listeners) listener(connection, first);
   }

@@ -1,4 +1,3 @@
-import { mkdir } from "node:fs/promises";
 import path from "node:path";
 import {
   FleetServiceClient,
@@ -22,7 +21,7 @@ import { KeptRevocations } from "../revocation/kept-revocations.js";
 import { RevocationReader } from "../revocation/revocation-reader.js";
 import { thisProcess } from "../process/this-process.js";
 import { TwinAlarm } from "../process/twin-alarm.js";
-import { lockDataDirectory } from "../process/data-directory-lock.js";
+import { takeDataDirectory } from "../process/data-directory.js";
 import { type RunningAgent, stopOnce } from "../running-agent.js";
 import { join } from "../swarm/index.js";
 import { openTrust } from "../trust/open-trust.js";
@@ -48,7 +47,7 @@ const REVOKED =
  * counts its hosts. Of two or more a region one leads, and another takes over when it is gone.
  * @param metrics - What it counts is registered here.
  * @param signal - Gives up joining the fleet.
- * @throws JoinError, DataDirectoryInUseError, and errors of files, keys and addresses that cannot be used.
+ * @throws JoinError, DataDirectoryError, DataDirectoryInUseError, and errors of files, keys and addresses that cannot be used.
  */
 export async function startRegion(
   config: RegionConfig,
@@ -59,8 +58,7 @@ export async function startRegion(
   const { region } = config;
   const self = thisProcess(config.listen);
   const alarm = new TwinAlarm(self, log);
-  await mkdir(config.dataDir, { recursive: true });
-  const cleanUp: (() => Promise<void> | void)[] = [await lockDataDirectory(config.dataDir)];
+  const cleanUp: (() => Promise<void> | void)[] = [await takeDataDirectory(config.dataDir)];
   const stop = stopOnce(cleanUp, log);
   try {
     const role = "region" as const;

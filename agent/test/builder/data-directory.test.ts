@@ -7,6 +7,7 @@ import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { DataDirectory } from "../../src/builder/data-directory.js";
 import { GroupRecords } from "../../src/builder/process/group-records.js";
+import { DataDirectoryError } from "../../src/process/data-directory.js";
 import { DataDirectoryInUseError } from "../../src/process/data-directory-lock.js";
 import {
   identityTag,
@@ -42,6 +43,15 @@ withDirectory("is one builder's at a time", async (directory) => {
   assert.match(names[0] ?? "", /^lock\.\d+\.[0-9a-f]{16}\.[0-9a-f]{16}$/);
   await second.unlock();
   assert.equal(await readdir(directory), []);
+});
+
+withDirectory("one that cannot be made is told by the option, and soon", async (directory) => {
+  await writeFile(path.join(directory, "file"), "");
+  for (const place of ["/proc/slipway/data", path.join(directory, "file", "data")]) {
+    const refused = await DataDirectory.lock(place).catch((error: unknown) => error);
+    assert.instance(refused, DataDirectoryError);
+    assert.match((refused as Error).message, `--data-dir ${place} cannot be made`);
+  }
 });
 
 withDirectory("works nowhere else, whatever a build's id says", async (directory) => {

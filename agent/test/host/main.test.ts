@@ -1,7 +1,7 @@
-import { spawn, type ChildProcess } from "node:child_process";
+import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { type KeyObject, generateKeyPairSync, randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { readFile, stat, writeFile } from "node:fs/promises";
+import { chmod, copyFile, readdir, readFile, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { freePort } from "@slipway/examples/servers";
@@ -50,6 +50,7 @@ test.before(async (context) => {
   await writeFile(
     path.join(folder, "key"),
     keys.privateKey.export({ format: "pem", type: "pkcs8" }),
+    { mode: 0o600 },
   );
   await writeFile(
     path.join(folder, "key.pub"),
@@ -87,6 +88,85 @@ test("makes identities, and says what is wrong in one line", async ({ folder }) 
   const again = make("h1", "host");
   assert.is(await again.exited, 1);
   assert.match(again.said.stderr, /EEXIST/);
+});
+
+/** A host's options: those that are the same in the tests of what cannot be used. */
+const hostWith = (folder: string, other: Record<string, string>) =>
+  flags({
+    id: "h1",
+    region: "eu",
+    "data-dir": path.join(folder, "data-unusable"),
+    identity: path.join(folder, "h1.json"),
+    "membership-public-key": path.join(folder, "key.pub"),
+    "goal-public-key": path.join(folder, "key.pub"),
+    "region-nats": "nats://127.0.0.1:1",
+    listen: "127.0.0.1:1024",
+    bootstrap: "127.0.0.1:1025",
+    ...other,
+  });
+
+test("files and directories that cannot be used are told once, by option, at the start", async ({
+  folder,
+}) => {
+  const file = (name: string) => path.join(folder, name);
+  await copyFile(file("h1.json"), file("open.json"));
+  await chmod(file("open.json"), 0o644);
+  await writeFile(file("no-ca"), "nothing");
+  await writeFile(file("in-the-way"), "");
+  const cases: [Record<string, string>, RegExp][] = [
+    [
+      { identity: file("open.json") },
+      /--identity: .*open\.json .*\(mode 0644\): chmod 600 .*open\.json/,
+    ],
+    [{ "nats-ca": file("no-ca") }, /--nats-ca: .*no-ca holds no certificate in PEM/],
+    [{ "nats-ca": file("none") }, /--nats-ca: .*none cannot be read: ENOENT/],
+    [{ "coordinator-ca": file("key.pub") }, /--coordinator-ca: .*key\.pub holds no certificate/],
+    [{ "data-dir": "/proc/slipway/data" }, /--data-dir \/proc\/slipway\/data cannot be made/],
+    [{ "data-dir": file("in-the-way/data") }, /--data-dir .*in-the-way\/data cannot be made or/],
+  ];
+  for (const [options, reason] of cases) {
+    const agent = start("host", ...hostWith(folder, options));
+    assert.is(await agent.exited, 1);
+    assert.match(agent.said.stderr, reason);
+    assert.is(agent.said.stderr.split("\n").length, 2, "one line");
+    assert.is(agent.said.stdout, "", "and nowhere else");
+  }
+});
+
+test("a signal ends an agent that waits for a coordinator at its start", async ({ folder }) => {
+  const token = path.join(folder, "join-token");
+  await writeFile(token, "slipway_a_b\n", { mode: 0o600 });
+  const nowhere = await freePort();
+  const agent = start(
+    "host",
+    ...hostWith(folder, {
+      identity: path.join(folder, "never.json"),
+      "join-token-file": token,
+      coordinator: `127.0.0.1:${nowhere}`,
+    }),
+  );
+  await eventually("an agent that waits", () =>
+    agent.said.stdout.includes("cannot join the fleet"),
+  );
+  agent.child.kill("SIGTERM");
+  assert.is(await agent.exited, 0);
+  assert.is(agent.said.stderr, "");
+});
+
+test("a second signal ends one that hangs in a file system at its start", async ({ folder }) => {
+  const pipe = path.join(folder, "pipe.json");
+  assert.is(spawnSync("sh", ["-c", `mkfifo -m 600 "$0"`, pipe]).status, 0);
+  // Nobody writes to it, and no thread of the agent's gets on before.
+  const agent = start("host", ...hostWith(folder, { identity: pipe }));
+  const data = path.join(folder, "data-unusable");
+  await eventually("an agent that has begun", async () =>
+    (await readdir(data).catch(() => [])).some((name) => name.startsWith("lock.")),
+  );
+  agent.child.kill("SIGTERM");
+  await eventually("an agent that was told", () => agent.said.stdout.includes("stopping"));
+  agent.child.kill("SIGTERM");
+  assert.is(await agent.exited, null);
+  assert.is(agent.child.signalCode, "SIGKILL");
 });
 
 test("agents start with nothing to talk to, hold their data directory, and stop", async ({
@@ -145,7 +225,7 @@ test("agents start with nothing to talk to, hold their data directory, and stop"
   const second = start("host", ...hostFlags.slice(0, -2));
   assert.is(await second.exited, 1);
   assert.match(second.said.stderr, /^slipway-agent: process \d+ uses the data directory .*\n$/);
-  assert.match(second.said.stdout, /"err":{"type":"DataDirectoryInUseError","message":/);
+  assert.is(second.said.stdout, "", "and nowhere else");
   for (const { child, exited, said } of [region, host]) {
     child.kill("SIGTERM");
     assert.is(await exited, 0, said.stderr);

@@ -4,6 +4,7 @@ import path from "node:path";
 import { startNats } from "@slipway/examples/servers";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { createAuthority } from "../../src/init/certificates.js";
 import { connectNats, type NatsServers } from "../../src/nats.js";
 import { readCredentials } from "../../src/nats-access/credentials-file.js";
 import { silent } from "../postgres.js";
@@ -42,11 +43,21 @@ test("connects to who has a certificate that the CA signed, and to nobody else",
   const urls = [`localhost:${world.server.port}`];
   const caFile = path.join(dir, "server.crt");
   assert.is(await attempt({ urls, credentials, caFile }), "connected");
-  assert.match(await attempt({ urls, credentials }), /SELF_SIGNED/);
+  assert.match(
+    await attempt({ urls, credentials }),
+    /NATS server at localhost:\d+ has a certificate that is not trusted \(\w*SELF_SIGNED\w*\): name .*--nats-ca/,
+  );
+  const other = path.join(dir, "other.crt");
+  const { certificate } = await createAuthority(1);
+  await writeFile(other, certificate);
+  assert.match(
+    await attempt({ urls, credentials, caFile: other }),
+    /NATS server at localhost:\d+ has a certificate that --nats-ca .*other\.crt did not sign/,
+  );
   const plain = await startNats();
   try {
     const answer = await attempt({ urls: [plain.url], credentials, caFile });
-    assert.match(answer, /SERVER_OPT_NA tls/);
+    assert.match(answer, /NATS server at .* offers no TLS, which --nats-ca .*server\.crt asks for/);
   } finally {
     await plain.stop();
   }

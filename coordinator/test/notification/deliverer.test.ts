@@ -40,8 +40,8 @@ test.after(() => database?.close());
 function start(): Deliverer {
   const config = resolveConfig({
     listen: { host: "127.0.0.1", port: 0 },
-    databaseUrl: "",
-    replicationDatabaseUrl: "",
+    databaseUrl: "postgres://a",
+    replicationDatabaseUrl: "postgres://b",
     natsUrls: [],
     goalKeyFile: "",
     pollIntervalMs: 50,

@@ -35,7 +35,7 @@ test.before(async () => {
   hook = await startHookServer();
   const url = await postgres.createDatabase("main");
   await generateKey(path.join(dir, "goal"));
-  await writeFile(path.join(dir, "secret"), "a secret that is long enough\n");
+  await writeFile(path.join(dir, "secret"), "a secret that is long enough\n", { mode: 0o600 });
   db = openPool(url);
   args = [
     "serve",

@@ -4,6 +4,7 @@ import { userInfo } from "node:os";
 import { text } from "node:stream/consumers";
 import process from "node:process";
 import type { WriteStream } from "node:tty";
+import { checkCertificateFiles, checkSecretFiles } from "@slipway/proto/files";
 import { CommanderError } from "commander";
 import { createClient, type Client } from "../client.js";
 import type { ClientOptions } from "../options.js";
@@ -102,6 +103,7 @@ async function openSession(options: GlobalOptions): Promise<Session> {
     isWarned = true;
     void note(session, options.json === true ? jsonText({ warning: text }) : text);
   };
+  await checkFiles(options, session);
   try {
     const token = await tokenFrom(options.tokenFile);
     client = createClient({
@@ -116,6 +118,28 @@ async function openSession(options: GlobalOptions): Promise<Session> {
     throw error instanceof TypeError ? new UsageError(error.message) : error;
   }
   return Object.assign(session, { client });
+}
+
+/** Standard input is nobody else's. */
+function file(path: string | undefined): string | undefined {
+  return path === "-" ? undefined : path;
+}
+
+/** What others may read of the caller's, and what is no certificate. @throws UsageError */
+async function checkFiles(
+  { tokenFile, clientKey, ca, clientCert }: GlobalOptions,
+  session: Omit<Session, "client">,
+): Promise<void> {
+  const secrets = { "--token-file": file(tokenFile), "--client-key": file(clientKey) };
+  let warnings: string[];
+  try {
+    warnings = checkSecretFiles(secrets);
+    const shown = clientKey === undefined ? undefined : file(clientCert);
+    checkCertificateFiles({ "--ca": file(ca), "--client-cert": shown });
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+  for (const warning of warnings) await note(session, `Warning: ${warning}`);
 }
 
 /** The file's, or the environment's. Never said in an error. */

@@ -1,0 +1,4 @@
+export { CertificateFileError, checkCertificateFiles } from "./certificate-files.js";
+export { checkSecretFiles, SecretFileError } from "./secret-files.js";
+export { explainUntrusted } from "./untrusted-server.js";
+export { ShownCertificate } from "./shown-certificate.js";
