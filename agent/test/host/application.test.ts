@@ -2,8 +2,6 @@ import { mkdir, readFile, readdir, readlink, rm, writeFile } from "node:fs/promi
 import path from "node:path";
 import { once } from "node:events";
 import { HostFailureReason, HostPhase, RunSpec, SignedGoal } from "@slipway/proto";
-import { freePort } from "@slipway/examples/servers";
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import {
   ask,
@@ -12,32 +10,11 @@ import {
   httpRun,
   makeGoal,
   serviceScript,
-  temporaryFolder,
   TestHost,
 } from "./fixtures.js";
+import { hostSuite } from "./host-suite.js";
 
-interface Context {
-  folder: string;
-  remove: () => Promise<void>;
-  port: number;
-  host: TestHost;
-  hosts: TestHost[];
-}
-
-const test = suite<Context>("an application on a host");
-
-test.before.each(async (context) => {
-  Object.assign(context, await temporaryFolder());
-  context.port = await freePort();
-  context.host = new TestHost(context.folder, context.port);
-  context.hosts = [context.host];
-  await context.host.applications.start();
-});
-
-test.after.each(async (context) => {
-  for (const host of context.hosts) await host.applications.stop({ stopReleases: true });
-  await context.remove();
-});
+const test = hostSuite("an application on a host");
 
 const current = (folder: string) => readlink(path.join(folder, "apps/web/current"));
 

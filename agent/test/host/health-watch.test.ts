@@ -1,44 +1,14 @@
 import { rm, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { HostFailureReason, HostPhase } from "@slipway/proto";
-import { freePort } from "@slipway/examples/servers";
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import {
-  ask,
-  eventually,
-  httpRun,
-  makeGoal,
-  serviceScript,
-  temporaryFolder,
-  TestHost,
-} from "./fixtures.js";
+import { ask, eventually, httpRun, makeGoal, serviceScript, TestHost } from "./fixtures.js";
+import { hostSuite, type HostContext } from "./host-suite.js";
 
-interface Context {
-  folder: string;
-  remove: () => Promise<void>;
-  port: number;
-  host: TestHost;
-  hosts: TestHost[];
+const test = hostSuite("a release's health after it was healthy", {}, (folder) => ({
   /** While it is there, the release is not healthy. It is removed when the release starts. */
-  bad: string;
-}
-
-const test = suite<Context>("a release's health after it was healthy");
-
-test.before.each(async (context) => {
-  const { folder, remove } = await temporaryFolder();
-  const port = await freePort();
-  const host = new TestHost(folder, port);
-  Object.assign(context, { folder, remove, port, host, hosts: [host] });
-  context.bad = path.join(folder, "bad");
-  await host.applications.start();
-});
-
-test.after.each(async ({ hosts, remove }) => {
-  for (const host of hosts) await host.applications.stop({ stopReleases: true });
-  await remove();
-});
+  bad: path.join(folder, "bad"),
+}));
 
 function moody(bad: string): string {
   return serviceScript("v1")
@@ -111,7 +81,7 @@ test("is watched under the next agent as well, where the goal's release is held"
 });
 
 /** The next agent has the release that the one before left running. */
-async function succeed({ folder, port, host, hosts }: Context): Promise<TestHost> {
+async function succeed({ folder, port, host, hosts }: HostContext): Promise<TestHost> {
   await host.applications.stop({ stopReleases: false });
   const next = new TestHost(folder, port, host);
   hosts.push(next);

@@ -3,44 +3,14 @@ import { once } from "node:events";
 import { access, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { durationFromMs, HostFailureReason, HostPhase, RunSpec } from "@slipway/proto";
-import { freePort } from "@slipway/examples/servers";
 import { create } from "tar";
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
-import {
-  ask,
-  eventually,
-  httpRun,
-  makeGoal,
-  serviceScript,
-  temporaryFolder,
-  TestHost,
-} from "./fixtures.js";
+import { ask, eventually, httpRun, makeGoal, serviceScript, TestHost } from "./fixtures.js";
+import { hostSuite, type HostContext } from "./host-suite.js";
 
-interface Context {
-  folder: string;
-  remove: () => Promise<void>;
-  port: number;
-  host: TestHost;
-  hosts: TestHost[];
-  file: (name: string) => string;
-}
-
-const test = suite<Context>("what comes around a release");
-
-test.before.each(async (context) => {
-  const { folder, remove } = await temporaryFolder();
-  const port = await freePort();
-  const host = new TestHost(folder, port);
-  const file = (name: string): string => path.join(folder, name);
-  Object.assign(context, { folder, remove, port, host, hosts: [host], file });
-  await host.applications.start();
-});
-
-test.after.each(async ({ hosts, remove }) => {
-  for (const host of hosts) await host.applications.stop({ stopReleases: true });
-  await remove();
-});
+const test = hostSuite("what comes around a release", {}, (folder) => ({
+  file: (name: string): string => path.join(folder, name),
+}));
 
 type RunOptions = Parameters<typeof RunSpec.fromPartial>[0];
 const run = (more: RunOptions): RunSpec => RunSpec.fromPartial({ ...httpRun(), ...more });
@@ -60,7 +30,7 @@ const exists = (name: string) =>
     () => true,
     () => false,
   );
-const logOf = ({ folder }: Pick<Context, "folder">) =>
+const logOf = ({ folder }: Pick<HostContext, "folder">) =>
   readFile(path.join(folder, "apps/web/logs/current.log"), "utf8");
 
 test("commands run before the switch and after, in the release's folder", async (context) => {

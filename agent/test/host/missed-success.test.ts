@@ -1,45 +1,15 @@
 import { readFile } from "node:fs/promises";
 import path from "node:path";
 import { HOST_BUCKETS, HostFailureReason, HostPhase, type Goal } from "@slipway/proto";
-import { freePort } from "@slipway/examples/servers";
 import * as fc from "fast-check";
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import type { FailureRecord, ReleaseRecord } from "../../src/host/application-state.js";
 import { hostBucket } from "../../src/host/choose.js";
 import { chooseTarget, releaseInForce } from "../../src/host/target.js";
-import {
-  ask,
-  eventually,
-  httpRun,
-  makeGoal,
-  serviceScript,
-  temporaryFolder,
-  TestHost,
-} from "./fixtures.js";
+import { ask, eventually, httpRun, makeGoal, serviceScript, TestHost } from "./fixtures.js";
+import { hostSuite } from "./host-suite.js";
 
-interface Context {
-  folder: string;
-  remove: () => Promise<void>;
-  port: number;
-  host: TestHost;
-}
-
-const test = suite<Context>("a success that a host was away for");
-
-test.before.each(async (context) => {
-  const { folder, remove } = await temporaryFolder();
-  context.folder = folder;
-  context.port = await freePort();
-  context.host = new TestHost(folder, context.port);
-  context.remove = remove;
-  await context.host.applications.start();
-});
-
-test.after.each(async ({ host, remove }) => {
-  await host.applications.stop({ stopReleases: true });
-  await remove();
-});
+const test = hostSuite("a success that a host was away for");
 
 /** One deployment of the model. Its release is named by its generation. */
 interface Deployed {
@@ -199,8 +169,12 @@ test("what a host is to run until a goal takes it", () => {
 
 const held = { bucketLimit: 0 };
 
-test("is caught up with under a newer goal that holds, also over a restart of the agent", async (context) => {
-  const { host, port, folder } = context;
+test("is caught up with under a newer goal that holds, also over a restart of the agent", async ({
+  host,
+  hosts,
+  port,
+  folder,
+}) => {
   const [one, two, three] = ["v1", "v2", "v3"].map((v) => host.stager.add(serviceScript(v)));
   if (one === undefined || two === undefined || three === undefined) throw new Error("no artifact");
   await host.obey(makeGoal(1, one));
@@ -216,12 +190,13 @@ test("is caught up with under a newer goal that holds, also over a restart of th
   const pid = (await ask(port))?.pid;
   await host.applications.stop({ stopReleases: false });
   const { signer, stager } = host;
-  context.host = new TestHost(folder, port, { signer, stager });
-  await context.host.applications.start();
-  await context.host.reaches(3, HostPhase.HELD);
+  const next = new TestHost(folder, port, { signer, stager });
+  hosts.push(next);
+  await next.applications.start();
+  await next.reaches(3, HostPhase.HELD);
   assert.is((await ask(port))?.pid, pid, "nothing is started again");
-  await context.host.obey({ ...goal, bucketLimit: 10_000, issueTime: new Date() });
-  await context.host.reaches(3, HostPhase.RUNNING);
+  await next.obey({ ...goal, bucketLimit: 10_000, issueTime: new Date() });
+  await next.reaches(3, HostPhase.RUNNING);
   assert.is((await ask(port))?.version, "v3");
 });
 

@@ -1,42 +1,12 @@
 import { readdir, readFile } from "node:fs/promises";
 import path from "node:path";
 import { HostFailureReason, HostPhase } from "@slipway/proto";
-import { freePort } from "@slipway/examples/servers";
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { Forgotten } from "../../src/host/forgotten.js";
-import {
-  ask,
-  eventually,
-  log,
-  makeGoal,
-  serviceScript,
-  temporaryFolder,
-  TestHost,
-} from "./fixtures.js";
+import { ask, eventually, log, makeGoal, serviceScript, TestHost } from "./fixtures.js";
+import { hostSuite } from "./host-suite.js";
 
-interface Context {
-  folder: string;
-  remove: () => Promise<void>;
-  port: number;
-  host: TestHost;
-  hosts: TestHost[];
-}
-
-const test = suite<Context>("applications that go");
-
-test.before.each(async (context) => {
-  Object.assign(context, await temporaryFolder());
-  context.port = await freePort();
-  context.host = new TestHost(context.folder, context.port, { labels: { tier: "front" } });
-  context.hosts = [context.host];
-  await context.host.applications.start();
-});
-
-test.after.each(async ({ hosts, remove }) => {
-  for (const host of hosts) await host.applications.stop({ stopReleases: true });
-  await remove();
-});
+const test = hostSuite("applications that go", { labels: { tier: "front" } });
 
 const left = async (folder: string) => (await readdir(path.join(folder, "apps/web"))).sort();
 const removal = (generation: number) =>

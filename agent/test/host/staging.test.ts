@@ -1,44 +1,13 @@
 import { readdir } from "node:fs/promises";
 import path from "node:path";
 import { HostFailureReason, HostPhase, RunSpec } from "@slipway/proto";
-import { freePort } from "@slipway/examples/servers";
-import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { hostBucket } from "../../src/host/choose.js";
 import { StoreFullError } from "../../src/store/errors.js";
-import {
-  ask,
-  eventually,
-  Gate,
-  httpRun,
-  makeGoal,
-  serviceScript,
-  temporaryFolder,
-  TestHost,
-} from "./fixtures.js";
+import { ask, eventually, Gate, httpRun, makeGoal, serviceScript } from "./fixtures.js";
+import { hostSuite } from "./host-suite.js";
 
-interface Context {
-  folder: string;
-  remove: () => Promise<void>;
-  port: number;
-  host: TestHost;
-}
-
-const test = suite<Context>("staging before it is a host's turn");
-
-test.before.each(async (context) => {
-  const { folder, remove } = await temporaryFolder();
-  context.folder = folder;
-  context.port = await freePort();
-  context.host = new TestHost(folder, context.port);
-  context.remove = remove;
-  await context.host.applications.start();
-});
-
-test.after.each(async ({ host, remove }) => {
-  await host.applications.stop({ stopReleases: true });
-  await remove();
-});
+const test = hostSuite("staging before it is a host's turn");
 
 const held = { bucketLimit: 0 };
 const chosen = { bucketLimit: 10_000, issueTime: new Date() };
