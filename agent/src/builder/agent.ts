@@ -5,7 +5,7 @@ import type { Logger } from "../log.js";
 import { openMember } from "../membership/open-member.js";
 import { registerBuilder, registerCertificate, registerToken } from "../metrics/agent-metrics.js";
 import { type RunningAgent, stopOnce } from "../running-agent.js";
-import { startBuilder } from "./builder.js";
+import { startBuilder } from "./start-builder.js";
 import type { BuilderConfig } from "./config.js";
 
 interface Surroundings {
