@@ -2,34 +2,17 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { Client, credentials } from "@grpc/grpc-js";
-import {
-  BuilderServiceClient,
-  BuildServiceClient,
-  FreezeServiceClient,
-  JoinClaim,
-  MembershipServiceClient,
-  type Lease,
-} from "@slipway/proto";
+import { JoinClaim } from "@slipway/proto";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { generateKey } from "../../src/keygen.js";
 import { call } from "../call.js";
-import { artifactOf, TestBuilder } from "../fleet.js";
-import { endingOf, makeToken, type Ending } from "../auth/tokens.js";
+import { endingOf, type Ending } from "../auth/tokens.js";
 import { TestMember } from "../membership/test-member.js";
-import { goodSpec, sha } from "../postgres.js";
-import {
-  applyApplication,
-  createDeployment,
-  deployNew,
-  insertBuild,
-  replicate,
-  startWorld,
-  until,
-  type Clients,
-  type World,
-} from "../rollout/world.js";
+import { applyApplication, startWorld, until, type Clients, type World } from "../rollout/world.js";
+import { METHODS } from "./good-requests.js";
 import { HOSTILE } from "./hostile.js";
+import { Maker } from "./maker.js";
 import { stringFields, type StringField } from "./string-fields.js";
 import { lastWrite, tableContents } from "./table-contents.js";
 
@@ -51,10 +34,7 @@ let folder: string;
 let world: World;
 let clients: Clients;
 let raw: Client;
-let builds: BuildServiceClient;
-let builders: BuilderServiceClient;
-let freezes: FreezeServiceClient;
-let members: MembershipServiceClient;
+let make: Maker;
 
 test.before(async () => {
   folder = await mkdtemp(path.join(tmpdir(), "slipway-hostile-"));
@@ -63,210 +43,18 @@ test.before(async () => {
   world = await startWorld();
   const started = await world.coordinator({ membershipKeyFile, leaseDurationMs: 600_000 });
   ({ clients } = started);
-  const open = [started.address, credentials.createInsecure()] as const;
-  raw = new Client(...open);
-  builds = new BuildServiceClient(...open);
-  builders = new BuilderServiceClient(...open);
-  freezes = new FreezeServiceClient(...open);
-  members = new MembershipServiceClient(...open);
+  raw = new Client(started.address, credentials.createInsecure());
+  make = new Maker(world, started);
   await applyApplication(clients, "shop", ["eu"]);
   // Somebody for whom deployments are.
-  await enrolled();
+  await make.enrolled();
 });
 test.after(async () => {
-  for (const client of [raw, builds, builders, freezes, members]) client?.close();
+  raw?.close();
+  make?.close();
   await world?.stop();
   await rm(folder, { recursive: true, force: true });
 });
-
-let made = 0;
-const name = (): string => `a${(made += 1)}`;
-const in1h = (): object => ({ seconds: Math.floor(Date.now() / 1_000) + 3_600 });
-
-async function submitted(): Promise<string> {
-  const request = { application: "shop", commitSha: sha((made += 1)) };
-  const all = { ...request, idempotencyKey: "", submitter: "" };
-  const { build } = await call(builds, "submitBuild", all);
-  return build?.id ?? "";
-}
-async function built(): Promise<{ id: string; digest: string; application: string }> {
-  const application = await applyApplication(clients, name(), ["eu"]);
-  const build = await insertBuild(world.db, application);
-  await replicate(clients, build.digest, ["eu"]);
-  return { ...build, application: application.name };
-}
-async function paused(): Promise<string> {
-  const { id } = await deployNew(world, clients, name());
-  await call(clients.deployments, "pauseDeployment", { id, actor: "ada", reason: "a test" });
-  return id;
-}
-/** An application that may go back from its second build to the first. */
-async function deployedTwice(): Promise<{ application: string; toBuildId: string }> {
-  const first = await built();
-  const application = await applyApplication(clients, first.application, ["eu"]);
-  const second = await insertBuild(world.db, application);
-  await replicate(clients, second.digest, ["eu"]);
-  for (const { id } of [first, second]) await createDeployment(clients, { buildId: id });
-  return { application: first.application, toBuildId: first.id };
-}
-async function enrolled(): Promise<string> {
-  const hostId = name();
-  const hosts = [{ hostId, region: "eu", cell: "", labels: {} }];
-  await call(clients.fleet, "enrolHosts", { hosts });
-  return hostId;
-}
-async function joined(): Promise<string> {
-  const member = new TestMember(name());
-  await call(members, "join", member.joins());
-  return member.id;
-}
-async function frozen(): Promise<string> {
-  const expireTime = new Date(Date.now() + 3_600_000);
-  const request = { application: name(), region: "", actor: "ada", reason: "a test", expireTime };
-  await applyApplication(clients, request.application, ["eu"]);
-  const { freeze } = await call(freezes, "createFreeze", request);
-  return freeze?.id ?? "";
-}
-/** A build that builder b1 has leased. */
-async function leased(): Promise<Lease> {
-  await submitted();
-  const builder = new TestBuilder(builders);
-  await builder.hello("b1", 1);
-  const { lease } = await builder.hear("leased");
-  builder.end();
-  await builder.ended();
-  assert.ok(lease);
-  return lease;
-}
-
-const by = { actor: "ada", reason: "a test" };
-/** A request of each method in which all is right, and what of it such a call may change. */
-const METHODS: Record<
-  string,
-  { base: (field: string) => object | Promise<object>; changes: readonly string[] }
-> = {
-  "ApplicationService/ApplyApplication": {
-    base: () => ({ name: "shop-2", spec: goodSpec(), ...by }),
-    changes: ["applications", "application_revisions", "audit_entries"],
-  },
-  "ApplicationService/GetApplication": { base: () => ({ name: "shop" }), changes: [] },
-  "ApplicationService/ListApplications": { base: () => ({}), changes: [] },
-  "ApplicationService/RemoveApplication": {
-    base: async () => ({ name: (await applyApplication(clients, name(), ["eu"])).name, ...by }),
-    changes: ["applications", "audit_entries"],
-  },
-  "BuildService/SubmitBuild": {
-    base: () => ({ application: "shop", commitSha: sha((made += 1)) }),
-    changes: ["builds", "build_submissions", "audit_entries"],
-  },
-  "BuildService/GetBuild": { base: async () => ({ id: await submitted() }), changes: [] },
-  "BuildService/GetBuildProvenance": { base: async () => ({ id: await submitted() }), changes: [] },
-  "BuildService/ListBuilds": { base: () => ({ application: "shop" }), changes: [] },
-  "BuildService/CancelBuild": {
-    base: async () => ({ id: await submitted(), ...by }),
-    changes: ["builds", "build_submissions", "audit_entries"],
-  },
-  "BuildService/WatchBuild": { base: async () => ({ id: await submitted() }), changes: [] },
-  "BuilderService/Work": {
-    base: async () => {
-      const lease = await leased();
-      const line = { time: in1h(), source: 1, text: "x" };
-      return {
-        hello: { builderId: "b1", platform: "linux/x64" },
-        heartbeat: { leases: [lease] },
-        logs: { lease, batch: 1, lines: [line] },
-        complete: { lease, artifact: artifactOf("a") },
-        fail: { lease, failure: { reason: 7, message: "x" }, retry: false },
-      };
-    },
-    changes: ["builds", "unplanned_builds", "audit_entries"],
-  },
-  "DeploymentService/CreateDeployment": {
-    base: async () => ({ buildId: (await built()).id, creator: "ada", reason: "a test" }),
-    changes: ["deployments", "audit_entries", "notifications"],
-  },
-  "DeploymentService/GetDeployment": { base: async () => ({ id: await paused() }), changes: [] },
-  "DeploymentService/ListDeployments": { base: () => ({ application: "shop" }), changes: [] },
-  "DeploymentService/WatchDeployment": { base: async () => ({ id: await paused() }), changes: [] },
-  "DeploymentService/RollBack": {
-    base: async () => ({ ...(await deployedTwice()), creator: "ada", reason: "a test" }),
-    changes: ["deployments", "audit_entries", "notifications"],
-  },
-  "DeploymentService/PlanDeployment": {
-    base: async () => ({
-      create: { buildId: (await built()).id },
-      rollBack: await deployedTwice(),
-    }),
-    changes: [],
-  },
-  ...Object.fromEntries(
-    ["Pause", "Resume", "Promote", "Abort"].map((verb) => [
-      `DeploymentService/${verb}Deployment`,
-      {
-        base: async () => ({ id: await paused(), ...by }),
-        changes: ["deployments", "audit_entries", "notifications"],
-      },
-    ]),
-  ),
-  "ReplicationService/WatchReplicationTargets": { base: () => ({ region: "eu" }), changes: [] },
-  "ReplicationService/ReportReplication": {
-    base: async () => ({ region: "eu", artifactDigest: (await built()).digest, state: 4 }),
-    changes: ["replications"],
-  },
-  "ReplicationService/GetReplicationStatus": {
-    base: async () => ({ artifactDigest: (await built()).digest }),
-    changes: [],
-  },
-  "FleetService/ListHosts": { base: () => ({ region: "eu" }), changes: [] },
-  "FleetService/EnrolHosts": {
-    base: () => ({ hosts: [{ hostId: name(), region: "eu", cell: "c1" }] }),
-    changes: ["hosts"],
-  },
-  "FleetService/ListEnrolledHosts": { base: () => ({ region: "eu" }), changes: [] },
-  "FleetService/DecommissionHost": {
-    base: async () => ({ hostId: await enrolled(), ...by }),
-    changes: ["hosts", "members", "audit_entries"],
-  },
-  "FleetService/ReadHostLog": {
-    base: async () => ({ hostId: await enrolled(), application: "shop" }),
-    changes: [],
-  },
-  "FreezeService/CreateFreeze": {
-    base: async () => {
-      const application = await applyApplication(clients, name(), ["eu"]);
-      return { application: application.name, region: "eu", expireTime: in1h(), ...by };
-    },
-    changes: ["freezes", "audit_entries"],
-  },
-  "FreezeService/EndFreeze": {
-    base: async () => ({ id: await frozen(), ...by }),
-    changes: ["freezes", "audit_entries"],
-  },
-  "AuditService/ListAuditEntries": { base: () => ({}), changes: [] },
-  "MembershipService/ListMembers": { base: () => ({}), changes: [] },
-  "MembershipService/RevokeMember": {
-    base: async () => ({ id: await joined(), ...by }),
-    changes: ["members", "hosts", "audit_entries"],
-  },
-  "MembershipService/ReleaseMember": {
-    base: async () => ({ id: await joined(), ...by }),
-    changes: ["members", "audit_entries"],
-  },
-  "TokenService/CreateToken": {
-    base: (field) => ({
-      name: "ci",
-      role: field === "region" ? 5 : field === "subject" ? 4 : 1,
-      expireTime: in1h(),
-      ...by,
-    }),
-    changes: ["tokens", "audit_entries"],
-  },
-  "TokenService/ListTokens": { base: () => ({}), changes: [] },
-  "TokenService/RevokeToken": {
-    base: async () => ({ id: (await makeToken(world.db, "viewer")).id, ...by }),
-    changes: ["tokens", "audit_entries"],
-  },
-};
 
 const as = (buffer: Buffer): Buffer => buffer;
 
@@ -370,7 +158,7 @@ for (const [method, { base, changes }] of Object.entries(METHODS)) {
       let writes = "";
       for (const [what, value] of Object.entries(HOSTILE)) {
         if (request === undefined) {
-          request = await base(field.name);
+          request = await base(make, field.name);
           before = await settled();
           writes = await lastWrite(world.db);
         }
@@ -396,7 +184,7 @@ test("MembershipService/Join refuses each in what an agent signs", async () => {
   for (const key of keys) {
     for (const [what, value] of Object.entries(HOSTILE)) {
       const request = new TestMember("m1").joins({ claim: { [key]: value } });
-      const ending = await call(members, "join", request).then(() => endingOf(null), endingOf);
+      const ending = await call(make.members, "join", request).then(() => endingOf(null), endingOf);
       assert.is.not(ending.code, "OK", `${key}: ${what}`);
       checkEnding(`${key}: ${what}`, ending, differing(before, await both()), []);
     }
@@ -406,9 +194,9 @@ test("MembershipService/Join refuses each in what an agent signs", async () => {
 test("MembershipService/Renew refuses each id", async () => {
   const before = await settled();
   for (const [what, value] of Object.entries(HOSTILE)) {
-    const { time } = await call(members, "getTime", {});
+    const { time } = await call(make.members, "getTime", {});
     const request = new TestMember(value).renews(time);
-    const ending = await call(members, "renew", request).then(() => endingOf(null), endingOf);
+    const ending = await call(make.members, "renew", request).then(() => endingOf(null), endingOf);
     assert.is.not(ending.code, "OK", what);
     checkEnding(what, ending, differing(before, await both()), []);
   }
