@@ -25,7 +25,10 @@ import type { StatusTable } from "./status/status-table.js";
 export interface Context {
   config: CoordinatorConfig;
   log: Logger;
+  /** What the time is. */
   clock: Clock;
+  /** How long something takes: nobody sets it. */
+  steady: Clock;
   /** Applications, builds, deployments. */
   db: Knex;
   replicationDb: Knex;
@@ -71,6 +74,12 @@ export interface Clock {
 }
 
 export const systemClock: Clock = { now: () => Date.now() };
+
+/**
+ * The system's clock as it was when the process began, which then goes on evenly while somebody sets
+ * that one. For what lasts, and for nothing that is compared with times from elsewhere.
+ */
+export const steadyClock: Clock = { now: () => performance.timeOrigin + performance.now() };
 
 /** Which regions hold which artifacts. */
 export interface ReplicationStatusReader {

@@ -4,7 +4,7 @@ import { ServerCertificates } from "./auth/server-certificates.js";
 import { TokenAuthenticator } from "./auth/token-authenticator.js";
 import { buildServices, createBuildParts } from "./build/parts.js";
 import { resolveConfig, type CoordinatorConfig, type CoordinatorOptions } from "./config.js";
-import { systemClock, type Context } from "./context.js";
+import { steadyClock, systemClock, type Context } from "./context.js";
 import { openDatabase } from "./db/connection.js";
 import { migrate } from "./db/migrate.js";
 import { migrations } from "./db/migrations/index.js";
@@ -95,7 +95,7 @@ async function createContext(
   const hookSecret = await readHookSecret(config.hookSecretFile);
   const memberIssuer = await createMemberIssuer(config, keys);
   const natsServers = await readNatsServers(config);
-  const until = { deadline: Date.now() + config.startTimeoutMs, signal, log };
+  const until = { deadline: steadyClock.now() + config.startTimeoutMs, signal, log };
   const pool = {
     poolSize: config.databasePoolSize,
     statementTimeoutMs: config.statementTimeoutMs,
@@ -135,7 +135,8 @@ async function createContext(
   notifications.start();
   lifetimes.add("notifications", () => notifications.stop());
 
-  const connected = { config, log, clock: systemClock, db, replicationDb, nats, events, stats };
+  const clocks = { clock: systemClock, steady: steadyClock };
+  const connected = { config, log, ...clocks, db, replicationDb, nats, events, stats };
   const base = { ...connected, ...createBuildParts({ ...connected, queueDb }) };
   const bucket = new GoalBucket(nats, { log, stats });
   const revocations = new RevocationPublisher({

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Logger } from "pino";
+import { steadyClock } from "./context.js";
 
 /** Milliseconds to wait after so many failures in a row: doubling, bounded, with full jitter. */
 export function backoffMs(
@@ -11,7 +12,7 @@ export function backoffMs(
 }
 
 /**
- * Tries until it succeeds or the deadline passes; then throws the last error.
+ * Tries until it succeeds or the deadline, by the steady clock, passes; then throws the last error.
  * @param what names what is tried, in logs.
  */
 export async function retryUntil<T>(
@@ -25,7 +26,7 @@ export async function retryUntil<T>(
       return await attempt();
     } catch (error) {
       const wait = backoffMs(failures, { firstMs: 200, maxMs: 5_000 });
-      if (Date.now() + wait > deadline) {
+      if (steadyClock.now() + wait > deadline) {
         const reason = error instanceof Error ? error.message || error.name : String(error);
         throw new Error(`${what} failed: ${reason}`, { cause: error });
       }

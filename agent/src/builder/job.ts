@@ -12,6 +12,7 @@ import { BuildError, BuilderStoppingError, LeaseLostError, toFailure } from "./f
 import { type BatchSpool, LeaseReport, type LeaseResult } from "./lease-report.js";
 import { OutputLog } from "./log/output-log.js";
 import { signBuild } from "./sign-build.js";
+import { steadyNow } from "../steady-now.js";
 
 /** Names a lease among those of one builder. */
 export function leaseKey(lease: Lease | undefined): string {
@@ -70,7 +71,7 @@ export class Job {
     }
     const { logGraceMs, reportTimeoutMs } = context.config;
     const graceMs = this.#interrupted ? Math.min(logGraceMs, reportTimeoutMs / 4) : logGraceMs;
-    this.report.finish(result, Date.now(), graceMs);
+    this.report.finish(result, steadyNow(), graceMs);
     return result;
   }
 
@@ -79,6 +80,7 @@ export class Job {
     directory: string,
   ): Promise<LeaseResult & { artifact: Artifact }> {
     const startedOn = new Date();
+    const began = steadyNow();
     const { logHeadBytes: headBytes, logTailBytes: tailBytes } = context.config;
     const output = new OutputLog({ headBytes, tailBytes });
     const { report } = this;
@@ -88,21 +90,23 @@ export class Job {
         const lines = text.split("\n");
         report.add(
           lines.map((line) => ({ time, source: LogSource.SYSTEM, text: line })),
-          time.getTime(),
+          steadyNow(),
         );
       },
       output: (source: LogSource.STDOUT | LogSource.STDERR, chunk: Buffer) => {
         const now = new Date();
-        report.add(output.push(source, chunk, now), now.getTime());
+        report.add(output.push(source, chunk, now), steadyNow());
       },
-      endOutput: () => report.add(output.finish(new Date()), Date.now()),
+      endOutput: () => report.add(output.finish(new Date()), steadyNow()),
     };
     try {
       const { leased } = this;
       const artifact = await executeBuild(context, leased, directory, log, this.#abort.signal);
       const identity = context.config.identity?.();
       if (identity === undefined) return { artifact, provenance: Buffer.alloc(0) };
-      const times = { startedOn, finishedOn: new Date() };
+      // Also if the clock was set meanwhile: what ends before it begins is believed by nobody.
+      const finishedOn = new Date(startedOn.getTime() + steadyNow() - began);
+      const times = { startedOn, finishedOn };
       const provenance = signBuild(identity, leased, artifact, times);
       log.say(
         provenance === undefined

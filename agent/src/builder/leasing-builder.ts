@@ -18,6 +18,7 @@ import { Job, leaseKey } from "./job.js";
 import { LogTails } from "./log-tails.js";
 import { FileSpool } from "./log/file-spool.js";
 import { WorkStream } from "./work-stream.js";
+import { steadyNow } from "../steady-now.js";
 
 /** How often reports are looked through for something to send. */
 const TICK_MS = 50;
@@ -113,11 +114,11 @@ export class LeasingBuilder implements Builder {
     for (const job of this.#jobs.values()) job.interrupt(reason);
     await Promise.all(this.#runs);
     this.#sendReports();
-    const began = Date.now();
+    const began = steadyNow();
     const isOver = (ms: number): boolean =>
-      this.#jobs.size + this.#tails.size === 0 || Date.now() >= began + ms;
+      this.#jobs.size + this.#tails.size === 0 || steadyNow() >= began + ms;
     while (!isOver(reportTimeoutMs / 2)) await delay(TICK_MS);
-    this.#tails.giveUp({ ms: 0, now: Date.now() }, "the builder stops");
+    this.#tails.giveUp({ ms: 0, now: steadyNow() }, "the builder stops");
     while (!isOver(reportTimeoutMs)) await delay(TICK_MS);
     this.#tails.endAll("the builder stops");
     for (const { report } of this.#jobs.values()) report.drop();
@@ -220,7 +221,7 @@ export class LeasingBuilder implements Builder {
   #giveBack(job: Job, reason: string): void {
     const { BUILDER_ERROR } = BuildFailureReason;
     const error = new BuildError(BUILDER_ERROR, reason, { retry: true });
-    job.report.finish(toFailure(error), Date.now(), 0);
+    job.report.finish(toFailure(error), steadyNow(), 0);
     this.#sendReports();
   }
 
@@ -229,7 +230,7 @@ export class LeasingBuilder implements Builder {
     if (job?.report.finished !== true) return;
     this.#jobs.delete(job.key);
     job.report.accept();
-    this.#tails.add(job, Date.now());
+    this.#tails.add(job, steadyNow());
   }
 
   #newJob(leased: WorkLeased): Job {
@@ -270,7 +271,7 @@ export class LeasingBuilder implements Builder {
 
   #sendReports(): void {
     if (!this.#stream.connected) return;
-    const now = Date.now();
+    const now = steadyNow();
     this.#tails.giveUp({ ms: this.#config.logLateMs, now }, "it waited too long");
     for (const job of [...this.#jobs.values(), ...this.#tails.jobs]) {
       for (const message of job.report.take(now)) this.#stream.send(message);

@@ -3,6 +3,7 @@ import type { Logger } from "../log.js";
 import { checkRelease } from "./check-release.js";
 import type { ResolvedRelease } from "./launch.js";
 import type { Supervisor } from "./supervisor.js";
+import { steadyNow } from "../steady-now.js";
 
 /** So many bad answers in a row are not by chance. */
 const BAD_IN_A_ROW = 3;
@@ -72,9 +73,9 @@ export class HealthWatch {
       if (answer !== undefined && supervisor.exits !== exits) continue;
       this.#note(answer);
       if (answer === undefined) badSince = undefined;
-      else badSince ??= Date.now();
+      else badSince ??= steadyNow();
       if (badSince === undefined || this.#bad < BAD_IN_A_ROW) continue;
-      if (Date.now() - badSince < check.deadlineMs) continue;
+      if (steadyNow() - badSince < check.deadlineMs) continue;
       badSince = undefined;
       log.warn({ release: launch.release, answer }, "release is bad for too long: started anew");
       await supervisor.restart();

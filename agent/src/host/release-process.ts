@@ -7,6 +7,7 @@ import { signalGroup } from "../process/group.js";
 import { isAlive, processStartTime, type ProcessIdentity } from "../process/identity.js";
 import { statIfThere } from "../store/files.js";
 import type { ReleaseSecrets } from "./secrets.js";
+import { steadyNow } from "../steady-now.js";
 
 /**
  * Tells a release where its folder is, and the agent whose process it is that has this in its
@@ -159,9 +160,9 @@ async function isOurGroup(record: ProcessRecord): Promise<boolean> {
 }
 
 async function groupGone(leader: number, timeoutMs: number): Promise<boolean> {
-  const deadline = Date.now() + timeoutMs;
+  const deadline = steadyNow() + timeoutMs;
   while (signalGroup(leader, 0)) {
-    if (Date.now() >= deadline) return false;
+    if (steadyNow() >= deadline) return false;
     await delay(GROUP_POLL_MS);
   }
   return true;

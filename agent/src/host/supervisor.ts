@@ -16,6 +16,7 @@ import {
   type ProcessRecord,
   type ReleaseProcess,
 } from "./release-process.js";
+import { steadyNow } from "../steady-now.js";
 
 const RESTART = { baseMs: 200, maxMs: 30_000 };
 /** A process that ran this long is taken for well when it exits: its next restart is quick. */
@@ -77,7 +78,7 @@ export class Supervisor {
 
   /** Whether it has exited since then and has not run well for a while again. */
   isUnsteady(exitsBefore: number): boolean {
-    const runsWell = this.isUp && Date.now() - this.#upSince >= HEALTHY_MS;
+    const runsWell = this.isUp && steadyNow() - this.#upSince >= HEALTHY_MS;
     return this.#exits > exitsBefore && !runsWell;
   }
 
@@ -213,10 +214,10 @@ export class Supervisor {
   #watch(process: ReleaseProcess, epoch: number): void {
     this.#process = process;
     this.#startError = undefined;
-    const startedAt = Date.now();
+    const startedAt = steadyNow();
     this.#upSince = startedAt;
     process.exited
-      .then((exit) => this.#onExit(process, exit, Date.now() - startedAt, epoch))
+      .then((exit) => this.#onExit(process, exit, steadyNow() - startedAt, epoch))
       .catch((error: unknown) => {
         if (epoch === this.#epoch)
           this.#options.log.error({ err: error }, "lost sight of a release");

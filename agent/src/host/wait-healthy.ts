@@ -5,6 +5,7 @@ import type { ResolvedCheck } from "./health-check.js";
 import type { LogFile } from "./log-file.js";
 import type { Launch, ProcessExit } from "./release-process.js";
 import type { Supervisor } from "./supervisor.js";
+import { steadyNow } from "../steady-now.js";
 
 /** A release that exits this often before it is healthy is not waited for any longer. */
 const MAX_EXITS = 3;
@@ -36,7 +37,7 @@ interface Waiting {
  */
 export async function waitUntilHealthy(waiting: Waiting): Promise<ReleaseFailure | undefined> {
   const { supervisor, launch, check, signal } = waiting;
-  const deadline = Date.now() + check.deadlineMs;
+  const deadline = steadyNow() + check.deadlineMs;
   let answer: string | undefined;
   for (;;) {
     signal.throwIfAborted();
@@ -46,18 +47,18 @@ export async function waitUntilHealthy(waiting: Waiting): Promise<ReleaseFailure
     } else if (supervisor.isUp) {
       const { exits } = supervisor;
       const found = await checkRelease(launch, check.kind, {
-        timeoutMs: Math.max(1, Math.min(check.timeoutMs, deadline - Date.now())),
+        timeoutMs: Math.max(1, Math.min(check.timeoutMs, deadline - steadyNow())),
         signal,
       });
       signal.throwIfAborted();
       // A good answer of something else at that address does not count for a process that is gone.
       if (found === undefined && supervisor.isUp && supervisor.exits === exits) return undefined;
       // The last one may have been given a few milliseconds, and says little then.
-      if (answer === undefined || Date.now() < deadline) {
+      if (answer === undefined || steadyNow() < deadline) {
         answer = found ?? "the process exited while it was asked";
       }
     }
-    if (Date.now() >= deadline) {
+    if (steadyNow() >= deadline) {
       if (supervisor.exits > waiting.exitsFrom) return exited(waiting);
       return {
         reason: HostFailureReason.UNHEALTHY,
@@ -65,16 +66,16 @@ export async function waitUntilHealthy(waiting: Waiting): Promise<ReleaseFailure
       };
     }
     const pause = check.kind.kind === "running" ? POLL_MS : check.intervalMs;
-    await pauseWatching(waiting, Math.min(pause, Math.max(1, deadline - Date.now())));
+    await pauseWatching(waiting, Math.min(pause, Math.max(1, deadline - steadyNow())));
   }
 }
 
 async function ranFor(supervisor: Supervisor, ms: number, signal: AbortSignal): Promise<boolean> {
   if (!supervisor.isUp) return false;
   const { exits } = supervisor;
-  const until = Date.now() + ms;
-  while (Date.now() < until && supervisor.exits === exits) {
-    await delay(Math.min(POLL_MS, Math.max(1, until - Date.now())), undefined, { signal });
+  const until = steadyNow() + ms;
+  while (steadyNow() < until && supervisor.exits === exits) {
+    await delay(Math.min(POLL_MS, Math.max(1, until - steadyNow())), undefined, { signal });
   }
   return supervisor.isUp && supervisor.exits === exits;
 }
@@ -82,9 +83,9 @@ async function ranFor(supervisor: Supervisor, ms: number, signal: AbortSignal): 
 /** Pauses, but not beyond the exit that decides. */
 async function pauseWatching(waiting: Waiting, ms: number): Promise<void> {
   const { supervisor, exitsFrom, signal } = waiting;
-  const until = Date.now() + ms;
-  while (Date.now() < until && supervisor.exits - exitsFrom < MAX_EXITS) {
-    await delay(Math.min(POLL_MS, Math.max(1, until - Date.now())), undefined, { signal });
+  const until = steadyNow() + ms;
+  while (steadyNow() < until && supervisor.exits - exitsFrom < MAX_EXITS) {
+    await delay(Math.min(POLL_MS, Math.max(1, until - steadyNow())), undefined, { signal });
   }
 }
 

@@ -4,6 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { backOffMs } from "../back-off.js";
 import type { Logger } from "../log.js";
 import { VersionFiles, type AgentVersion } from "./version-files.js";
+import { steadyNow } from "../steady-now.js";
 
 const POLL_MS = 100;
 const CONFIRM_MS = 60_000;
@@ -44,7 +45,7 @@ export async function launch(options: LauncherOptions): Promise<void> {
       next = undefined;
     }
     const version = next ?? current;
-    const startedAt = Date.now();
+    const startedAt = steadyNow();
     const end = await runVersion(options, files, version, next !== undefined);
     if (end.kind === "stopped") continue;
     if (end.kind === "failed" && next !== undefined) {
@@ -56,7 +57,7 @@ export async function launch(options: LauncherOptions): Promise<void> {
       await files.dropNext();
       continue;
     }
-    failures = Date.now() - startedAt >= STEADY_MS ? 0 : failures + 1;
+    failures = steadyNow() - startedAt >= STEADY_MS ? 0 : failures + 1;
     const waitMs = backOffMs(failures, RESTART);
     log.warn({ reason: end.message, restartInMs: Math.round(waitMs) }, "agent ended");
     await delay(waitMs, undefined, { signal }).catch(() => {
@@ -91,7 +92,7 @@ async function runVersion(
     (code, name) => (ended = name === null ? `exit code ${code}` : `signal ${name}`),
   );
   log.info({ version, trial, pid: child.pid }, "agent started");
-  const deadline = Date.now() + confirmMs;
+  const deadline = steadyNow() + confirmMs;
   let confirmed = !trial;
   for (;;) {
     if (ended !== undefined) {
@@ -108,7 +109,7 @@ async function runVersion(
       confirmed = true;
       log.info({ version }, "agent version confirmed");
     }
-    if (!confirmed && Date.now() >= deadline) {
+    if (!confirmed && steadyNow() >= deadline) {
       await stop(child, () => ended !== undefined);
       return { kind: "failed", message: `the new agent did not confirm in ${confirmMs} ms` };
     }
@@ -118,9 +119,9 @@ async function runVersion(
 
 async function stop(child: ChildProcess, hasEnded: () => boolean): Promise<void> {
   child.kill("SIGTERM");
-  const deadline = Date.now() + STOP_MS;
-  while (!hasEnded() && Date.now() < deadline) await delay(POLL_MS);
+  const deadline = steadyNow() + STOP_MS;
+  while (!hasEnded() && steadyNow() < deadline) await delay(POLL_MS);
   if (hasEnded()) return;
   child.kill("SIGKILL");
-  while (!hasEnded() && Date.now() < deadline + STOP_MS) await delay(POLL_MS);
+  while (!hasEnded() && steadyNow() < deadline + STOP_MS) await delay(POLL_MS);
 }

@@ -5,6 +5,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { promisify } from "node:util";
 import { errorCode } from "../store/errors.js";
 import { processStartTime } from "./identity.js";
+import { steadyNow } from "../steady-now.js";
 
 const run = promisify(execFile);
 const PS = { timeout: 5000, env: { PATH: "/bin:/usr/bin", LC_ALL: "C" }, maxBuffer: 64 << 20 };
@@ -26,9 +27,9 @@ export async function killStrays(variable: string): Promise<number> {
     if (found.length === 0) break;
     for (const pid of found) if (kill(pid)) killed.add(pid);
   }
-  const deadline = Date.now() + GONE_MS;
+  const deadline = steadyNow() + GONE_MS;
   for (const pid of killed) {
-    while ((await processStartTime(pid)) !== undefined && Date.now() < deadline) await delay(10);
+    while ((await processStartTime(pid)) !== undefined && steadyNow() < deadline) await delay(10);
   }
   return killed.size;
 }

@@ -6,6 +6,7 @@ import { PSK_TLS } from "./data-server.js";
 import { ProtocolError } from "./frames.js";
 import { type ResponseHandler, ResponseReader } from "./response-reader.js";
 import type { Encryption } from "./types.js";
+import { steadyNow } from "../steady-now.js";
 
 /** Not reachable within this time: chunks come over the control stream, for now … */
 const DIAL_MS = 1_000;
@@ -186,7 +187,7 @@ export class DataLink {
       return;
     }
     clearTimeout(this.#state.timer);
-    this.#state = { kind: "up", socket, since: Date.now() };
+    this.#state = { kind: "up", socket, since: steadyNow() };
     this.#unanswered = 0;
     this.#events.onUp();
   }
@@ -195,7 +196,7 @@ export class DataLink {
     const state = this.#state;
     if (state.kind === "dialling" && state.socket === socket) this.#fail(error);
     else if (state.kind === "up" && state.socket === socket) {
-      if (Date.now() - state.since < DIAL_MS) this.#giveUpFor();
+      if (steadyNow() - state.since < DIAL_MS) this.#giveUpFor();
       else {
         // It worked: dialled again at the next need.
         this.#failures = 0;
@@ -225,7 +226,7 @@ export class DataLink {
   #giveUpFor(): void {
     const wait = Math.min(RETRY_MAX_MS, RETRY_MS * 2 ** this.#failures);
     this.#failures++;
-    const retryAt = Date.now() + wait * (0.75 + Math.random() / 2);
+    const retryAt = steadyNow() + wait * (0.75 + Math.random() / 2);
     this.#state = { kind: "unreachable", retryAt };
   }
 }

@@ -16,6 +16,7 @@ import { OfferBook, type Offer } from "./offers.js";
 import type { RefusalReason } from "./refusals.js";
 import type { ChunkSink, SendingLink } from "./sending-link.js";
 import type { Address, Encryption } from "./types.js";
+import { steadyNow } from "../steady-now.js";
 
 /** PSK without a key exchange of its own: the secret is random, for one connection, and came over Noise. */
 export const PSK_TLS = {
@@ -86,7 +87,7 @@ export class DataServer {
 
   /** A secret for one connection; undefined if the peer has too many open. The key is empty on plain TCP. */
   offer(peer: string): { identity: Buffer; key: Buffer } | undefined {
-    const offer = this.#offers.issue(peer, Date.now());
+    const offer = this.#offers.issue(peer, steadyNow());
     if (offer === undefined) return undefined;
     const key = this.#options.encryption === "none" ? Buffer.alloc(0) : offer.key;
     return { identity: offer.identity, key };
@@ -123,7 +124,7 @@ export class DataServer {
         ...PSK_TLS,
         handshakeTimeout: this.#options.strangers.proveMs,
         pskCallback: (socket, identity) => {
-          const offer = this.#offers.take(identity, Date.now());
+          const offer = this.#offers.take(identity, steadyNow());
           if (offer === undefined) {
             this.#options.onRefused("data_secret");
             return null;
@@ -153,7 +154,7 @@ export class DataServer {
   #admit(socket: net.Socket): boolean {
     this.#track(socket, undefined);
     const { remoteAddress } = socket;
-    const isInvited = this.#offers.isOpen(Date.now());
+    const isInvited = this.#offers.isOpen(steadyNow());
     if (!isInvited) this.#options.onRefused("data_uninvited");
     if (
       !isInvited ||
@@ -188,7 +189,7 @@ export class DataServer {
       if (said.length < IDENTITY_BYTES) return;
       socket.off("data", onData);
       const identity = said.subarray(0, IDENTITY_BYTES).toString("hex");
-      const offer = this.#offers.take(identity, Date.now());
+      const offer = this.#offers.take(identity, steadyNow());
       if (offer === undefined) {
         this.#options.onRefused("data_secret");
         socket.destroy();

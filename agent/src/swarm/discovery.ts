@@ -12,6 +12,7 @@ import { PrivateDht, type PrivateDhtOptions } from "./private-dht.js";
 import { PrivateSwarm } from "./private-swarm.js";
 import type { RefusalReason } from "./refusals.js";
 import type { Address } from "./types.js";
+import { steadyNow } from "../steady-now.js";
 
 /** Milliseconds. */
 const PROBE_MS = 400;
@@ -156,7 +157,7 @@ export class Discovery {
 
   /** Whether the process at this address still answers. */
   async ping(address: Address): Promise<boolean> {
-    const end = Date.now() + PING_MS;
+    const end = steadyNow() + PING_MS;
     do {
       try {
         await this.#dht.ping(address, { retry: false });
@@ -164,7 +165,7 @@ export class Discovery {
       } catch (error) {
         this.#options.log.debug({ err: error, ...address }, "a peer does not answer");
       }
-    } while (Date.now() < end && (await this.#sleep(PING_PAUSE_MS)));
+    } while (steadyNow() < end && (await this.#sleep(PING_PAUSE_MS)));
     return false;
   }
 

@@ -1,5 +1,6 @@
 import { type Manifest, decodeManifest } from "../store/manifest.js";
 import type { ArtifactSource, PartialArtifact, ReadableArtifact } from "./types.js";
+import { steadyNow } from "../steady-now.js";
 
 /** An artifact that can be shared, in whole or in part. */
 export interface Shared {
@@ -33,7 +34,7 @@ export class Library {
 
   constructor(source: ArtifactSource) {
     this.#source = source;
-    this.#timer = setInterval(() => this.#closeIdle(Date.now()), IDLE_MS / 2).unref();
+    this.#timer = setInterval(() => this.#closeIdle(steadyNow()), IDLE_MS / 2).unref();
   }
 
   addWrite(write: PartialArtifact): void {
@@ -62,7 +63,7 @@ export class Library {
     if (write !== undefined) return use(partial(write));
     const entry = this.#entry(digest);
     entry.users++;
-    entry.usedAt = Date.now();
+    entry.usedAt = steadyNow();
     try {
       const opened = await entry.shared;
       return opened === undefined ? undefined : await use(opened.shared);
@@ -88,7 +89,7 @@ export class Library {
       if (artifact === undefined) return undefined;
       return { artifact, shared: whole(artifact, digest) };
     });
-    const entry = { shared, users: 0, usedAt: Date.now(), forgotten: false };
+    const entry = { shared, users: 0, usedAt: steadyNow(), forgotten: false };
     this.#open.set(digest, entry);
     const forget = (): void => {
       if (this.#open.get(digest) === entry) this.#open.delete(digest);

@@ -14,6 +14,7 @@ import { type Named, choosePeers, readPeerList } from "./peer-lists.js";
 import { RevokedError, checkRevoked } from "./revoked.js";
 import type { StatsBook } from "./stats.js";
 import type { SwarmOptions } from "./types.js";
+import { steadyNow } from "../steady-now.js";
 
 const TICK_MS = 1_000;
 const SURPLUS_MS = 5_000;
@@ -90,7 +91,7 @@ export class Neighbourhood {
       log: options.log,
       admission: options.admission,
       onRefused: (reason) => options.stats.refused(reason),
-      mood: (wanted) => this.#mesh.mood(wanted, Date.now()),
+      mood: (wanted) => this.#mesh.mood(wanted, steadyNow()),
       onFound: (candidate) => {
         if (candidate.publicKey.equals(identity.publicKey)) return;
         this.#mesh.found(candidate);
@@ -144,7 +145,7 @@ export class Neighbourhood {
 
   /** It sent wrong bytes. */
   ban(peer: Peer, why: string): void {
-    const ms = this.#offences.banMs(peer, Date.now());
+    const ms = this.#offences.banMs(peer, steadyNow());
     this.#log.warn({ peer: peer.membership.id, key: peer.id, why, ms }, "peer banned");
     this.#shutOut(peer.neighbour, ms);
     peer.neighbour.finish(new Error(why));
@@ -199,8 +200,8 @@ export class Neighbourhood {
   }
 
   #onHello(neighbour: Neighbour, message: Control, isOwn: boolean): void {
-    const now = Date.now();
-    const greeting = this.#hello.hear(message, neighbour.publicKey, now);
+    const greeting = this.#hello.hear(message, neighbour.publicKey, Date.now());
+    const now = steadyNow();
     if (!isOwn) this.#sayHello(neighbour);
     const { membership, cell, neighbours } = greeting;
     const peer = this.#options.createPeer(neighbour, membership, cell);
@@ -255,13 +256,13 @@ export class Neighbourhood {
     if (peer?.neighbour !== neighbour) return;
     this.#peers.delete(peer.id);
     const refused = error instanceof NoPlaceError;
-    this.#mesh.unlinked(peer.id, refused, Date.now());
+    this.#mesh.unlinked(peer.id, refused, steadyNow());
     this.#count();
     this.#options.onGone(peer);
     peer.close();
     if (this.#closed) return;
     this.#dial();
-    if (!refused && this.#mesh.mood(peer.cell, Date.now()) !== "enough") this.#discovery.lookNow();
+    if (!refused && this.#mesh.mood(peer.cell, steadyNow()) !== "enough") this.#discovery.lookNow();
   }
 
   #tick(): void {
@@ -275,11 +276,11 @@ export class Neighbourhood {
 
   #dial(): void {
     if (this.#closed) return;
-    for (const candidate of this.#mesh.dials(Date.now())) this.#discovery.dial(candidate);
+    for (const candidate of this.#mesh.dials(steadyNow())) this.#discovery.dial(candidate);
   }
 
   #dropSurplus(): void {
-    for (const id of this.#mesh.surplus(Date.now())) {
+    for (const id of this.#mesh.surplus(steadyNow())) {
       const peer = this.#peers.get(id);
       if (peer !== undefined) this.#dismiss(peer);
     }

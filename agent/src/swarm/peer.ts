@@ -12,6 +12,7 @@ import type { Neighbour } from "./neighbour.js";
 import { PRIORITY_RANK, type Priority, type Wanted } from "./priority.js";
 import type { SendingLink } from "./sending-link.js";
 import type { Encryption } from "./types.js";
+import { steadyNow } from "../steady-now.js";
 
 /** A chunk to ask for. */
 export interface ChunkRequest {
@@ -96,7 +97,7 @@ export class Peer {
 
   ask(request: ChunkRequest): void {
     const { id: requestId, artifact, chunk, priority } = request;
-    switch (this.#link.ready(Date.now())) {
+    switch (this.#link.ready(steadyNow())) {
       case "up":
         this.#link.say({ kind: "request", requestId, artifact, chunk, priority });
         break;

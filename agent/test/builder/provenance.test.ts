@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from "node:crypto";
-import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { credentials, Metadata } from "@grpc/grpc-js";
 import { issueToken, startCoordinator, type IssueTerms } from "@slipway/coordinator";
@@ -119,10 +119,10 @@ async function start(
 }
 
 let count = 0;
-/** Has a new commit built by whoever is there, to its end. */
-async function build(): Promise<Build> {
+/** Has a new commit built by whoever is there, to its end. @param first what it does first. */
+async function build(first = ":"): Promise<Build> {
   count += 1;
-  const script = `#!/bin/sh\necho ${count} > out\n`;
+  const script = `#!/bin/sh\n${first}\necho ${count} > out\n`;
   const commitSha = await repository.commit({ "build.sh": script });
   const request = { application: "app", commitSha, idempotencyKey: "", submitter: "" };
   const options = { ...CALL, metadata: admin };
@@ -192,6 +192,37 @@ test("one without an identity builds unsigned, and so does one whose certificate
   const { status, builderId, provenance } = await build();
   assert.equal([status, builderId, provenance], [BuildStatus.SUCCEEDED, "b3", undefined]);
   await late.stop();
+});
+
+/** Has this process believe, while it works, that it is so much later. */
+async function whileOffBy<T>(ms: number, work: () => Promise<T>): Promise<T> {
+  const Real = Date;
+  class OffDate extends Real {
+    constructor(...given: [] | [number | string | Date]) {
+      super(given.length === 0 ? Real.now() + ms : given[0]);
+    }
+    static override now = (): number => Real.now() + ms;
+  }
+  globalThis.Date = OffDate as DateConstructor;
+  try {
+    return await work();
+  } finally {
+    globalThis.Date = Real;
+  }
+}
+
+test("a clock that is set back while it builds costs no attempt", async () => {
+  const builder = await start("b1");
+  const [began, goOn] = [file("began"), file("go-on")];
+  const building = build(`touch ${began}\nuntil [ -e ${goOn} ]; do sleep 0.05; done`);
+  await eventually("the build to have begun", () => readFile(began).catch(() => undefined));
+  const built = await whileOffBy(-3_600_000, async () => {
+    await writeFile(goOn, "");
+    return building;
+  });
+  assert.is(built.status, BuildStatus.SUCCEEDED, built.failure?.message);
+  assert.is(built.provenance?.verified, true);
+  await builder.stop();
 });
 
 test("a signature that is not the fleet's is refused, and the builder goes on", async () => {

@@ -12,12 +12,12 @@ export class FailureLimiter {
   waitMs(address: string, now: number): number {
     const window = this.#windows.get(address);
     if (window === undefined || window.failures < MAX_FAILURES) return 0;
-    return Math.max(0, window.ends - now);
+    return isOver(window, now) ? 0 : window.ends - now;
   }
 
   failed(address: string, now: number): void {
     const window = this.#windows.get(address);
-    if (window !== undefined && window.ends > now) {
+    if (window !== undefined && !isOver(window, now)) {
       window.failures += 1;
       return;
     }
@@ -32,4 +32,9 @@ export class FailureLimiter {
   get size(): number {
     return this.#windows.size;
   }
+}
+
+/** One that ends later than any could was begun before somebody set the clock back. */
+function isOver({ ends }: { ends: number }, now: number): boolean {
+  return ends <= now || ends > now + WINDOW_MS;
 }

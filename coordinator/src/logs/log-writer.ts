@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { LogSource, type LogLine } from "@slipway/proto";
 import type { Logger } from "pino";
+import { steadyClock } from "../context.js";
 import { backoffMs } from "../retry.js";
 import type { BuildLogs } from "./build-logs.js";
 import type { LateLines } from "./late-lines.js";
@@ -60,7 +61,7 @@ export class LogWriter {
   async write(batch: LogBatch, signal: AbortSignal): Promise<boolean> {
     if (this.#waiting >= this.#options.maxWaiting) return false;
     this.#waiting += 1;
-    const deadline = Date.now() + this.#options.retryMs;
+    const deadline = steadyClock.now() + this.#options.retryMs;
     const done = this.#last.then(() => this.#keep(batch, deadline, signal));
     this.#last = done.catch(() => undefined).finally(() => (this.#waiting -= 1));
     return done;
@@ -80,7 +81,7 @@ export class LogWriter {
         return true;
       } catch (error) {
         const wait = backoffMs(failures, { firstMs: 100, maxMs: 2_000 });
-        if (Date.now() + wait <= deadline) {
+        if (steadyClock.now() + wait <= deadline) {
           await delay(wait, undefined, { signal });
           continue;
         }

@@ -13,14 +13,14 @@ import type { RolloutBase, RolloutContext, RolloutParts } from "./rollout-contex
 
 /** Puts together what deployments need; nothing runs yet. */
 export function createDeploymentParts(base: RolloutBase, signer: GoalSigner): RolloutParts {
-  const { nats, log, clock, replicationDb, stats } = base;
-  const status = new StatusTable(() => clock.now());
+  const { nats, log, clock, steady, replicationDb, stats } = base;
+  const status = new StatusTable(() => steady.now());
   const replicationStatus = replicationReader(replicationDb);
   return {
     replicationStatus,
     status,
     goals: new GoalPublisher({ bucket: new GoalBucket(nats, base), signer, clock, log, stats }),
-    deploymentFeeds: new DeploymentFeeds({ ...base, status, replicationStatus }),
+    deploymentFeeds: new DeploymentFeeds({ ...base, clock: steady, status, replicationStatus }),
   };
 }
 
@@ -28,7 +28,7 @@ export function createDeploymentParts(base: RolloutBase, signer: GoalSigner): Ro
 export function deploymentServices(
   context: RolloutContext & Pick<Context, "fleetKeys">,
 ): readonly (readonly [string, Service])[] {
-  const { nats, status, clock, log, config, stats, fleetKeys } = context;
+  const { status, log, config, stats, fleetKeys } = context;
   const signFault = (): string | undefined => fleetKeys?.faultOf("goal");
   const reconciler = new Reconciler(context);
   const lead = async (signal: AbortSignal): Promise<void> => {
@@ -36,7 +36,7 @@ export function deploymentServices(
     await reconciler.lead(signal).finally(() => (stats.leads = false));
   };
   return [
-    ["the status watch", new StatusWatcher({ nats, table: status, clock, log })],
+    ["the status watch", new StatusWatcher({ ...context, table: status })],
     ["the replication planner", new ReplicationPlanner(context)],
     ["the deployment feeds", context.deploymentFeeds],
     ["the reconciler", new Leadership({ url: config.databaseUrl, log, lead, signFault })],

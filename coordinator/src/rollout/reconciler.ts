@@ -45,8 +45,10 @@ export class Reconciler {
 
   constructor(context: RolloutContext) {
     this.#context = context;
-    this.#projection = new GoalProjection(context);
-    this.#facts = new FactReader(context);
+    // Whoever sets the clock neither holds up a goal nor makes a region silent.
+    const steady = { ...context, clock: context.steady };
+    this.#projection = new GoalProjection(steady);
+    this.#facts = new FactReader(steady);
   }
 
   /** Reconciles every application until the signal. Woken by signals; looks by itself as well. */

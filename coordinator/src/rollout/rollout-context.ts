@@ -6,6 +6,7 @@ export type RolloutBase = Pick<
   | "config"
   | "log"
   | "clock"
+  | "steady"
   | "db"
   | "replicationDb"
   | "nats"

@@ -14,9 +14,19 @@ const PROBE_AFTER_MS = 1_000;
 /** Agents speak every 2 s. A watch that hears nothing for so long is made anew. */
 const IDLE_LIMIT_MS = 20_000;
 
+interface StatusWatcherOptions {
+  nats: NatsConnection;
+  table: StatusTable;
+  /** For what NATS says that it has had since when. */
+  clock: Clock;
+  /** The table's. */
+  steady: Clock;
+  log: Logger;
+}
+
 /** Keeps the status table up to date with one watch of the status bucket. */
 export class StatusWatcher implements Service {
-  readonly #options: { nats: NatsConnection; table: StatusTable; clock: Clock; log: Logger };
+  readonly #options: StatusWatcherOptions;
   readonly #stop = new AbortController();
   #running: Promise<void> | undefined;
   /** Ends the present watch, or the wait for another try, so that another watch is made. */
@@ -27,7 +37,7 @@ export class StatusWatcher implements Service {
   /** NATS came back after the present try began. */
   #reconnected = false;
 
-  constructor(options: { nats: NatsConnection; table: StatusTable; clock: Clock; log: Logger }) {
+  constructor(options: StatusWatcherOptions) {
     this.#options = options;
   }
 
@@ -44,7 +54,7 @@ export class StatusWatcher implements Service {
 
   async #run(): Promise<void> {
     const { signal } = this.#stop;
-    const { nats, log, table, clock } = this.#options;
+    const { nats, log, table, steady } = this.#options;
     // An old watch resumes seconds late after a reconnect, a new one at once.
     const forget = onReconnect(nats, () => {
       this.#reconnected = true;
@@ -53,8 +63,8 @@ export class StatusWatcher implements Service {
     const forgetLoss = onDisconnect(nats, () => table.hearing.lost());
     const sweeper = setInterval(() => {
       table.sweep();
-      if (clock.now() - this.#heardAt > IDLE_LIMIT_MS) this.#rearm?.();
-      if (clock.now() - this.#heardAt >= PROBE_AFTER_MS) void this.#probe();
+      if (steady.now() - this.#heardAt > IDLE_LIMIT_MS) this.#rearm?.();
+      if (steady.now() - this.#heardAt >= PROBE_AFTER_MS) void this.#probe();
     }, SWEEP_INTERVAL_MS);
     try {
       for (let failures = 0; !signal.aborted;) {
@@ -78,7 +88,7 @@ export class StatusWatcher implements Service {
   async #pause(ms: number): Promise<void> {
     if (this.#reconnected) return;
     // Nothing can be heard meanwhile.
-    this.#heardAt = this.#options.clock.now();
+    this.#heardAt = this.#options.steady.now();
     const over = new AbortController();
     this.#rearm = () => over.abort();
     await delay(ms, undefined, { signal: over.signal }).catch(() => undefined);
@@ -110,8 +120,8 @@ export class StatusWatcher implements Service {
   }
 
   #hear(): void {
-    const { table, clock } = this.#options;
-    this.#heardAt = clock.now();
+    const { table, steady } = this.#options;
+    this.#heardAt = steady.now();
     table.hearing.note(this.#heardAt);
   }
 
@@ -120,9 +130,9 @@ export class StatusWatcher implements Service {
     const bucket = this.#bucket;
     if (bucket === undefined || this.#probing) return;
     this.#probing = true;
-    const { table, clock } = this.#options;
+    const { table, steady } = this.#options;
     await bucket.status().then(
-      () => table.hearing.note(clock.now()),
+      () => table.hearing.note(steady.now()),
       () => {
         // Said by its not being heard; the watch looks after itself.
       },
@@ -131,7 +141,7 @@ export class StatusWatcher implements Service {
   }
 
   #take(entry: KvEntry, live: boolean): void {
-    const { table, clock, log } = this.#options;
+    const { table, clock, steady, log } = this.#options;
     const [region, agentId, application, ...rest] = entry.key.split(".");
     if (region === undefined || agentId === undefined || rest.length > 0) {
       log.warn({ key: entry.key }, "a key of the status bucket that is not ours");
@@ -145,8 +155,8 @@ export class StatusWatcher implements Service {
       if (application === undefined) {
         const status = RegionAgentStatus.decode(entry.value);
         // What was there before the watch began is as old as the server says.
-        const heardAt = live ? clock.now() : Math.min(clock.now(), entry.created.getTime());
-        table.putAgent({ ...status, region, agentId }, heardAt);
+        const ageMs = live ? 0 : Math.max(0, clock.now() - entry.created.getTime());
+        table.putAgent({ ...status, region, agentId }, steady.now() - ageMs);
       } else {
         const status = RegionApplicationStatus.decode(entry.value);
         table.putApplication({ ...status, region, agentId, application });

@@ -18,6 +18,15 @@ test("ten in a minute, then the address waits until the minute is over", () => {
   assert.is(limiter.waitMs("a", 61_000), 0, "counted from the start again");
 });
 
+test("nobody waits for a clock that was set back", () => {
+  const limiter = new FailureLimiter();
+  for (let count = 0; count < 10; count += 1) limiter.failed("a", 3_600_000);
+  assert.is(limiter.waitMs("a", 3_600_000), 60_000);
+  assert.is(limiter.waitMs("a", 0), 0);
+  for (let count = 0; count < 10; count += 1) limiter.failed("a", 0);
+  assert.is(limiter.waitMs("a", 0), 60_000);
+});
+
 test("a flood of addresses takes no more memory than 10,000 of them", () => {
   const limiter = new FailureLimiter();
   for (let count = 0; count < 30_000; count += 1) limiter.failed(`address ${count}`, count);

@@ -55,6 +55,7 @@ class Bench {
       config,
       log: silent,
       clock: { now: () => this.now },
+      steady: { now: () => this.now },
       db,
       replicationDb: db,
       events: new EventBus(silent),

@@ -25,7 +25,7 @@ export async function* watchBuild(
   found.check(Number.isSafeInteger(afterLogSequence), "after_log_sequence", "is out of range");
   found.throwIfAny();
 
-  const { buildLogs, clock, config, events, log } = context;
+  const { buildLogs, steady, config, events, log } = context;
   const wake = new Wake();
   let isStale = true;
   const changed = (): void => {
@@ -35,7 +35,7 @@ export async function* watchBuild(
   const stops = [events.subscribe("build", changed, id)];
   try {
     let build = await readBuild(context, id);
-    const now = (): number => clock.now();
+    const now = (): number => steady.now();
     const tail = logs
       ? new LogTail({ logs: buildLogs, buildId: id, after: afterLogSequence, log, now })
       : undefined;
@@ -50,9 +50,9 @@ export async function* watchBuild(
     let watchesArtifact = false;
     let nextRead = 0;
     while (true) {
-      if (isStale || clock.now() >= nextRead) {
+      if (isStale || steady.now() >= nextRead) {
         isStale = false;
-        nextRead = clock.now() + config.watchIntervalMs;
+        nextRead = steady.now() + config.watchIntervalMs;
         build = await readBuild(context, id);
       }
       if (build.artifact !== undefined && !watchesArtifact) {
@@ -76,7 +76,7 @@ export async function* watchBuild(
         if (lines.length > 0) yield logEvent(lines);
         if (more) continue;
       }
-      await wake.next({ timeoutMs: Math.max(1, nextRead - clock.now()), signal });
+      await wake.next({ timeoutMs: Math.max(1, nextRead - steady.now()), signal });
     }
   } finally {
     for (const stop of stops) stop();
