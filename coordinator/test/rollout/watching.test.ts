@@ -52,7 +52,8 @@ test.after(async () => {
 async function leaders(): Promise<number[]> {
   const { rows } = (await world.db.raw(
     `select l.pid from pg_locks l join pg_stat_activity a using (pid)
-     where l.locktype = 'advisory' and l.granted and a.application_name = 'slipway leader'`,
+     where l.locktype = 'advisory' and l.granted and l.mode = 'ExclusiveLock'
+       and a.application_name = 'slipway leader'`,
   )) as { rows: { pid: number }[] };
   return rows.map(({ pid }) => pid);
 }
