@@ -56,6 +56,21 @@ const leaseOf = async (builder: TestBuilder): Promise<Lease> => {
   if (lease === undefined) throw new Error("no lease was said");
   return lease;
 };
+/** A coordinator with a build that builder b1 has leased; `end` ends all three. */
+const startLeased = async (options: Parameters<TestFleet["start"]>[0] = {}) => {
+  const coordinator = await fleet.start(options);
+  const clients = connectTo(coordinator);
+  const { id } = await submit(clients);
+  const builder = new TestBuilder(clients.builders);
+  await builder.hello("b1", 1);
+  const lease = await leaseOf(builder);
+  const end = async (): Promise<void> => {
+    builder.cut();
+    clients.close();
+    await coordinator.stop();
+  };
+  return { clients, id, builder, lease, end };
+};
 const watch = ({ builds }: Clients, id: string, logs = false) =>
   builds.watchBuild(WatchBuildRequest.fromPartial({ id, logs }), { deadline: Date.now() + 30_000 });
 const codeOf = async (promise: Promise<unknown>): Promise<status> => {
@@ -68,12 +83,13 @@ const codeOf = async (promise: Promise<unknown>): Promise<status> => {
 };
 
 test("a builder that is lost: its build goes to another, its late result nowhere", async () => {
-  const coordinator = await fleet.start({ leaseDurationMs: 1_000 });
-  const clients = connectTo(coordinator);
-  const { id } = await submit(clients);
-  const lost = new TestBuilder(clients.builders);
-  await lost.hello("b1", 1);
-  const old = await leaseOf(lost);
+  const {
+    clients,
+    id,
+    builder: lost,
+    lease: old,
+    end,
+  } = await startLeased({ leaseDurationMs: 1_000 });
   lost.cut();
   const builder = new TestBuilder(clients.builders);
   await builder.hello("b2", 1);
@@ -88,17 +104,11 @@ test("a builder that is lost: its build goes to another, its late result nowhere
   assert.is((await builder.hear("accepted")).kind, WorkAccepted_Kind.COMPLETE);
   assert.is((await read(clients, id)).artifact?.digest, `sha256:${"a".repeat(64)}`);
   for (const one of [builder, late]) one.cut();
-  clients.close();
-  await coordinator.stop();
+  await end();
 });
 
 test("a builder that hangs is told that its build was taken", async () => {
-  const coordinator = await fleet.start({ leaseDurationMs: 1_000 });
-  const clients = connectTo(coordinator);
-  await submit(clients);
-  const builder = new TestBuilder(clients.builders);
-  await builder.hello("b1", 1);
-  const lease = await leaseOf(builder);
+  const { builder, lease, end } = await startLeased({ leaseDurationMs: 1_000 });
   const { lease: lost } = await builder.hear("lost");
   assert.equal(lost, lease);
   builder.ready(1, 1);
@@ -106,9 +116,7 @@ test("a builder that hangs is told that its build was taken", async () => {
   assert.is(again.attempt, 2);
   builder.complete(again);
   await builder.hear("accepted");
-  builder.cut();
-  clients.close();
-  await coordinator.stop();
+  await end();
 });
 
 test("stopping ends streams with UNAVAILABLE, and does not wait for them", async () => {
@@ -145,12 +153,7 @@ test("stopping ends streams with UNAVAILABLE, and does not wait for them", async
 });
 
 test("Postgres restarts: UNAVAILABLE meanwhile, then on by itself, and no lease is lost", async () => {
-  const coordinator = await fleet.start({ leaseDurationMs: 3_000 });
-  const clients = connectTo(coordinator);
-  const { id } = await submit(clients);
-  const builder = new TestBuilder(clients.builders);
-  await builder.hello("b1", 1);
-  const lease = await leaseOf(builder);
+  const { clients, id, builder, lease, end } = await startLeased({ leaseDurationMs: 3_000 });
   await fleet.stopPostgres();
   const get = () => call(clients.builds, "getBuild", { id });
   assert.is(await codeOf(get()), status.UNAVAILABLE);
@@ -179,17 +182,11 @@ test("Postgres restarts: UNAVAILABLE meanwhile, then on by itself, and no lease 
   });
   assert.is((await again.hear("lost")).reason, WorkLost_Reason.CANCELLED);
   again.cut();
-  clients.close();
-  await coordinator.stop();
+  await end();
 });
 
 test("NATS is away: builds end, a watch says that logs are missing, and they follow", async () => {
-  const coordinator = await fleet.start();
-  const clients = connectTo(coordinator);
-  const { id } = await submit(clients);
-  const builder = new TestBuilder(clients.builders);
-  await builder.hello("b1", 1);
-  const lease = await leaseOf(builder);
+  const { clients, id, builder, lease, end } = await startLeased();
   builder.log(lease, 1, "before");
   await builder.hear("logsAccepted");
   await fleet.stopNats();
@@ -238,18 +235,11 @@ test("NATS is away: builds end, a watch says that logs are missing, and they fol
     return texts.includes("before") ? texts : undefined;
   }, 20_000);
   assert.equal(lines, ["before", "meanwhile"]);
-  builder.cut();
-  clients.close();
-  await coordinator.stop();
+  await end();
 });
 
 test("NATS loses what it kept: a watch gets the lines that come after", async () => {
-  const coordinator = await fleet.start();
-  const clients = connectTo(coordinator);
-  const { id } = await submit(clients);
-  const builder = new TestBuilder(clients.builders);
-  await builder.hello("b1", 1);
-  const lease = await leaseOf(builder);
+  const { clients, id, builder, lease, end } = await startLeased();
   const lines: LogLine[] = [];
   const watching = (async () => {
     for await (const { event } of watch(clients, id, true) as AsyncIterable<WatchBuildResponse>) {
@@ -276,9 +266,7 @@ test("NATS loses what it kept: a watch gets the lines that come after", async ()
     [...new Set(sequences)].sort((a, b) => a - b),
   );
   assert.is(lines.filter(({ text }) => text === "after").length, 1);
-  builder.cut();
-  clients.close();
-  await coordinator.stop();
+  await end();
 });
 
 test.run();
