@@ -16,6 +16,7 @@ interface CommonConfig extends CoordinatorFiles {
 
 /** `slipway-agent builder`. */
 export interface BuilderCommandConfig extends CommonConfig {
+  /** HOST:PORT of a coordinator, or of several with commas between. */
   coordinator: string;
   /** Directory of the main blob store. */
   blobStore: string;
@@ -83,6 +84,7 @@ export interface LaunchConfig {
 /** `slipway-agent region`. */
 export interface RegionConfig extends CommonConfig, SwarmCaps {
   region: string;
+  /** HOST:PORT of a coordinator, or of several with commas between. */
   coordinator: string;
   /** The global NATS. */
   nats: string[];
@@ -160,9 +162,14 @@ export function parseLocalAddress(text: string): Address {
 }
 
 /** An address, as it is. @throws ConfigError */
-export function parseHostPort(text: string): string {
+function parseHostPort(text: string): string {
   parseAddress(text);
   return text.trim();
+}
+
+/** One address, or several with commas between, as they are. @throws ConfigError */
+export function parseHostPorts(text: string): string {
+  return parseList(text).map(parseHostPort).join(",");
 }
 
 /** Addresses with commas between them; at least one. @throws ConfigError */

@@ -2,12 +2,12 @@ import { userInfo } from "node:os";
 import process from "node:process";
 import { MEMBER_ROLES, type MemberRoleName, TOKEN_ROLES } from "@slipway/proto";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { writeSecret } from "@slipway/proto/files";
 import type { Author } from "./audit/audit-log.js";
 import type { Role } from "./auth/identity.js";
 import { issueToken, onDatabase } from "./auth/issue-token.js";
 import { isTokenId, listTokens, revokeToken } from "./auth/token-store.js";
 import { checkDatabaseUrl } from "./config.js";
-import { writeSecret } from "./write-secret.js";
 
 const HOUR_MS = 3_600_000;
 const PAGE = 1_000;

@@ -106,6 +106,7 @@ for (const [what, more, expected] of [
     [
       "paused, because too many hosts are silent: 3 of 20 in eu",
       "See which with: slipway hosts --app web --phase silent",
+      "One that is gone for good: slipway hosts decommission HOST --reason WHY",
       "Goes on by itself once they are heard; end it with: slipway abort d1",
       "Go on without them with: slipway resume d1",
     ],

@@ -81,9 +81,10 @@ const script = {
     },
     pauseDeployment: () => ({ deployment: { ...deployment, state: DeploymentState.PAUSED } }),
     resumeDeployment: () => ({ deployment }),
-    promoteDeployment: ({ actor }: { actor: string }) => {
+    promoteDeployment: ({ id, actor }: { id: string; actor: string }) => {
       if (actor === "ada") throw new Refusal(status.FAILED_PRECONDITION, "ada created it");
-      return { deployment: { ...deployment, state: DeploymentState.RUNNING } };
+      const own = id === FIRST ? steps.map((step) => ({ ...step, regions: ["us"] })) : steps;
+      return { deployment: { ...deployment, steps: own, state: DeploymentState.RUNNING } };
     },
     abortDeployment: ({ id, keepSwitched }: { id: string; keepSwitched: boolean }) => ({
       deployment: { ...deployment, state: DeploymentState.ABORTED },
@@ -115,7 +116,18 @@ const script = {
     createFreeze: (request: object) => ({
       freeze: { ...request, id: "f1", createTime: new Date() },
     }),
-    listFreezes: () => ({ freezes: [{ id: "f1", region: "eu", reason: "sale" }] }),
+    listFreezes: () => ({
+      freezes: [
+        {
+          id: "f1",
+          region: "eu",
+          actor: "bob",
+          reason: "sale",
+          expireTime: new Date("2040-01-02"),
+        },
+        { id: "f2", application: "blog", reason: "not ours" },
+      ],
+    }),
     endFreeze: ({ id }: { id: string }) => {
       if (id !== "f1") throw new Refusal(status.NOT_FOUND, `there is no freeze ${id}`);
       return {};
@@ -205,7 +217,11 @@ test("each says what it did, with its exit code", async ({ server }) => {
       args: ["resume", ID],
       says: /waits for somebody to promote it\nPromote it with: slipway promote/,
     },
-    { args: ["promote", "web"], says: /step 2 of 2 of deployment \S+ of web may begin/ },
+    { args: ["promote", FIRST], says: /step 2 of 2 of deployment \S+ of web may begin\nWatch/ },
+    {
+      args: ["promote", "web"],
+      says: /step 2 of 2 of deployment \S+ of web is promoted, and frozen .*\nregion eu is frozen until 2040-01-02T\S+ \(in .*\) by bob: sale; .*slipway freeze end f1\nWatch/,
+    },
     { args: ["abort", "web"], says: new RegExp(`is aborted\ndeployment ${BACK} puts back`) },
     { args: ["abort", FIRST], says: /nothing ran before: hosts stay as they are/ },
     { args: ["abort", ID, "--keep-switched"], says: /stay as they are/ },

@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { Metadata, status } from "@grpc/grpc-js";
@@ -134,6 +134,16 @@ test("tokens are made, listed and revoked", async () => {
   assert.ok(left > 3_600_000 && left <= 7_200_000);
   const json = await slipway([...create, "--json"]);
   assert.equal(Object.keys(JSON.parse(json.stdout) as object), ["token", "text"]);
+  const out = path.join(dir, "new.token");
+  const written = await slipway([...create, "--out", out]);
+  assert.is(written.code, 0, written.stderr);
+  assert.not.match(written.stdout + written.stderr, SECRET);
+  assert.is(await readFile(out, "utf8"), `${TEXT}\n`);
+  assert.is((await stat(out)).mode & 0o777, 0o600);
+  const before = server.requests.length;
+  const again = await slipway([...create, "--out", out]);
+  assert.equal([again.code, server.requests.length], [2, before], "no token is made");
+  assert.match(again.stderr, /new\.token is there already; name another file/);
   const wrong = await slipway(["token", "create", "--name", "x", "--role", "boss"]);
   assert.is(wrong.code, 2);
   assert.match(wrong.stderr, /one of viewer, deployer/);

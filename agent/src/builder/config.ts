@@ -10,7 +10,7 @@ import type { ConfinementOptions } from "./process/confinement.js";
 export interface BuilderConfig {
   /** Unique among builders, the same across restarts; looks like NAME_PATTERN. */
   id: string;
-  /** The coordinator's HOST:PORT. */
+  /** A coordinator's HOST:PORT, or those of several with commas between. */
   coordinator: string;
   /** Default: no TLS, and no token. */
   channel?: CoordinatorChannel | undefined;

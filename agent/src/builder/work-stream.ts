@@ -14,6 +14,7 @@ import {
   requestOf,
 } from "@slipway/proto";
 import { backOffMs } from "../back-off.js";
+import { addressesOf } from "../coordinator/failover-channel.js";
 import { insecureChannel, type CoordinatorChannel } from "../coordinator/channel.js";
 import type { Logger } from "../log.js";
 
@@ -28,7 +29,7 @@ const REPLACED =
   "give it an id, an identity and a data directory of its own";
 
 export interface WorkStreamOptions {
-  /** HOST:PORT. */
+  /** HOST:PORT, or several with commas between: another one is tried after one that does not answer. */
   address: string;
   channel: CoordinatorChannel | undefined;
   hello: WorkHello;
@@ -45,6 +46,8 @@ type Call = ReturnType<BuilderServiceClient["work"]>;
 /** The stream to a coordinator, opened again for ever until it is stopped. */
 export class WorkStream {
   readonly #options: WorkStreamOptions;
+  readonly #addresses: readonly string[];
+  #at: number;
   readonly #stopping = new AbortController();
   #call: Call | undefined;
   #welcomed = false;
@@ -58,6 +61,9 @@ export class WorkStream {
 
   constructor(options: WorkStreamOptions) {
     this.#options = options;
+    this.#addresses = addressesOf(options.address);
+    // Builders that all have the same list must not all call its first.
+    this.#at = Math.floor(Math.random() * this.#addresses.length);
   }
 
   start(): void {
@@ -93,9 +99,12 @@ export class WorkStream {
 
   async #run(): Promise<void> {
     const { signal } = this.#stopping;
-    const { log, reconnectDelayMs, address } = this.#options;
+    const { log, reconnectDelayMs } = this.#options;
     while (!signal.aborted) {
-      const problem = await this.#connect();
+      const address = this.#addresses[this.#at] ?? "";
+      const problem = await this.#connect(address);
+      // A coordinator that restarts is away for a moment; with another one nothing is to wait for.
+      this.#at = (this.#at + 1) % this.#addresses.length;
       if (signal.aborted) return;
       const wait = backOffMs(this.#attempt, { baseMs: reconnectDelayMs, maxMs: RECONNECT_MAX_MS });
       this.#attempt += 1;
@@ -105,8 +114,8 @@ export class WorkStream {
   }
 
   /** One stream from its start to its end. Returns what ended it. */
-  async #connect(): Promise<string> {
-    const { address, channel, hello, onDisconnect } = this.#options;
+  async #connect(address: string): Promise<string> {
+    const { channel, hello, onDisconnect } = this.#options;
     const { credentials, interceptors } = channel ?? insecureChannel();
     const client = new BuilderServiceClient(address, credentials, {
       interceptors,

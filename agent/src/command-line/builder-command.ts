@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { parseBytes, parseHostPort, parseInteger, parseName } from "../config.js";
+import { parseBytes, parseHostPorts, parseInteger, parseName } from "../config.js";
 import { may, need, option, parseCount, parseText } from "./option.js";
 import {
   type CommonOptions,
@@ -30,7 +30,13 @@ export function addBuilderCommand(program: Command, commands: Pick<Commands, "bu
     .command("builder")
     .description("Build commits into artifacts.")
     .addOption(need("--id <name>", "unique among builders", parseName))
-    .addOption(need("--coordinator <host:port>", "the coordinator's gRPC address", parseHostPort))
+    .addOption(
+      need(
+        "--coordinator <addresses>",
+        "coordinators' HOST:PORT, with commas between",
+        parseHostPorts,
+      ),
+    )
     .addOption(need("--blob-store <directory>", "the main blob store"))
     .addOption(need("--data-dir <directory>", "what the agent owns"))
     .addOption(

@@ -5,7 +5,7 @@ import {
   parseAddress,
   parseAddresses,
   parseBytes,
-  parseHostPort,
+  parseHostPorts,
   parseLabels,
   parseList,
   parseName,
@@ -65,7 +65,11 @@ export function addHostCommand(
     .addOption(may("--label <name=value>", "a label; may be given again", parseLabels).default({}))
     .addOption(need("--region-nats <urls>", "the region's NATS, with commas between", parseList))
     .addOption(
-      may("--coordinator <host:port>", "where it joins the fleet and renews", parseHostPort),
+      may(
+        "--coordinator <addresses>",
+        "where it joins and renews: HOST:PORT, with commas between",
+        parseHostPorts,
+      ),
     )
     .addOption(regionNatsCredentials())
     .addOption(natsCa())

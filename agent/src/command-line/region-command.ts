@@ -2,7 +2,7 @@ import type { Command } from "commander";
 import {
   parseAddress,
   parseAddresses,
-  parseHostPort,
+  parseHostPorts,
   parseInteger,
   parseList,
   parseName,
@@ -51,7 +51,13 @@ export function addRegionCommand(program: Command, commands: Pick<Commands, "reg
     .description("Copy goals and artifacts into a region, seed its swarm, count its hosts.")
     .addOption(need("--id <name>", "unique among the region's agents", parseName))
     .addOption(need("--region <name>", "the region", parseName))
-    .addOption(need("--coordinator <host:port>", "the coordinator's gRPC address", parseHostPort))
+    .addOption(
+      need(
+        "--coordinator <addresses>",
+        "coordinators' HOST:PORT, with commas between",
+        parseHostPorts,
+      ),
+    )
     .addOption(need("--nats <urls>", "the global NATS, with commas between", parseList))
     .addOption(need("--region-nats <urls>", "the region's NATS, with commas between", parseList))
     .addOption(may("--nats-credentials <file>", "of the global NATS, from nats-config", parseText))

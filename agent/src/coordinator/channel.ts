@@ -13,12 +13,15 @@ import {
 import { getErrorDetails, getTokenEnd } from "@slipway/proto";
 import { errorCode } from "../store/errors.js";
 import type { Logger } from "../log.js";
+import { addressesOf } from "./failover-channel.js";
 import { TokenFile } from "./token-file.js";
 import { TokenStanding } from "./token-standing.js";
 
 /** Reasons of errors that a token is refused with, whatever was asked for. */
 const NOT_LET_IN = /^(TOKEN_(MALFORMED|UNKNOWN|REVOKED|EXPIRED)|ROLE_REQUIRED)$/;
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[::1\]):\d+$/;
+
+const isLoopback = (address: string): boolean => LOOPBACK.test(address);
 
 /** How an agent proves who it is to coordinators, and knows them. Files, PEM but for the token. */
 export interface CoordinatorFiles {
@@ -46,7 +49,7 @@ export const insecureChannel = (): CoordinatorChannel => ({
 });
 
 /**
- * To `coordinator` (HOST:PORT). Without TLS no token is sent to another machine.
+ * To `coordinator` (HOST:PORT, or several with commas between). Without TLS no token is sent to another machine.
  * @throws Error with a one-line reason if a file can't be used, or a token would be there to read.
  */
 export async function openChannel(
@@ -56,7 +59,7 @@ export async function openChannel(
   const { coordinatorTokenFile, coordinatorCa, coordinator = "" } = files;
   const secured = await secure(files);
   if (coordinatorTokenFile === undefined) return { credentials: secured, interceptors: [] };
-  if (coordinatorCa === undefined && !LOOPBACK.test(coordinator)) {
+  if (coordinatorCa === undefined && !addressesOf(coordinator).every(isLoopback)) {
     throw new Error(
       `${coordinatorTokenFile} is not sent to ${coordinator} in plain text: give --coordinator-ca`,
     );

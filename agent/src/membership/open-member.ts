@@ -1,5 +1,6 @@
 import { rm } from "node:fs/promises";
 import { insecureChannel, type CoordinatorChannel } from "../coordinator/channel.js";
+import { channelOptions } from "../coordinator/failover-channel.js";
 import { GRPC_MAX_MESSAGE_BYTES, MembershipServiceClient } from "@slipway/proto";
 import type { Logger } from "../log.js";
 import { errorCode } from "../store/errors.js";
@@ -36,7 +37,7 @@ export interface OpenMemberOptions<R extends MemberRole> {
   identityFile: string;
   /** What lets the agent in if it has no identity yet. */
   joinTokenFile?: string | undefined;
-  /** HOST:PORT of the coordinators; needed to join and to renew. */
+  /** HOST:PORT of coordinators, with commas between; needed to join and to renew. */
   coordinator?: string | undefined;
   /** Default: no TLS, and no token. */
   channel?: CoordinatorChannel | undefined;
@@ -59,7 +60,11 @@ export async function openMember<R extends MemberRole>(
   const client =
     coordinator === undefined
       ? undefined
-      : new MembershipServiceClient(coordinator, credentials, { ...CHANNEL, interceptors });
+      : new MembershipServiceClient(
+          coordinator,
+          credentials,
+          channelOptions(coordinator, credentials, { ...CHANNEL, interceptors }),
+        );
   try {
     let identity = await readOrJoin(options, client);
     const listeners: ((renewed: Identity<R>) => void)[] = [];

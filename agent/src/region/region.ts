@@ -14,6 +14,7 @@ import { registerGoals, registerHosts, registerLeader } from "../metrics/region-
 import { registerStale, registerTrust } from "../metrics/trust-metrics.js";
 import { registerSwarm } from "../metrics/swarm-metrics.js";
 import { openChannel } from "../coordinator/channel.js";
+import { channelOptions } from "../coordinator/failover-channel.js";
 import { openMember } from "../membership/open-member.js";
 import { userOf, type NatsAccess } from "../nats/access.js";
 import { NatsLink } from "../nats/link.js";
@@ -124,12 +125,11 @@ export async function startRegion(
       "grpc.max_reconnect_backoff_ms": 5_000,
       interceptors: secured.interceptors,
     };
-    const fleet = new FleetServiceClient(config.coordinator, secured.credentials, channel);
-    const replication = new ReplicationServiceClient(
-      config.coordinator,
-      secured.credentials,
-      channel,
-    );
+    const { coordinator } = config;
+    const { credentials } = secured;
+    const options = () => channelOptions(coordinator, credentials, channel);
+    const fleet = new FleetServiceClient(coordinator, credentials, options());
+    const replication = new ReplicationServiceClient(coordinator, credentials, options());
     cleanUp.push(() => {
       fleet.close();
       replication.close();

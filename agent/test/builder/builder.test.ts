@@ -185,6 +185,25 @@ withBuilder(
   },
 );
 
+withBuilder("goes to another coordinator while one is away, and back", async (setup) => {
+  const second = new FakeCoordinator();
+  await second.listen();
+  try {
+    await setup.start({ coordinator: `${setup.coordinator.address},${second.address}` });
+    const streams = () => setup.coordinator.streams + second.streams;
+    await until(() => streams() === 1, "a stream");
+    const [first, other] =
+      second.streams === 1 ? [second, setup.coordinator] : [setup.coordinator, second];
+    first.close();
+    await until(() => other.streams === 1, "a stream to the other one");
+    await first.restart();
+    other.close();
+    await until(() => first.streams === 2, "a stream to the first one");
+  } finally {
+    second.close();
+  }
+});
+
 withBuilder("one whose id another process has says so, once a minute", async (setup) => {
   const errors: string[] = [];
   const log = pino({ level: "error" }, { write: (line) => void errors.push(line) });

@@ -10,8 +10,10 @@ import {
   setTokenEnd,
   unary,
 } from "@slipway/proto";
+import { freePort } from "@slipway/examples/servers";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { channelOptions } from "../../src/coordinator/failover-channel.js";
 import { openChannel, type CoordinatorFiles } from "../../src/coordinator/channel.js";
 import { eventually, log, temporaryFolder } from "../host/fixtures.js";
 
@@ -119,6 +121,27 @@ test("calls carry the token, over plain text and TLS, unless they bring another 
   const own = new Metadata();
   own.set("authorization", "Bearer to join");
   assert.is(await call({ coordinatorTokenFile }, ports.plain, own), "Bearer to join");
+});
+
+test("of several coordinators another is called while one is away", async () => {
+  const away = await freePort();
+  const coordinatorTokenFile = file("token");
+  // Which is called first is left to chance.
+  for (let round = 0; round < 8; round += 1) {
+    const coordinator = `127.0.0.1:${away},127.0.0.1:${ports.plain}`;
+    const { credentials, interceptors } = await openChannel(
+      { coordinator, coordinatorTokenFile },
+      log,
+    );
+    const options = channelOptions(coordinator, credentials, { interceptors });
+    const client = new MembershipServiceClient(coordinator, credentials, options);
+    const ask = () => unary(client, "getTime", {}, { timeoutMs: 3_000 });
+    await ask().catch(() => ask());
+    assert.is(heard, "Bearer first");
+    client.close();
+  }
+  const beyond = { coordinator: "127.0.0.1:1,node.example:2", coordinatorTokenFile };
+  assert.match(await failure(openChannel(beyond, log)), /not sent to .*node\.example.*plain text/);
 });
 
 test("a coordinator of another authority gets no call, and no token", async () => {

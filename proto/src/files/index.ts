@@ -2,3 +2,4 @@ export { CertificateFileError, checkCertificateFiles } from "./certificate-files
 export { checkSecretFiles, SecretFileError } from "./secret-files.js";
 export { explainUntrusted } from "./untrusted-server.js";
 export { ShownCertificate } from "./shown-certificate.js";
+export { writeSecret } from "./write-secret.js";

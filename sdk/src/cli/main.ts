@@ -139,7 +139,9 @@ async function checkFiles(
   } catch (error) {
     throw new UsageError((error as Error).message);
   }
-  for (const warning of warnings) await note(session, `Warning: ${warning}`);
+  for (const warning of warnings) {
+    await note(session, session.json ? jsonText({ warning }) : `Warning: ${warning}`);
+  }
 }
 
 /** The file's, or the environment's. Never said in an error. */

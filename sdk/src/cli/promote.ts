@@ -1,7 +1,9 @@
-import { Deployment } from "@slipway/proto";
+import { Deployment, type Freeze } from "@slipway/proto";
+import { SlipwayError } from "../errors.js";
 import { messageJson } from "./json.js";
 import type { AddCommand } from "./run.js";
-import { print } from "./session.js";
+import { frozenText } from "./render/freeze.js";
+import { lookOf, print, type Session } from "./session.js";
 import { findDeployment, TARGET, TARGET_HELP } from "./target.js";
 import { plain } from "./text.js";
 
@@ -23,13 +25,35 @@ export const addPromote: AddCommand = (group, run) => {
         const { id, step } = await findDeployment(session, target);
         const request = { actor: user, reason: options.reason ?? "", step };
         const deployment = await client.deployments.promote(id, request, { signal });
+        const freezes = session.json ? [] : await freezesOf(session, deployment, step);
+        const { application, steps } = deployment;
+        const named = `step ${step} of ${steps.length} of deployment ${plain(id)} of ${plain(application)}`;
         await print(
           session,
           () => ({ deployment: messageJson(Deployment, deployment) }),
           () =>
-            `step ${step} of ${deployment.steps.length} of deployment ${plain(id)} of ` +
-            `${plain(deployment.application)} may begin\nWatch it with: slipway watch ${plain(id)}\n`,
+            `${named} ${freezes.length === 0 ? "may begin" : "is promoted, and frozen (unless it was made with --override-freeze)"}\n` +
+            freezes.map((freeze) => `${frozenText(freeze, lookOf(session))}\n`).join("") +
+            `Watch it with: slipway watch ${plain(id)}\n`,
         );
       }),
     );
 };
+
+/** What holds the step up; nothing if that is not told: it is promoted all the same. */
+async function freezesOf(
+  { client, signal }: Session,
+  { application, steps }: Deployment,
+  step: number,
+): Promise<Freeze[]> {
+  const regions = steps[step - 1]?.regions ?? [];
+  try {
+    const freezes = await client.freezes.list({ signal });
+    return freezes.filter(
+      (freeze) => freeze.application === application || regions.includes(freeze.region),
+    );
+  } catch (error) {
+    if (error instanceof SlipwayError) return [];
+    throw error;
+  }
+}

@@ -1,5 +1,9 @@
 import { MEMBER_ROLES, type Role, Token, TOKEN_ROLES, type TokenRole } from "@slipway/proto";
+import { writeSecret } from "@slipway/proto/files";
 import { InvalidArgumentError, Option } from "commander";
+import { SlipwayError } from "../errors.js";
+import type { NewToken } from "../tokens.js";
+import { UsageError } from "./exit-code.js";
 import { messageJson } from "./json.js";
 import { tokenText } from "./render/tokens.js";
 import type { AddCommand } from "./run.js";
@@ -18,6 +22,7 @@ interface Options {
   maxUses?: number;
   allowRejoin?: true;
   reason?: string;
+  out?: string;
 }
 
 const DAY_MS = 24 * 3_600_000;
@@ -40,31 +45,52 @@ export const addTokenCreate: AddCommand = (group, run) => {
     .option("--max-uses <n>", "how many may join with it", parseUses)
     .option("--allow-rejoin", "another key may take the place of a member's")
     .option("--reason <text>", "why, for people to read later")
+    .option("--out <file>", "write its text there, for its owner only, and print nothing of it")
     .addHelpText(
       "after",
-      "\nExamples:\n  umask 077; slipway token create --name ci --role deployer --app web --for 90d > ci.token\n" +
+      "\nExamples:\n  slipway token create --name ci --role deployer --app web --for 90d --out ci.token\n" +
         "  slipway token create --name rack-7 --role enrol --region eu --max-uses 40 --for 1h",
     )
     .action(
-      run(async (session, { for: ms, app, ...options }: Options) => {
+      run(async (session, { for: ms, app, out, ...options }: Options) => {
         const { client, signal } = session;
-        const { token, text } = await client.tokens.create(
-          {
-            ...options,
-            expireTime: new Date(session.now() + ms),
-            ...(app === undefined ? {} : { applications: app }),
-          },
-          { signal },
-        );
+        const create = async () =>
+          client.tokens.create(
+            {
+              ...options,
+              expireTime: new Date(session.now() + ms),
+              ...(app === undefined ? {} : { applications: app }),
+            },
+            { signal },
+          );
+        const { token, text } = out === undefined ? await create() : await createInto(out, create);
         if (!session.json) await note(session, tokenText(token, lookOf(session)).trimEnd());
+        const shown = out === undefined ? { text } : { file: out };
         await print(
           session,
-          () => ({ token: messageJson(Token, token), text }),
-          () => `${plain(text)}\n`,
+          () => ({ token: messageJson(Token, token), ...shown }),
+          () => (out === undefined ? `${plain(text)}\n` : `its text is in ${plain(out)}\n`),
         );
       }),
     );
 };
+
+/** Makes the token once there is a file for it. @throws UsageError if there can be none. */
+async function createInto(file: string, create: () => Promise<NewToken>): Promise<NewToken> {
+  let created: NewToken | undefined;
+  try {
+    await writeSecret(file, async () => {
+      created = await create();
+      return `${created.text}\n`;
+    });
+  } catch (error) {
+    // What the coordinator says is told as ever.
+    if (error instanceof SlipwayError) throw error;
+    throw new UsageError((error as Error).message);
+  }
+  if (created === undefined) throw new UsageError(`${file} was not written`);
+  return created;
+}
 
 function oneOf<T>(known: Readonly<Record<string, T>>): (text: string) => T {
   return (text) => {

@@ -27,6 +27,17 @@ export function freezeText(freeze: Freeze, look: Look): string {
   );
 }
 
+/** What keeps a step from beginning, and until when. */
+export function frozenText(freeze: Freeze, look: Look): string {
+  const { actor, reason, expireTime, id } = freeze;
+  const until = expireTime === undefined ? "" : ` until ${expireTime.toISOString()}`;
+  return (
+    `${plain(whatOf(freeze))} is frozen${until} (${endsText(freeze, look)})` +
+    `${actor === "" ? "" : ` by ${plain(actor)}`}: ${plain(reason)}; ` +
+    `it begins then, or after: slipway freeze end ${plain(id)}`
+  );
+}
+
 function whatOf({ application, region }: Freeze): string {
   return application === "" ? `region ${region}` : `application ${application}`;
 }

@@ -73,6 +73,7 @@ export function notices(deployment: Deployment, columns = Number.POSITIVE_INFINI
       say(`paused, because ${known}${message}`);
       if (reason === PauseReason.HOSTS_SILENT) {
         say(`See which with: slipway hosts --app ${application} --phase silent`, "bold");
+        say("One that is gone for good: slipway hosts decommission HOST --reason WHY", "bold");
       }
       advise("Goes on by itself once they are heard; end it with", "abort");
       advise("Go on without them with", "resume");
