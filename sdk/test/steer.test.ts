@@ -61,6 +61,11 @@ const plan = {
   supersedes: ID,
   previousBuildId: "b0",
   droppedRegions: ["ap", "sa\u001b[2J"],
+  reaches: [
+    { step: 1, region: "eu", hostCount: 30, expectedHosts: 3, leastHosts: 1, mostHosts: 6 },
+    { step: 2, region: "eu", hostCount: 30, expectedHosts: 30, leastHosts: 30, mostHosts: 30 },
+    { step: 2, region: "us\u001b[2J", hostCount: 2, expectedHosts: 2, leastHosts: 2, mostHosts: 2 },
+  ],
 };
 
 const script = {
@@ -405,7 +410,10 @@ test("a plan shows steps, hosts and bytes, and changes nothing", async ({ server
     "may be silent  5 % of those; with more, it is paused until they are heard",
     "time limits    30m a step to get the bytes, 10m to switch, 6h in all",
     "step 1 of 2, wave 1 of 2: 10 % of eu, then watched for 30s",
+    "  eu: about 3 of 30 hosts (1 to 6)",
     "step 2 of 2, wave 2 of 2: 100 % of eu, us, once somebody else approves",
+    "  eu: 30 of 30 hosts, us\\u001b[2J: 2 of 2 hosts",
+    "A percentage is of a draw, which each deployment makes anew: nine of ten are within the brackets.",
     "eu      3      2            2.0 MiB  complete        eu-1, eu-2\\u001b[2J",
     "us      2      2            2.0 MiB  unknown         no agent of the region answers: perhaps all",
   ]) {

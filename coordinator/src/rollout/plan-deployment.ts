@@ -1,9 +1,11 @@
 import {
   ReplicationState,
   type ArtifactQueryReply,
+  type DeploymentStep,
   type PlanDeploymentResponse,
   type RegionPlan,
   type Replication,
+  type StepReach,
 } from "@slipway/proto";
 import { applicationRemoved } from "../application/removed.js";
 import { notFound } from "../errors.js";
@@ -13,6 +15,7 @@ import { findAsked, type Asked, type Choose } from "./deployer.js";
 import * as store from "./deployment-store.js";
 import { checkPrepared, prepare, type Prepared } from "./prepare.js";
 import type { RolloutContext } from "./rollout-context.js";
+import { reachOf } from "./step-reach.js";
 
 /** As many hosts as are named of a region. */
 const MAX_NAMED = 20;
@@ -43,18 +46,36 @@ export async function planDeployment(
     return { prepared, supersedes: active?.deployment.id ?? "" };
   });
   const { run, previous } = prepared.goal;
+  const steps = [...prepared.snapshot.steps];
+  const regions = await planRegions(context, prepared);
   return {
     application,
     buildId: run.buildId,
     commitSha: run.commitSha,
     artifactSizeBytes: run.artifactSizeBytes,
     strategy: prepared.strategy,
-    steps: [...prepared.snapshot.steps],
-    regions: await planRegions(context, prepared),
+    steps,
+    regions,
+    reaches: reachesOf(steps, regions),
     supersedes,
     previousBuildId: previous?.buildId ?? "",
     droppedRegions: [...prepared.droppedRegions],
   };
+}
+
+function reachesOf(steps: readonly DeploymentStep[], regions: readonly RegionPlan[]): StepReach[] {
+  const counts = new Map(regions.map(({ region, hostCount }) => [region, hostCount]));
+  return steps.flatMap(({ regions: own, percent }, index) =>
+    own.map((region) => {
+      const hostCount = counts.get(region) ?? 0;
+      const {
+        expected: expectedHosts,
+        least: leastHosts,
+        most: mostHosts,
+      } = reachOf(hostCount, percent);
+      return { step: index + 1, region, hostCount, expectedHosts, leastHosts, mostHosts };
+    }),
+  );
 }
 
 async function planRegions(context: RolloutContext, { goal }: Prepared): Promise<RegionPlan[]> {

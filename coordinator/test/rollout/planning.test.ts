@@ -124,6 +124,22 @@ test("a plan says what would be done, region by region, and does nothing", async
     plan.steps.map(({ regions, percent }) => [regions, percent]),
     [[REGIONS, 100]],
   );
+  const three = { expectedHosts: 3, leastHosts: 3, mostHosts: 3 };
+  assert.equal(
+    plan.reaches,
+    REGIONS.map((region) => ({ step: 1, region, hostCount: 3, ...three })),
+  );
+  const canary = { waves: [{ regions: ["eu"], percents: [10, 100] }, { regions: ["us"] }] };
+  const careful = await planCreate({
+    buildId: second.id,
+    waitForReplication: true,
+    strategy: canary,
+  });
+  assert.equal(careful.reaches, [
+    { step: 1, region: "eu", hostCount: 3, expectedHosts: 1, leastHosts: 1, mostHosts: 1 },
+    { step: 2, region: "eu", hostCount: 3, ...three },
+    { step: 3, region: "us", hostCount: 3, ...three },
+  ]);
   assert.equal(plan.regions, [
     {
       region: "eu",

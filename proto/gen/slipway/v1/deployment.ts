@@ -468,6 +468,26 @@ export interface PlanDeploymentResponse {
   previousBuildId: string;
   /** As in Deployment. */
   droppedRegions: string[];
+  /** How many hosts each step switches: one for each of its regions, in the steps' order. */
+  reaches: StepReach[];
+}
+
+/**
+ * How many hosts of a region have switched once a step is done. Which ones a percentage takes is a hash of
+ * their ids and of the deployment's, which is not known before, so that on few hosts it is rough. It takes
+ * one at least.
+ */
+export interface StepReach {
+  /** Counted from 1. */
+  step: number;
+  region: string;
+  /** Enrolled hosts that the selector takes. */
+  hostCount: number;
+  /** On average. */
+  expectedHosts: number;
+  /** In nine of ten deployments it is between these. */
+  leastHosts: number;
+  mostHosts: number;
 }
 
 export interface RegionPlan {
@@ -3091,6 +3111,7 @@ function createBasePlanDeploymentResponse(): PlanDeploymentResponse {
     supersedes: "",
     previousBuildId: "",
     droppedRegions: [],
+    reaches: [],
   };
 }
 
@@ -3125,6 +3146,9 @@ export const PlanDeploymentResponse: MessageFns<PlanDeploymentResponse> = {
     }
     for (const v of message.droppedRegions) {
       writer.uint32(82).string(v!);
+    }
+    for (const v of message.reaches) {
+      StepReach.encode(v!, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -3222,6 +3246,14 @@ export const PlanDeploymentResponse: MessageFns<PlanDeploymentResponse> = {
             message.droppedRegions.push(reader.string());
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.reaches.push(StepReach.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3266,6 +3298,7 @@ export const PlanDeploymentResponse: MessageFns<PlanDeploymentResponse> = {
         : globalThis.Array.isArray(object?.dropped_regions)
         ? object.dropped_regions.map((e: any) => globalThis.String(e))
         : [],
+      reaches: globalThis.Array.isArray(object?.reaches) ? object.reaches.map((e: any) => StepReach.fromJSON(e)) : [],
     };
   },
 
@@ -3301,6 +3334,9 @@ export const PlanDeploymentResponse: MessageFns<PlanDeploymentResponse> = {
     if (message.droppedRegions?.length) {
       obj.droppedRegions = message.droppedRegions;
     }
+    if (message.reaches?.length) {
+      obj.reaches = message.reaches.map((e) => StepReach.toJSON(e));
+    }
     return obj;
   },
 
@@ -3321,6 +3357,172 @@ export const PlanDeploymentResponse: MessageFns<PlanDeploymentResponse> = {
     message.supersedes = object.supersedes ?? "";
     message.previousBuildId = object.previousBuildId ?? "";
     message.droppedRegions = object.droppedRegions?.map((e) => e) || [];
+    message.reaches = object.reaches?.map((e) => StepReach.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseStepReach(): StepReach {
+  return { step: 0, region: "", hostCount: 0, expectedHosts: 0, leastHosts: 0, mostHosts: 0 };
+}
+
+export const StepReach: MessageFns<StepReach> = {
+  encode(message: StepReach, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.step !== 0) {
+      writer.uint32(8).uint32(message.step);
+    }
+    if (message.region !== "") {
+      writer.uint32(18).string(message.region);
+    }
+    if (message.hostCount !== 0) {
+      writer.uint32(24).uint32(message.hostCount);
+    }
+    if (message.expectedHosts !== 0) {
+      writer.uint32(32).uint32(message.expectedHosts);
+    }
+    if (message.leastHosts !== 0) {
+      writer.uint32(40).uint32(message.leastHosts);
+    }
+    if (message.mostHosts !== 0) {
+      writer.uint32(48).uint32(message.mostHosts);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StepReach {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStepReach();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.step = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.region = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.hostCount = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.expectedHosts = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.leastHosts = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.mostHosts = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StepReach {
+    return {
+      step: isSet(object.step) ? globalThis.Number(object.step) : 0,
+      region: isSet(object.region) ? globalThis.String(object.region) : "",
+      hostCount: isSet(object.hostCount)
+        ? globalThis.Number(object.hostCount)
+        : isSet(object.host_count)
+        ? globalThis.Number(object.host_count)
+        : 0,
+      expectedHosts: isSet(object.expectedHosts)
+        ? globalThis.Number(object.expectedHosts)
+        : isSet(object.expected_hosts)
+        ? globalThis.Number(object.expected_hosts)
+        : 0,
+      leastHosts: isSet(object.leastHosts)
+        ? globalThis.Number(object.leastHosts)
+        : isSet(object.least_hosts)
+        ? globalThis.Number(object.least_hosts)
+        : 0,
+      mostHosts: isSet(object.mostHosts)
+        ? globalThis.Number(object.mostHosts)
+        : isSet(object.most_hosts)
+        ? globalThis.Number(object.most_hosts)
+        : 0,
+    };
+  },
+
+  toJSON(message: StepReach): unknown {
+    const obj: any = {};
+    if (message.step !== 0) {
+      obj.step = Math.round(message.step);
+    }
+    if (message.region !== "") {
+      obj.region = message.region;
+    }
+    if (message.hostCount !== 0) {
+      obj.hostCount = Math.round(message.hostCount);
+    }
+    if (message.expectedHosts !== 0) {
+      obj.expectedHosts = Math.round(message.expectedHosts);
+    }
+    if (message.leastHosts !== 0) {
+      obj.leastHosts = Math.round(message.leastHosts);
+    }
+    if (message.mostHosts !== 0) {
+      obj.mostHosts = Math.round(message.mostHosts);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StepReach>): StepReach {
+    return StepReach.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StepReach>): StepReach {
+    const message = createBaseStepReach();
+    message.step = object.step ?? 0;
+    message.region = object.region ?? "";
+    message.hostCount = object.hostCount ?? 0;
+    message.expectedHosts = object.expectedHosts ?? 0;
+    message.leastHosts = object.leastHosts ?? 0;
+    message.mostHosts = object.mostHosts ?? 0;
     return message;
   },
 };

@@ -4,6 +4,7 @@ import {
   type Duration,
   type PlanDeploymentResponse,
   type RegionPlan,
+  type StepReach,
 } from "@slipway/proto";
 import { durationText } from "../duration-text.js";
 import { bytesText } from "../quantities.js";
@@ -15,6 +16,9 @@ import { facts, table } from "./table.js";
 
 /** Hosts that would download which are named, of each region. */
 const HOSTS_SHOWN = 5;
+
+const ROUGH =
+  "A percentage is of a draw, which each deployment makes anew: nine of ten are within the brackets.";
 
 /** What a deployment would do: what it is, its steps, and what each region has to move. */
 export function planText(plan: PlanDeploymentResponse, look: Look): string {
@@ -84,8 +88,8 @@ function paceFacts({ strategy }: PlanDeploymentResponse): [string, string][] {
   ];
 }
 
-function stepLines({ steps, strategy }: PlanDeploymentResponse): string[] {
-  return steps.map((step, index) => {
+function stepLines({ steps, strategy, reaches }: PlanDeploymentResponse): string[] {
+  const lines = steps.map((step, index) => {
     const bake = durationToMs(strategy?.waves[step.wave - 1]?.bakeTime, 0);
     const then = bake === 0 ? "" : `, then watched for ${durationText(bake)}`;
     const waits = step.requiresApproval
@@ -93,8 +97,22 @@ function stepLines({ steps, strategy }: PlanDeploymentResponse): string[] {
       : step.requiresPromotion
         ? ", once somebody promotes it"
         : "";
-    return `${stepText(steps, index + 1)}${waits}${then}\n`;
+    const reached = reaches.filter((reach) => reach.step === index + 1);
+    return `${stepText(steps, index + 1)}${waits}${then}\n${reachText(reached)}`;
   });
+  const isRough = reaches.some(({ leastHosts, mostHosts }) => leastHosts < mostHosts);
+  return isRough ? [...lines, `${ROUGH}\n`] : lines;
+}
+
+/** How many hosts a step switches: "  eu: about 1 of 12 hosts (1 to 3)". */
+function reachText(reaches: readonly StepReach[]): string {
+  if (reaches.length === 0) return "";
+  const texts = reaches.map(({ region, hostCount, expectedHosts, leastHosts, mostHosts }) => {
+    if (leastHosts === mostHosts) return `${plain(region)}: ${leastHosts} of ${hostCount} hosts`;
+    const range = `${leastHosts} to ${mostHosts}`;
+    return `${plain(region)}: about ${expectedHosts} of ${hostCount} hosts (${range})`;
+  });
+  return `  ${texts.join(", ")}\n`;
 }
 
 function hostsText(regions: readonly RegionPlan[]): string {
