@@ -5,6 +5,7 @@ import {
   RemoveApplicationRequest,
   type Application,
   type ApplicationSpec,
+  type ApplyWarning,
   ApplicationServiceService,
 } from "@slipway/proto";
 import type { Caller } from "./caller.js";
@@ -35,6 +36,8 @@ export interface Applied {
   application: Application;
   /** False if it was so already. */
   changed: boolean;
+  /** What was taken as it is, and may not be what was meant: regions that nobody ever had. */
+  warnings: ApplyWarning[];
 }
 
 /** Who takes an application away, and why. */
@@ -86,13 +89,14 @@ export function createApplications(caller: Caller): Applications {
   return {
     apply: async ({ expectedRevision = 0, ...fields }, options) => {
       const request = ApplyApplicationRequest.fromPartial({ ...fields, expectedRevision });
-      const { application, changed } = await caller.unary(
+      const { application, changed, warnings } = await caller.unary(
         ApplicationServiceService.applyApplication,
         expectedRevision === 0 ? "idempotent" : "once",
         request,
         options,
       );
-      return { application: required(application, "ApplyApplication", "application"), changed };
+      const applied = required(application, "ApplyApplication", "application");
+      return { application: applied, changed, warnings };
     },
     get: async (name, options) => {
       const revision = options?.revision ?? 0;

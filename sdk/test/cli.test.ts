@@ -57,7 +57,9 @@ const script = {
           { field: "spec.regions", description: "must name one" },
         ]);
       }
-      return { application: { name, revision: 2, spec }, changed: true };
+      const unknown = spec.regions.filter((name) => name.startsWith("mars"));
+      const warnings = unknown.map((name) => ({ region: name, message: `${name} is not known` }));
+      return { application: { name, revision: 2, spec }, changed: true, warnings };
     },
     getApplication: ({ name }: { name: string }) => {
       if (name !== "web") throw new Refusal(status.NOT_FOUND, `there is no application ${name}`);
@@ -287,6 +289,16 @@ regions: [eu]
   await writeFile(file, good);
   const applied = await slipway(server, ["app", "apply", "-f", file]);
   assert.is(applied.stdout, "applied web revision 2\n", applied.stderr);
+  assert.is(applied.stderr, "");
+  const input = good.replace("[eu]", "[eu, mars]");
+  const warned = await slipway(server, ["app", "apply", "-f", "-"], { input });
+  assert.equal(
+    [warned.code, warned.stdout, warned.stderr],
+    [0, "applied web revision 2\n", "warning: mars is not known\n"],
+  );
+  const json = await slipway(server, ["app", "apply", "-f", "-", "--json"], { input });
+  assert.is(JSON.parse(json.stdout).warnings[0].region, "mars");
+  assert.is(json.stderr, "");
   const bad = good.replace("[eu]", "[]");
   const refused = await slipway(server, ["app", "apply", "-f", "-"], { input: bad });
   assert.is(refused.code, 4);

@@ -2,14 +2,17 @@ import { credentials, status } from "@grpc/grpc-js";
 import {
   AuditServiceClient,
   CreateFreezeRequest,
+  FleetServiceClient,
   FreezeServiceClient,
   ListAuditEntriesRequest,
 } from "@slipway/proto";
+import type { Knex } from "knex";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { call } from "../call.js";
 import { connectTo, startFleet, type TestFleet } from "../fleet.js";
-import { goodSpec, sha } from "../postgres.js";
+import { makeToken } from "../auth/tokens.js";
+import { goodSpec, openPool, sha } from "../postgres.js";
 import { failure } from "../rollout/world.js";
 
 const test = suite("audit and freezes over gRPC");
@@ -17,16 +20,21 @@ let fleet: TestFleet;
 let clients: ReturnType<typeof connectTo>;
 let freezes: FreezeServiceClient;
 let audit: AuditServiceClient;
+let address: string;
+let db: Knex;
 
 test.before(async () => {
   fleet = await startFleet();
   const coordinator = await fleet.start();
   clients = connectTo(coordinator);
+  ({ address } = coordinator);
+  db = openPool(fleet.databaseUrl);
   freezes = new FreezeServiceClient(coordinator.address, credentials.createInsecure());
   audit = new AuditServiceClient(coordinator.address, credentials.createInsecure());
 });
 test.after(async () => {
   for (const client of [clients, freezes, audit]) client?.close();
+  await db?.destroy();
   await fleet?.close();
 });
 
@@ -166,6 +174,34 @@ test("bad requests are refused by field, and freeze nothing", async () => {
     assert.match(refused.details, details);
   }
   assert.is((await call(freezes, "listFreezes", {})).freezes.length, before);
+});
+
+test("regions that nobody ever had are taken, and named with those like them", async () => {
+  const fleetClient = new FleetServiceClient(address, credentials.createInsecure());
+  const hosts = [{ hostId: "h1", region: "eu-west", cell: "", labels: {} }];
+  await call(fleetClient, "enrolHosts", { hosts });
+  fleetClient.close();
+  await makeToken(db, "region", { region: "ap-south" });
+  const { application, changed, warnings } = await apply("store", [
+    "eu-wset",
+    "eu-west",
+    "ap-south",
+    "mars",
+  ]);
+  assert.equal([changed, application?.spec?.regions.length], [true, 4]);
+  assert.equal(
+    warnings.map(({ field, region, similarRegions }) => [field, region, similarRegions]),
+    [
+      ["spec.regions[0]", "eu-wset", ["eu-west"]],
+      ["spec.regions[3]", "mars", []],
+    ],
+  );
+  assert.match(
+    warnings[0]?.message ?? "",
+    /^region eu-wset is not known: no agent, host or token .* \(known and like it: eu-west\)/,
+  );
+  const again = await apply("store", ["eu-wset", "eu-west", "ap-south", "mars"]);
+  assert.equal([again.changed, again.warnings.length], [false, 2], "also when nothing changed");
 });
 
 test.run();

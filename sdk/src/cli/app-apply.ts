@@ -1,4 +1,4 @@
-import { Application } from "@slipway/proto";
+import { Application, ApplyWarning } from "@slipway/proto";
 import { InvalidArgumentError } from "commander";
 import { APPLICATION_EXAMPLE } from "./application-example.js";
 import { readApplicationFile } from "./application-file.js";
@@ -6,7 +6,7 @@ import { UsageError } from "./exit-code.js";
 import { inFile } from "./file-text.js";
 import { messageJson } from "./json.js";
 import type { AddCommand } from "./run.js";
-import { print } from "./session.js";
+import { note, print } from "./session.js";
 import { plain } from "./text.js";
 
 interface Options {
@@ -57,15 +57,22 @@ export const addAppApply: AddCommand = (group, run) => {
           .catch((error: unknown) => {
             throw inFile(error, file);
           });
-        const { changed } = applied;
+        const { changed, warnings } = applied;
+        const warned = warnings.map((warning) => messageJson(ApplyWarning, warning));
         await print(
           session,
-          () => ({ application: messageJson(Application, applied.application), changed }),
+          () => ({
+            application: messageJson(Application, applied.application),
+            changed,
+            ...(warned.length > 0 && { warnings: warned }),
+          }),
           () => {
             const what = `${plain(application)} revision ${applied.application.revision}`;
             return changed ? `applied ${what}\n` : `${what} says the same; nothing changed\n`;
           },
         );
+        if (session.json) return;
+        for (const { message } of warnings) await note(session, `warning: ${plain(message)}`);
       }),
     );
 };

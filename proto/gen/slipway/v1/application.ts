@@ -276,6 +276,22 @@ export interface ApplyApplicationResponse {
     | undefined;
   /** False if the spec was the present one already. */
   changed: boolean;
+  /** What was taken as it is, and may not be what was meant. */
+  warnings: ApplyWarning[];
+}
+
+/**
+ * A region that nobody ever had: no agent or host was ever there, and no token made for it. It may be
+ * declared before it exists.
+ */
+export interface ApplyWarning {
+  /** By its path from the request: "spec.regions[1]". */
+  field: string;
+  region: string;
+  /** Known regions with a name like it, the likeliest first; at most 3. */
+  similarRegions: string[];
+  /** The same for a person. */
+  message: string;
 }
 
 export interface RemoveApplicationRequest {
@@ -2334,7 +2350,7 @@ export const ApplyApplicationRequest: MessageFns<ApplyApplicationRequest> = {
 };
 
 function createBaseApplyApplicationResponse(): ApplyApplicationResponse {
-  return { application: undefined, changed: false };
+  return { application: undefined, changed: false, warnings: [] };
 }
 
 export const ApplyApplicationResponse: MessageFns<ApplyApplicationResponse> = {
@@ -2344,6 +2360,9 @@ export const ApplyApplicationResponse: MessageFns<ApplyApplicationResponse> = {
     }
     if (message.changed !== false) {
       writer.uint32(16).bool(message.changed);
+    }
+    for (const v of message.warnings) {
+      ApplyWarning.encode(v!, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -2377,6 +2396,14 @@ export const ApplyApplicationResponse: MessageFns<ApplyApplicationResponse> = {
             message.changed = reader.bool();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.warnings.push(ApplyWarning.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2393,6 +2420,9 @@ export const ApplyApplicationResponse: MessageFns<ApplyApplicationResponse> = {
     return {
       application: isSet(object.application) ? Application.fromJSON(object.application) : undefined,
       changed: isSet(object.changed) ? globalThis.Boolean(object.changed) : false,
+      warnings: globalThis.Array.isArray(object?.warnings)
+        ? object.warnings.map((e: any) => ApplyWarning.fromJSON(e))
+        : [],
     };
   },
 
@@ -2403,6 +2433,9 @@ export const ApplyApplicationResponse: MessageFns<ApplyApplicationResponse> = {
     }
     if (message.changed !== false) {
       obj.changed = message.changed;
+    }
+    if (message.warnings?.length) {
+      obj.warnings = message.warnings.map((e) => ApplyWarning.toJSON(e));
     }
     return obj;
   },
@@ -2416,6 +2449,128 @@ export const ApplyApplicationResponse: MessageFns<ApplyApplicationResponse> = {
       ? Application.fromPartial(object.application)
       : undefined;
     message.changed = object.changed ?? false;
+    message.warnings = object.warnings?.map((e) => ApplyWarning.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseApplyWarning(): ApplyWarning {
+  return { field: "", region: "", similarRegions: [], message: "" };
+}
+
+export const ApplyWarning: MessageFns<ApplyWarning> = {
+  encode(message: ApplyWarning, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.field !== "") {
+      writer.uint32(10).string(message.field);
+    }
+    if (message.region !== "") {
+      writer.uint32(18).string(message.region);
+    }
+    for (const v of message.similarRegions) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.message !== "") {
+      writer.uint32(34).string(message.message);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ApplyWarning {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseApplyWarning();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.field = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.region = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.similarRegions.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.message = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ApplyWarning {
+    return {
+      field: isSet(object.field) ? globalThis.String(object.field) : "",
+      region: isSet(object.region) ? globalThis.String(object.region) : "",
+      similarRegions: globalThis.Array.isArray(object?.similarRegions)
+        ? object.similarRegions.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.similar_regions)
+        ? object.similar_regions.map((e: any) => globalThis.String(e))
+        : [],
+      message: isSet(object.message) ? globalThis.String(object.message) : "",
+    };
+  },
+
+  toJSON(message: ApplyWarning): unknown {
+    const obj: any = {};
+    if (message.field !== "") {
+      obj.field = message.field;
+    }
+    if (message.region !== "") {
+      obj.region = message.region;
+    }
+    if (message.similarRegions?.length) {
+      obj.similarRegions = message.similarRegions;
+    }
+    if (message.message !== "") {
+      obj.message = message.message;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ApplyWarning>): ApplyWarning {
+    return ApplyWarning.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ApplyWarning>): ApplyWarning {
+    const message = createBaseApplyWarning();
+    message.field = object.field ?? "";
+    message.region = object.region ?? "";
+    message.similarRegions = object.similarRegions?.map((e) => e) || [];
+    message.message = object.message ?? "";
     return message;
   },
 };
