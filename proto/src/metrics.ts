@@ -6,6 +6,12 @@ interface About {
   help: string;
 }
 
+interface ByLabel extends About {
+  label: string;
+  /** The label's values, and how many of each. */
+  read: () => Readonly<Record<string, number>> | undefined;
+}
+
 /** A gauge that is always 1, and whose labels say something. */
 export function registerInfo(
   registry: Registry,
@@ -35,14 +41,7 @@ export function registerGauge(
 }
 
 /** A gauge for each value of one label, read at a scrape. */
-export function registerGauges(
-  registry: Registry,
-  {
-    label,
-    read,
-    ...about
-  }: About & { label: string; read: () => Readonly<Record<string, number>> | undefined },
-): void {
+export function registerGauges(registry: Registry, { label, read, ...about }: ByLabel): void {
   registerGaugesBy(registry, {
     ...about,
     labels: [label],
@@ -88,14 +87,7 @@ export function registerCount(
 }
 
 /** A counter for each value of one label, counted elsewhere. */
-export function registerCounts(
-  registry: Registry,
-  {
-    label,
-    read,
-    ...about
-  }: About & { label: string; read: () => Readonly<Record<string, number>> | undefined },
-): void {
+export function registerCounts(registry: Registry, { label, read, ...about }: ByLabel): void {
   registerCountsBy(registry, {
     ...about,
     labels: [label],
