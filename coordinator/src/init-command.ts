@@ -2,6 +2,7 @@ import path from "node:path";
 import { NAME_PATTERN } from "@slipway/proto";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { checkSecretOptions } from "./secret-options.js";
+import { wholeNumber } from "./whole-number.js";
 
 interface InitOptions {
   out: string;
@@ -91,7 +92,7 @@ function names(description: string): Option {
 }
 
 function days(description: string): Option {
-  return new Option("--days <number>", description).argParser(parseDays).default(365);
+  return new Option("--days <number>", description).argParser(wholeNumber(1, 3_650)).default(365);
 }
 
 function parseList(text: string): string[] {
@@ -105,10 +106,4 @@ function parseRegions(text: string): string[] {
   const wrong = regions.find((region) => !NAME_PATTERN.test(region));
   if (wrong === undefined) return regions;
   throw new InvalidArgumentError("They must be lower-case letters, digits and inner hyphens.");
-}
-
-function parseDays(text: string): number {
-  const value = Number(text);
-  if (/^\d{1,4}$/.test(text) && value >= 1 && value <= 3_650) return value;
-  throw new InvalidArgumentError("It must be a whole number from 1 to 3650.");
 }

@@ -22,6 +22,7 @@ import { keysCommand } from "./keys-command.js";
 import { option } from "./option.js";
 import { tokenCommand } from "./token-command.js";
 import { natsConfigCommand, natsUserCommand } from "./nats-config-command.js";
+import { wholeNumber } from "./whole-number.js";
 
 interface ServeOptions extends KeyOptions {
   listen: string;
@@ -99,7 +100,7 @@ addKeyOptions(program.command("serve"))
   )
   .addOption(
     option("--membership-days <number>", "how long a membership holds, until it is renewed")
-      .argParser(parseDays)
+      .argParser(wholeNumber(1, 365))
       .default(7),
   )
   .addOption(
@@ -111,12 +112,12 @@ addKeyOptions(program.command("serve"))
   .addOption(option("--hook-secret-file <file>", "secret that signs notifications; none: no hooks"))
   .addOption(
     option("--max-connections <number>", "connections at once; limits of strangers follow from it")
-      .argParser(parseConnections)
+      .argParser(wholeNumber(10, 999_999))
       .default(10_000),
   )
   .addOption(
     option("--max-connections-per-address <number>", "the same of one address, such as a NAT's")
-      .argParser(parseConnections)
+      .argParser(wholeNumber(10, 999_999))
       .default(5_000),
   )
   .addOption(
@@ -274,18 +275,6 @@ function checkFiles(config: CoordinatorConfig, log: Logger): void {
     "--tls-client-ca": tls?.clientCaFile,
     "--nats-ca": config.natsCaFile,
   });
-}
-
-function parseDays(text: string): number {
-  const days = Number(text);
-  if (/^\d{1,3}$/.test(text) && days >= 1 && days <= 365) return days;
-  throw new InvalidArgumentError("It must be a whole number from 1 to 365.");
-}
-
-function parseConnections(text: string): number {
-  const connections = Number(text);
-  if (/^\d{1,6}$/.test(text) && connections >= 10) return connections;
-  throw new InvalidArgumentError("It must be a whole number from 10 to 999999.");
 }
 
 /** @throws Error with a one-line reason. */

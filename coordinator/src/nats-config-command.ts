@@ -3,6 +3,7 @@ import { parseListenAddress } from "./config.js";
 import { writeNatsConfig } from "./nats-access/write-nats-config.js";
 import { writeNatsUser } from "./nats-access/write-nats-user.js";
 import { checkSecretOptions } from "./secret-options.js";
+import { wholeNumber } from "./whole-number.js";
 
 interface Options {
   out: string;
@@ -54,7 +55,7 @@ export function natsConfigCommand(): Command {
     .addOption(new Option("--tls-key <file>", "PEM, where servers find it"))
     .addOption(
       new Option("--days <number>", "until users in files expire")
-        .argParser(parseDays)
+        .argParser(wholeNumber(1, 36_500))
         .default(365),
     )
     .addOption(
@@ -98,7 +99,11 @@ export function natsUserCommand(): Command {
         "for its region's NATS; a region agent's for the global one is FILE.global",
       ).makeOptionMandatory(),
     )
-    .addOption(new Option("--days <number>", "until they expire").argParser(parseDays).default(365))
+    .addOption(
+      new Option("--days <number>", "until they expire")
+        .argParser(wholeNumber(1, 36_500))
+        .default(365),
+    )
     .action(async ({ days, ...options }: UserOptions) => {
       checkSecretOptions({ "--issuer": options.issuer });
       await writeNatsUser({ ...options, expireTime: new Date(Date.now() + days * DAY_MS) });
@@ -120,12 +125,4 @@ function parseListen(text: string): string {
   } catch (error) {
     throw new InvalidArgumentError((error as Error).message);
   }
-}
-
-function parseDays(text: string): number {
-  const days = Number(text);
-  if (!/^\d+$/.test(text) || days < 1 || days > 36_500) {
-    throw new InvalidArgumentError("It must be a whole number from 1 to 36500.");
-  }
-  return days;
 }
