@@ -27,6 +27,8 @@ export interface HostPage extends Page<Host> {
   unreachableRegions: string[];
   /** As in RegionList: no host has a status then. */
   unheardSince: Date | undefined;
+  /** Regions whose own NATS is away, by name, and since when: their hosts' silence is not the hosts'. */
+  natsAwaySince: Record<string, Date>;
 }
 
 /** All regions, and how old what is said of them is. */
@@ -74,13 +76,9 @@ export interface Fleet {
 export function createFleet(caller: Caller): Fleet {
   const hostsPage: Fleet["hostsPage"] = async (filter = {}, options) => {
     const request = ListHostsRequest.fromPartial(filter);
-    const { hosts, nextPageToken, unreachableRegions, unheardSince } = await caller.unary(
-      FleetServiceService.listHosts,
-      "idempotent",
-      request,
-      options,
-    );
-    return { items: hosts, nextPageToken, unreachableRegions, unheardSince };
+    const { hosts, nextPageToken, unreachableRegions, unheardSince, natsAwaySince } =
+      await caller.unary(FleetServiceService.listHosts, "idempotent", request, options);
+    return { items: hosts, nextPageToken, unreachableRegions, unheardSince, natsAwaySince };
   };
   const regionList: Fleet["regionList"] = async (options) => {
     const request = ListRegionsRequest.fromPartial({});

@@ -112,9 +112,13 @@ const script = {
     listRegions: () => ({
       regions: [{ name: "eu", enrolledHostCount: 2, agents: [{ agentId: "eu-1" }] }],
     }),
-    listHosts: () => ({
+    listHosts: ({ region: name }: { region: string }) => ({
       hosts: [{ enrolment: { hostId: "h\u001b[2J1", region: "eu" }, silent: true }],
       unreachableRegions: ["us"],
+      ...(name === "dark" && {
+        unheardSince: new Date(Date.now() - 20_000),
+        natsAwaySince: { eu: new Date(Date.now() - 60_000) },
+      }),
     }),
   },
   streams: {
@@ -333,6 +337,19 @@ test("prints plain lines where there is no terminal", async ({ server }) => {
   assert.match(hosts.stderr, "No agent answered in time in: us");
   const fleet = await slipway(server, ["status"]);
   assert.match(fleet.stdout, /web +0 +0123456789ab +SUCCEEDED .* 2\/2 +2 × b1/);
+});
+
+test("hosts that cannot be heard are not blamed", async ({ server }) => {
+  const { stdout, stderr } = await slipway(server, ["hosts", "--region", "dark"]);
+  assert.match(stdout, /^the coordinator has not heard over the global NATS for \d+ s: /);
+  assert.match(
+    stdout,
+    /\nthe NATS of region eu has been away for 1 min( \d+ s)?: its hosts cannot be heard\n/,
+  );
+  assert.is(stderr, "");
+  const json = await slipway(server, ["hosts", "--region", "dark", "--json"]);
+  const keys = ["hosts", "unreachableRegions", "unheardSince", "natsAwaySince"];
+  assert.equal(Object.keys(JSON.parse(json.stdout) as object), keys);
 });
 
 test("a submission says that nobody is there to build it, beside its document", async ({

@@ -249,6 +249,50 @@ const at = (running: number) => ({
   ],
 });
 
+const SILENT_EU = [region("eu", [[STAGING, 4]], {}, { silent: true })];
+const OLD = "of regions and hosts this is what was last known, and their silence is not theirs";
+
+test("what may be old is said to be, and nobody blamed for it", () => {
+  const heard = { totals, deployment: deployment(), regions: SILENT_EU };
+  const silent = "region silent: its agents do not answer";
+  assert.match(deploymentFacts(heard, WIDE), silent);
+  const old = { ...heard, unheardSince: ago(125), staleSince: ago(5) };
+  const facts = deploymentFacts(old, WIDE);
+  assert.not.match(facts, silent);
+  const nats = `the coordinator has not heard over the global NATS for 2 min 5 s: ${OLD}`;
+  assert.ok(
+    facts.startsWith(`${nats}\nthe coordinator has not reached its Postgres for 5 s: `),
+    facts,
+  );
+  const frame = deploymentFrame(old, WIDE, tall);
+  assert.not.match(frame.join("\n"), silent);
+  assert.is(frame.at(-2), nats);
+  assert.match(frame.at(-1) ?? "", "has not reached its Postgres for 5 s");
+});
+
+test("changes: that it may be old, once, and that it is of now again", () => {
+  const first = { totals, deployment: stepped(), regions: [region("eu", [[STAGING, 4]])] };
+  const unheard = { ...first, regions: SILENT_EU, unheardSince: ago(5) };
+  assert.equal(deploymentChanges(first, unheard, WIDE), [
+    "the coordinator has not heard over the global NATS since 2026-01-01T11:59:55.000Z: " +
+      "regions and hosts are shown as last known",
+  ]);
+  assert.equal(deploymentChanges(unheard, unheard, WIDE), []);
+  const stale = { ...unheard, staleSince: ago(1) };
+  assert.equal(deploymentChanges(unheard, stale, WIDE), [
+    "the coordinator has not reached its Postgres since 2026-01-01T11:59:59.000Z: " +
+      "this is the state of then, and is looked for again",
+  ]);
+  assert.equal(deploymentChanges(stale, first, WIDE), [
+    "the coordinator hears over the global NATS again",
+    "the coordinator reaches its Postgres again",
+  ]);
+  const away = [region("eu", [[STAGING, 4]], {}, { silent: true, natsAwaySince: ago(60) })];
+  assert.equal(deploymentChanges(first, { ...first, regions: away }, WIDE), [
+    "eu: 0/4 running, 4 staging, region silent: its NATS has been away since 2026-01-01T11:59:00.000Z",
+  ]);
+});
+
 test("what a host printed before it failed keeps its lines, or is one", () => {
   const failure = {
     reason: HostFailureReason.EXITED,

@@ -379,7 +379,7 @@ test("regions that the coordinator cannot hear are not blamed, nor called well",
     Region.fromPartial({ name: "us", agents }),
   ];
   assert.equal(regionTable({ regions, unheardSince: ago(125) }, look).split("\n"), [
-    "the coordinator has not reached the global NATS for 2 min 5 s: of regions and hosts this is what was " +
+    "the coordinator has not heard over the global NATS for 2 min 5 s: of regions and hosts this is what was " +
       "last known, and their silence is not theirs",
     "REGION  HOSTS  SILENT  AGENTS  STATE",
     "eu      4      -       a       not known now",

@@ -1,5 +1,7 @@
 /** NATS has to answer at least this often: a multiple of how often it is asked. */
 export const GAP_MS = 5_000;
+/** Agents speak every 2 s, and find their way back to NATS in about one. */
+export const RETURN_MS = 6_000;
 
 /**
  * Whether this coordinator would hear of regions at all, and since when without a gap: what it does
@@ -9,6 +11,8 @@ export class Hearing {
   readonly #began: number;
   #since = 0;
   #answeredAt = Number.NEGATIVE_INFINITY;
+  /** When the last gap began. */
+  #gapFrom: number | undefined;
   #isLost = false;
 
   /** @param began - When it was begun to listen. */
@@ -18,7 +22,10 @@ export class Hearing {
 
   /** NATS has answered, or said something, just now. */
   note(now: number): void {
-    if (now - this.#answeredAt > GAP_MS) this.#since = now;
+    if (now - this.#answeredAt > GAP_MS) {
+      this.#since = now;
+      this.#gapFrom = Number.isFinite(this.#answeredAt) ? this.#answeredAt : undefined;
+    }
     this.#answeredAt = Math.max(now, this.#answeredAt);
     this.#isLost = false;
   }
@@ -37,5 +44,12 @@ export class Hearing {
   unheardSince(now: number): number | undefined {
     if (!this.#isLost && this.since(now) !== undefined) return undefined;
     return Math.max(this.#began, this.#answeredAt);
+  }
+
+  /**
+   * When the gap began that is over now, for as long as agents may not have found back; else undefined.
+   */
+  returningSince(now: number): number | undefined {
+    return now - this.#since < RETURN_MS ? this.#gapFrom : undefined;
   }
 }

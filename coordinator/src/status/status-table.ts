@@ -44,9 +44,14 @@ export class StatusTable {
     this.hearing = new Hearing(now());
   }
 
-  /** Since when this coordinator has heard nothing of any region; undefined while it hears. */
+  /**
+   * Since when this coordinator has heard nothing of regions; undefined while it hears. After an outage
+   * all of them are given some seconds to be heard again.
+   */
   get unheardSince(): Date | undefined {
-    const since = this.hearing.unheardSince(this.#now());
+    const now = this.#now();
+    let since = this.hearing.unheardSince(now);
+    if (since === undefined && this.#isAnySilent()) since = this.hearing.returningSince(now);
     return since === undefined ? undefined : new Date(since);
   }
 
@@ -190,6 +195,10 @@ export class StatusTable {
     const since = this.#heard(region).map(({ regionNatsAwaySince }) => regionNatsAwaySince);
     if (since.length === 0 || since.includes(undefined)) return undefined;
     return new Date(Math.max(...since.map(Number)));
+  }
+
+  #isAnySilent(): boolean {
+    return [...this.#regions.keys()].some((name) => this.#trustOf(name) === "silent");
   }
 
   #trustOf(region: string): Trust {

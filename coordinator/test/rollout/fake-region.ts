@@ -42,6 +42,7 @@ export class FakeRegion {
   #warming = false;
   #ahead: { application: string; generation: number }[] = [];
   #following = false;
+  #natsAwaySince: Date | undefined;
 
   private constructor(bucket: KV, goals: KV, region: string) {
     this.#bucket = bucket;
@@ -78,6 +79,12 @@ export class FakeRegion {
     await this.beat();
   }
 
+  /** Says since when it does not reach its region's NATS: nobody leads then. */
+  async natsAway(since: Date | undefined): Promise<void> {
+    this.#natsAwaySince = since;
+    await this.beat();
+  }
+
   async beat(): Promise<void> {
     const status = RegionAgentStatus.fromPartial({
       region: this.#region,
@@ -85,7 +92,8 @@ export class FakeRegion {
       time: new Date(),
       warming: this.#warming,
       ahead: this.#ahead,
-      leaderTerm: 1,
+      leaderTerm: this.#natsAwaySince === undefined ? 1 : 0,
+      regionNatsAwaySince: this.#natsAwaySince,
     });
     const value = RegionAgentStatus.encode(status).finish();
     await this.#bucket.put(regionAgentKey(this.#region, this.#agentId), value);

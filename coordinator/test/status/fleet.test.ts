@@ -148,6 +148,29 @@ test("regions are those of applications, hosts and agents", async () => {
   );
 });
 
+test("a region whose NATS is away says so, and its hosts are not blamed", async () => {
+  const agent = await FakeRegion.start(world.nats, "eu");
+  const stop = answer("eu", [], new Date(Date.now() - 60_000));
+  const since = new Date(Date.now() - 50_000);
+  await agent.natsAway(since);
+  const eu = await until("what the agent says", async () => {
+    const { regions } = await call(clients.fleet, "listRegions", {});
+    return regions.find(({ natsAwaySince }) => natsAwaySince !== undefined);
+  });
+  assert.equal([eu.name, eu.silent, eu.agents.length], ["eu", true, 1]);
+  assert.equal(eu.natsAwaySince, since);
+  const { hosts, natsAwaySince } = await list();
+  assert.equal(natsAwaySince, { eu: since });
+  assert.ok(hosts.some(({ enrolment, silent }) => enrolment?.region === "eu" && silent));
+  await agent.natsAway(undefined);
+  await until("that it is back", async () => {
+    const page = await list();
+    return Object.keys(page.natsAwaySince).length === 0;
+  });
+  stop();
+  agent.stop();
+});
+
 test("bad hosts and tokens are refused by field, and nothing is enrolled", async () => {
   const before = await world.db("hosts").count();
   const many = Array.from({ length: 1_001 }, (_, n) => host(`x${n}`, "eu"));

@@ -1,6 +1,6 @@
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { GAP_MS, Hearing } from "../../src/status/hearing.js";
+import { GAP_MS, Hearing, RETURN_MS } from "../../src/status/hearing.js";
 
 const START = 1_000_000;
 
@@ -35,6 +35,17 @@ test("what is not heard is not heard since the last answer, at once when the con
   assert.is(hearing.since(START + 101), START, "which does not count as a gap yet");
   hearing.note(START + 200);
   assert.is(hearing.unheardSince(START + 201), undefined);
+});
+
+test("after a gap agents are given some time to be heard again", () => {
+  const hearing = new Hearing(START - 7);
+  hearing.note(START);
+  assert.is(hearing.returningSince(START), undefined, "at the start there was no gap");
+  const back = START + GAP_MS + 1;
+  hearing.note(back);
+  assert.is(hearing.unheardSince(back), undefined);
+  assert.is(hearing.returningSince(back + RETURN_MS - 1), START);
+  assert.is(hearing.returningSince(back + RETURN_MS), undefined);
 });
 
 test.run();

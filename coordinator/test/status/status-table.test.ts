@@ -97,6 +97,26 @@ test("that nothing is heard is told, and that something is again", () => {
   assert.equal([table.unheardSince, changes.length], [undefined, 2]);
 });
 
+test("a region is not blamed before it could be heard again", () => {
+  const { table, pass, beat, now } = create();
+  table.hearing.note(now());
+  beat("a");
+  const heardAt = now();
+  pass(60_000);
+  assert.equal(table.unheardSince, new Date(heardAt));
+  table.hearing.note(now());
+  pass(1_000);
+  assert.equal(table.unheardSince, new Date(heardAt), "NATS is there, and the agent not yet");
+  beat("a");
+  assert.is(table.unheardSince, undefined, "all are heard again");
+  pass(20_000);
+  table.hearing.note(now());
+  pass(5_000);
+  table.hearing.note(now());
+  pass(2_000);
+  assert.is(table.unheardSince, undefined, "now it is the region's silence");
+});
+
 test("counts of the generation asked for are given, no others", () => {
   const { beat, count, progress } = create();
   beat("a");

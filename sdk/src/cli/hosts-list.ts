@@ -3,7 +3,7 @@ import { Option } from "commander";
 import { CHOOSABLE_PHASES, isChosen, type HostChoice } from "./host-choice.js";
 import { messageJson } from "./json.js";
 import type { HostPage } from "../fleet.js";
-import { ageLines } from "./render/hearing.js";
+import { ageLines, natsAwayLines } from "./render/hearing.js";
 import { hostTable } from "./render/fleet.js";
 import { parseLimit, type AddCommand } from "./run.js";
 import { lookOf, note, print, type Session } from "./session.js";
@@ -36,13 +36,22 @@ export const addHostsList: AddCommand = (group, run) => {
     )
     .action(
       run(async (session, options: Options) => {
-        const { items, unreachableRegions, unheardSince } = await readHosts(session, options);
+        const read = await readHosts(session, options);
+        const { items, unreachableRegions, unheardSince, natsAwaySince } = read;
         const hosts = (): unknown => items.map((host) => messageJson(Host, host));
         const look = lookOf(session);
         await print(
           session,
-          () => ({ hosts: hosts(), unreachableRegions, unheardSince }),
-          () => ageLines({ unheardSince }, look) + hostTable(items, options, look),
+          () => ({
+            hosts: hosts(),
+            unreachableRegions,
+            unheardSince,
+            ...(Object.keys(natsAwaySince).length > 0 && { natsAwaySince }),
+          }),
+          () =>
+            ageLines({ unheardSince }, look) +
+            natsAwayLines(natsAwaySince, look) +
+            hostTable(items, options, look),
         );
         // Else it is not they who do not answer.
         if (unreachableRegions.length > 0 && unheardSince === undefined) {
@@ -62,6 +71,7 @@ async function readHosts(
   let more = false;
   const unreachable = new Set<string>();
   let unheardSince: Date | undefined;
+  let natsAwaySince: HostPage["natsAwaySince"] = {};
   let pageToken = "";
   do {
     const page = await session.client.fleet.hostsPage(
@@ -78,10 +88,11 @@ async function readHosts(
     items.push(...chosen.slice(0, limit - items.length));
     for (const name of page.unreachableRegions) unreachable.add(name);
     unheardSince ??= page.unheardSince;
+    natsAwaySince = { ...natsAwaySince, ...page.natsAwaySince };
     pageToken = page.nextPageToken;
   } while (pageToken !== "" && items.length < limit);
   if (more || pageToken !== "") {
     await note(session, `There are more than these ${items.length}: see them with --limit all`);
   }
-  return { items, unreachableRegions: [...unreachable], unheardSince };
+  return { items, unreachableRegions: [...unreachable], unheardSince, natsAwaySince };
 }

@@ -45,6 +45,12 @@ export async function listHosts(
     nextPageToken: nextPageToken(page, limit, ({ host }) => `${host.region}/${host.hostId}`),
     unreachableRegions: [...answers].flatMap(([name, hosts]) => (hosts === undefined ? name : [])),
     unheardSince: context.status.unheardSince,
+    natsAwaySince: Object.fromEntries(
+      [...answers.keys()].flatMap((name) => {
+        const { natsAwaySince } = context.status.region(name);
+        return natsAwaySince === undefined ? [] : [[name, natsAwaySince] as const];
+      }),
+    ),
   };
 }
 

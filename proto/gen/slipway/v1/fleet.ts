@@ -69,8 +69,9 @@ export interface ListRegionsRequest {
 export interface ListRegionsResponse {
   regions: Region[];
   /**
-   * While the coordinator that answers does not reach the global NATS: since when it has heard
-   * nothing of any region, by its clock. What is said of regions is what was last known then.
+   * While the coordinator that answers does not reach the global NATS, and for some seconds after,
+   * until all regions are heard again: since when it has heard nothing of them, by its clock. What is said
+   * of regions is what was last known then.
    */
   unheardSince: Date | undefined;
 }
@@ -96,7 +97,19 @@ export interface ListHostsResponse {
    * As in ListRegionsResponse. Hosts' status is asked for with each call, so that then it is known of
    * none: only what was enrolled is.
    */
-  unheardSince: Date | undefined;
+  unheardSince:
+    | Date
+    | undefined;
+  /**
+   * Of the regions of these hosts, those whose agents are heard and do not reach the region's own NATS:
+   * since when. They hear no host meanwhile, and hosts' silence says nothing of the hosts.
+   */
+  natsAwaySince: { [key: string]: Date };
+}
+
+export interface ListHostsResponse_NatsAwaySinceEntry {
+  key: string;
+  value: Date | undefined;
 }
 
 export interface EnrolHostsRequest {
@@ -952,7 +965,7 @@ export const ListHostsRequest: MessageFns<ListHostsRequest> = {
 };
 
 function createBaseListHostsResponse(): ListHostsResponse {
-  return { hosts: [], nextPageToken: "", unreachableRegions: [], unheardSince: undefined };
+  return { hosts: [], nextPageToken: "", unreachableRegions: [], unheardSince: undefined, natsAwaySince: {} };
 }
 
 export const ListHostsResponse: MessageFns<ListHostsResponse> = {
@@ -969,6 +982,9 @@ export const ListHostsResponse: MessageFns<ListHostsResponse> = {
     if (message.unheardSince !== undefined) {
       Timestamp.encode(toTimestamp(message.unheardSince), writer.uint32(34).fork()).join();
     }
+    globalThis.Object.entries(message.natsAwaySince).forEach(([key, value]: [string, Date]) => {
+      ListHostsResponse_NatsAwaySinceEntry.encode({ key: key as any, value }, writer.uint32(42).fork()).join();
+    });
     return writer;
   },
 
@@ -1017,6 +1033,17 @@ export const ListHostsResponse: MessageFns<ListHostsResponse> = {
             message.unheardSince = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            const entry5 = ListHostsResponse_NatsAwaySinceEntry.decode(reader, reader.uint32());
+            if (entry5.value !== undefined) {
+              message.natsAwaySince[entry5.key] = entry5.value;
+            }
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1047,6 +1074,33 @@ export const ListHostsResponse: MessageFns<ListHostsResponse> = {
         : isSet(object.unheard_since)
         ? fromJsonTimestamp(object.unheard_since)
         : undefined,
+      natsAwaySince: isObject(object.natsAwaySince)
+        ? (globalThis.Object.entries(object.natsAwaySince) as [string, any][]).reduce(
+          (acc: { [key: string]: Date }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: fromJsonTimestamp(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : isObject(object.nats_away_since)
+        ? (globalThis.Object.entries(object.nats_away_since) as [string, any][]).reduce(
+          (acc: { [key: string]: Date }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: fromJsonTimestamp(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
     };
   },
 
@@ -1064,6 +1118,15 @@ export const ListHostsResponse: MessageFns<ListHostsResponse> = {
     if (message.unheardSince !== undefined) {
       obj.unheardSince = message.unheardSince.toISOString();
     }
+    if (message.natsAwaySince) {
+      const entries = globalThis.Object.entries(message.natsAwaySince) as [string, Date][];
+      if (entries.length > 0) {
+        obj.natsAwaySince = {};
+        entries.forEach(([k, v]) => {
+          obj.natsAwaySince[k] = v.toISOString();
+        });
+      }
+    }
     return obj;
   },
 
@@ -1076,6 +1139,100 @@ export const ListHostsResponse: MessageFns<ListHostsResponse> = {
     message.nextPageToken = object.nextPageToken ?? "";
     message.unreachableRegions = object.unreachableRegions?.map((e) => e) || [];
     message.unheardSince = object.unheardSince ?? undefined;
+    message.natsAwaySince = (globalThis.Object.entries(object.natsAwaySince ?? {}) as [string, Date][]).reduce(
+      (acc: { [key: string]: Date }, [key, value]: [string, Date]) => {
+        if (value !== undefined) {
+          acc[key] = value;
+        }
+        return acc;
+      },
+      {},
+    );
+    return message;
+  },
+};
+
+function createBaseListHostsResponse_NatsAwaySinceEntry(): ListHostsResponse_NatsAwaySinceEntry {
+  return { key: "", value: undefined };
+}
+
+export const ListHostsResponse_NatsAwaySinceEntry: MessageFns<ListHostsResponse_NatsAwaySinceEntry> = {
+  encode(message: ListHostsResponse_NatsAwaySinceEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== undefined) {
+      Timestamp.encode(toTimestamp(message.value), writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ListHostsResponse_NatsAwaySinceEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseListHostsResponse_NatsAwaySinceEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.value = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ListHostsResponse_NatsAwaySinceEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? fromJsonTimestamp(object.value) : undefined,
+    };
+  },
+
+  toJSON(message: ListHostsResponse_NatsAwaySinceEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== undefined) {
+      obj.value = message.value.toISOString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ListHostsResponse_NatsAwaySinceEntry>): ListHostsResponse_NatsAwaySinceEntry {
+    return ListHostsResponse_NatsAwaySinceEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ListHostsResponse_NatsAwaySinceEntry>): ListHostsResponse_NatsAwaySinceEntry {
+    const message = createBaseListHostsResponse_NatsAwaySinceEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? undefined;
     return message;
   },
 };

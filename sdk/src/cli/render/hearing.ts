@@ -1,9 +1,36 @@
 import type { DeploymentProgress } from "../../deployment-watch.js";
 import { spanText } from "../quantities.js";
+import { plain } from "../text.js";
 import { paint, type Colour, type Look } from "./style.js";
 
 /** Since when what is shown may be old, and of what. */
 export type Ages = Pick<DeploymentProgress, "unheardSince" | "staleSince">;
+
+/** Regions whose hosts cannot be heard, a line each. */
+export function natsAwayLines(since: Readonly<Record<string, Date>>, look: Look): string {
+  return Object.entries(since)
+    .map(([region, time]) => {
+      const lasting = spanText(look.now - time.getTime());
+      const text = `the NATS of region ${plain(region)} has been away for ${lasting}: its hosts cannot be heard`;
+      return `${paint(look, "yellow", text)}\n`;
+    })
+    .join("");
+}
+
+const SERVERS = [
+  {
+    key: "unheardSince",
+    since: "has not heard over the global NATS",
+    back: "hears over the global NATS",
+    meaning: "regions and hosts are shown as last known",
+  },
+  {
+    key: "staleSince",
+    since: "has not reached its Postgres",
+    back: "reaches its Postgres",
+    meaning: "this is the state of then, and is looked for again",
+  },
+] as const;
 
 interface AgeChange {
   text: string;
@@ -15,7 +42,7 @@ export function ageTexts({ unheardSince, staleSince }: Ages, now: number): strin
   const lasting = (since: Date): string => spanText(now - since.getTime());
   return [
     unheardSince &&
-      `the coordinator has not reached the global NATS for ${lasting(unheardSince)}: of regions and ` +
+      `the coordinator has not heard over the global NATS for ${lasting(unheardSince)}: of regions and ` +
         "hosts this is what was last known, and their silence is not theirs",
     staleSince &&
       `the coordinator has not reached its Postgres for ${lasting(staleSince)}: this is the state of ` +
@@ -32,18 +59,17 @@ export function ageLines(ages: Ages, look: Look): string {
 
 /** What to say when one of these begins or is over. */
 export function ageChanges(before: Ages | undefined, ages: Ages): AgeChange[] {
-  const names = [
-    ["unheardSince", "the global NATS", "regions and hosts are shown as last known"],
-    ["staleSince", "its Postgres", "this is the state of then, and is looked for again"],
-  ] as const;
-  return names.flatMap(([key, server, meaning]): AgeChange[] => {
-    const since = ages[key];
-    if ((since === undefined) === (before?.[key] === undefined)) return [];
-    if (since === undefined) {
-      return [{ text: `the coordinator reaches ${server} again`, colour: "green" }];
-    }
-    const text = `the coordinator has not reached ${server} since ${since.toISOString()}: ${meaning}`;
-    return [{ text, colour: "yellow" }];
+  return SERVERS.flatMap(({ key, since, back, meaning }): AgeChange[] => {
+    const time = ages[key];
+    if ((time === undefined) === (before?.[key] === undefined)) return [];
+    return time === undefined
+      ? [{ text: `the coordinator ${back} again`, colour: "green" }]
+      : [
+          {
+            text: `the coordinator ${since} since ${time.toISOString()}: ${meaning}`,
+            colour: "yellow",
+          },
+        ];
   });
 }
 
