@@ -26,6 +26,8 @@ export interface Evidence {
   regions: readonly RegionEvidence[];
   /** Why the goal is not in the bucket as it should be, as a sentence; undefined if it is. */
   unpublished: string | undefined;
+  /** Why no host will obey the goal, ever, as a sentence: there are later ones. Undefined if they may. */
+  overtaken: string | undefined;
   /** Why this coordinator cannot tell what regions are doing, as a sentence; undefined if it can. */
   unheard: string | undefined;
   /** Freezes on the application or a region of the present step, each as a phrase. */
@@ -46,6 +48,7 @@ export function decide(
   now: number,
 ): DeploymentEvent | undefined {
   if (isFinal(snapshot.state)) return undefined;
+  if (evidence.overtaken !== undefined) return waitFor(snapshot, evidence.overtaken);
   const tallies = evidence.regions.map(tally);
   const failed = tooManyFailed(snapshot, tallies);
   if (isPausedByRequest(snapshot)) {
@@ -74,6 +77,19 @@ export function decide(
   // A region that nothing is heard of is not what a deployment fails for, whoever goes on without it.
   const waited = event?.type === "failed" && silence.regions.length > 0;
   return waited ? pauseFor({ hosts: 0, regions: silence.regions }, snapshot, tallies) : event;
+}
+
+/**
+ * Of what hosts have left behind there is nothing to judge: neither does it fail, however late it is,
+ * nor is anything put back for it.
+ */
+function waitFor(
+  { state, blockedBy, heldTime }: Snapshot,
+  by: string,
+): DeploymentEvent | undefined {
+  if (state === "PAUSED" || state === "WAITING") return undefined;
+  if (blockedBy === by && heldTime !== undefined) return undefined;
+  return { type: "blocked", by, held: true };
 }
 
 /** When to look again, should nothing be heard until then: the next moment at which time decides. */

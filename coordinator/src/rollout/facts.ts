@@ -23,6 +23,9 @@ interface Facts {
   freezes: readonly string[];
 }
 
+/** Whether the goal is out, and whether it can be. */
+export type Publication = Pick<Evidence, "unpublished" | "overtaken">;
+
 /** Gathers what deployments are judged by; keeps for some seconds what is asked of databases. */
 export class FactReader {
   readonly #context: RolloutContext;
@@ -47,7 +50,7 @@ export class FactReader {
   /** @param fresh reads the databases again. */
   async gather(
     deployment: StoredDeployment,
-    { unpublished, fresh }: { unpublished: string | undefined; fresh: boolean },
+    { published, fresh }: { published: Publication; fresh: boolean },
   ): Promise<Evidence> {
     const { status, clock } = this.#context;
     const { application, generation, regions } = deployment.goal;
@@ -73,7 +76,7 @@ export class FactReader {
         enrolled: enrolled.get(region.region) ?? 0,
         replicated: !lacking.has(region.region),
       })),
-      unpublished,
+      ...published,
       unheard: hearing === undefined && isSilent ? UNHEARD : undefined,
       freezes,
     };

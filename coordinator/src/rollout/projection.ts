@@ -41,7 +41,7 @@ export class GoalProjection {
   }
 
   /**
-   * Puts one goal into the bucket. Answers why it could not, as the end of a sentence, or undefined.
+   * Puts one goal into the bucket. Answers why no host will obey it, as a sentence, or undefined.
    * @throws NatsError if NATS is away.
    */
   async publish(goal: AnyGoalSource): Promise<string | undefined> {

@@ -4,7 +4,7 @@ import { onReconnect } from "../status/reconnects.js";
 import { decide, nextLook } from "./decide.js";
 import * as store from "./deployment-store.js";
 import type { ReadDeployment } from "./deployment-store.js";
-import { FactReader } from "./facts.js";
+import { FactReader, type Publication } from "./facts.js";
 import { newestGoal } from "./goal-store.js";
 import { KeyedRunner } from "./keyed-runner.js";
 import { move } from "./move.js";
@@ -144,31 +144,31 @@ export class Reconciler {
   /** Sees to it that the goal is out, and decides by what regions say. */
   async #next(active: ReadDeployment): Promise<DeploymentEvent | undefined> {
     const { snapshot, now } = active;
-    const unpublished = await this.#publish(active.goal);
+    const published = await this.#publish(active.goal);
     const event = decide(
       snapshot,
-      await this.#facts.gather(active, { unpublished, fresh: false }),
+      await this.#facts.gather(active, { published, fresh: false }),
       now,
     );
     if (event === undefined) return undefined;
     // A limit that could not be published at once would be obeyed even after a failure.
     if (event.type === "raised" && this.#rests(active.goal)) return undefined;
     // What is acted upon is what is so at this moment.
-    return decide(snapshot, await this.#facts.gather(active, { unpublished, fresh: true }), now);
+    return decide(snapshot, await this.#facts.gather(active, { published, fresh: true }), now);
   }
 
-  /** Why the goal is not in the bucket, as a sentence; undefined if it is, or soon will be. */
-  async #publish(goal: AnyGoalSource): Promise<string | undefined> {
+  /** Puts the goal into the bucket, or says why it is not there. */
+  async #publish(goal: AnyGoalSource): Promise<Publication> {
     const { application, deploymentId } = goal;
-    if (this.#projection.isPublished(goal) || this.#rests(goal)) return undefined;
+    const isOut = { unpublished: undefined, overtaken: undefined };
+    if (this.#projection.isPublished(goal) || this.#rests(goal)) return isOut;
     try {
-      return await this.#projection.publish(goal);
+      return { ...isOut, overtaken: await this.#projection.publish(goal) };
     } catch (error) {
       this.#context.log.warn({ err: error, application, deploymentId }, "goal not written yet");
       const { message } = error as Error;
-      return error instanceof SignerError
-        ? `the goal could not be signed (${message})`
-        : `the goal could not be written to NATS (${message})`;
+      const what = error instanceof SignerError ? "signed" : "written to NATS";
+      return { ...isOut, unpublished: `the goal could not be ${what} (${message})` };
     }
   }
 

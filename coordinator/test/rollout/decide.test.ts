@@ -30,6 +30,7 @@ function region(
 const evidence = (regions: RegionEvidence[], extra: Partial<Evidence> = {}): Evidence => ({
   regions,
   unpublished: undefined,
+  overtaken: undefined,
   unheard: undefined,
   freezes: [],
   ...extra,
@@ -106,6 +107,13 @@ const euAlone = evidence([
 const goingOn: Snapshot = { ...second, acceptedSilence: { hosts: 0, regions: ["us"] } };
 const allToldIn = (region: "eu"): Partial<Snapshot> => ({
   limits: { ...goingOn.limits, [region]: 10_000 },
+});
+const behind = { overtaken: "the goal bucket holds generation 9" };
+const gone = evidence([held20, usHeld], behind);
+const leftBehind = (snapshot: Snapshot): Snapshot => ({
+  ...snapshot,
+  blockedBy: behind.overtaken,
+  heldTime: START,
 });
 const deaf = evidence(
   ["eu", "us"].map((name) => region(name, 10_000, [[ACTIVATING, 20]], { heard: "warming" })),
@@ -479,6 +487,13 @@ const CASES: [string, Snapshot, Evidence, number, string][] = [
     LATER,
     "paused REGION_SILENT",
   ],
+  // Hosts obey later goals than its own: a backup was restored.
+  ["hosts have left it behind", arrived, gone, LATER, "blocked"],
+  ["which is said already", leftBehind(arrived), gone, LATER, "-"],
+  ["at any deadline", leftBehind({ ...arrived, deadline: LATER }), gone, LATE, "-"],
+  ["while it bakes", { ...bakingLast, deadline: LATER }, gone, LATE, "blocked"],
+  ["whatever has failed", leftBehind(arrived), { ...all([[FAILED, 20]]), ...behind }, LATE, "-"],
+  ["it is paused", pause("HOSTS_SILENT"), gone, LATE, "-"],
   // This coordinator hears nothing.
   ["the last that was heard holds no more", arrived, deaf, LATE, "blocked"],
   ["which is said already", heldBack(arrived), deaf, LATE, "-"],

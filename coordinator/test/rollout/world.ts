@@ -1,8 +1,10 @@
+import { execFile } from "node:child_process";
 import { createHash, createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
-import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { chmod, mkdtemp, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { promisify } from "node:util";
 import { credentials, type ServiceError } from "@grpc/grpc-js";
 import { startNats, startPostgres } from "@slipway/examples/servers";
 import {
@@ -28,6 +30,8 @@ import { startCoordinator, type Coordinator, type CoordinatorOptions } from "../
 import { uuidv7 } from "../../src/uuid.js";
 import { call } from "../call.js";
 import { CoordinatorProcess } from "../process.js";
+
+const run = promisify(execFile);
 
 /** A coordinator's clients. */
 export interface Clients {
@@ -63,6 +67,10 @@ interface Outage {
   start(): Promise<void>;
   /** It comes back with nothing of what it kept. */
   lose(): Promise<void>;
+  /** Copies what it keeps, while it is stopped for that. */
+  save(): Promise<void>;
+  /** It comes back with what was saved. */
+  restore(): Promise<void>;
 }
 
 /** A server whose data are kept over a stop; started again at the same address. */
@@ -83,6 +91,18 @@ async function startServer<Server extends { port: number; stop(): Promise<void> 
     async lose() {
       await outage.stop();
       await rm(dir, { recursive: true });
+      await outage.start();
+    },
+    async save() {
+      await outage.stop();
+      // Whose files they are is part of it.
+      await run("cp", ["-a", dir, `${dir}.saved`]);
+      await outage.start();
+    },
+    async restore() {
+      await outage.stop();
+      await rm(dir, { recursive: true });
+      await rename(`${dir}.saved`, dir);
       await outage.start();
     },
   };
