@@ -79,8 +79,7 @@ async function ask(
   const end = performance.now() + GIVE_UP_MS;
   for (let attempt = 0; ; attempt += 1) {
     signal.throwIfAborted();
-    const metadata = new Metadata();
-    metadata.set("authorization", `Bearer ${await readToken(joinTokenFile)}`);
+    const metadata = await joinMetadata(joinTokenFile);
     try {
       return await unary(client, "join", request, { timeoutMs: CALL_TIMEOUT_MS, signal, metadata });
     } catch (error) {
@@ -100,6 +99,13 @@ async function ask(
       await delay(retryInMs, undefined, { signal }).catch(() => signal.throwIfAborted());
     }
   }
+}
+
+/** What a call to join comes with. @throws JoinError if there is no token in the file. */
+export async function joinMetadata(joinTokenFile: string): Promise<Metadata> {
+  const metadata = new Metadata();
+  metadata.set("authorization", `Bearer ${await readToken(joinTokenFile)}`);
+  return metadata;
 }
 
 async function readToken(file: string): Promise<string> {

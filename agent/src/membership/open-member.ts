@@ -35,7 +35,7 @@ export interface OpenMemberOptions<R extends MemberRole> {
   region: string;
   role: R;
   identityFile: string;
-  /** What lets the agent in if it has no identity yet. */
+  /** What lets the agent in if it has no identity yet, or coordinators have lost it. */
   joinTokenFile?: string | undefined;
   /** HOST:PORT of coordinators, with commas between; needed to join and to renew. */
   coordinator?: string | undefined;
@@ -55,7 +55,7 @@ export interface OpenMemberOptions<R extends MemberRole> {
 export async function openMember<R extends MemberRole>(
   options: OpenMemberOptions<R>,
 ): Promise<Member<R>> {
-  const { coordinator, identityFile, trust, log } = options;
+  const { coordinator } = options;
   const { credentials, interceptors } = options.channel ?? insecureChannel();
   const client =
     coordinator === undefined
@@ -75,7 +75,7 @@ export async function openMember<R extends MemberRole>(
     const renewer =
       client === undefined || identity.issueTime === undefined
         ? undefined
-        : new Renewer({ client, identity, identityFile, trust, log, onRenewed });
+        : new Renewer({ ...options, client, identity, onRenewed });
     return {
       get identity() {
         return identity;

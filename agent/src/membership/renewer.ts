@@ -1,6 +1,7 @@
 import type { ServiceError } from "@grpc/grpc-js";
 import {
   getErrorDetails,
+  type JoinResponse,
   MembershipCertificate,
   type MembershipServiceClient,
   unary,
@@ -11,7 +12,8 @@ import { pause } from "../pause.js";
 import { certificateExpiry, type Identity, type MemberRole } from "../swarm/identity.js";
 import { replaceIdentity } from "../swarm/identity-file.js";
 import type { Trust } from "../trust/open-trust.js";
-import { renewRequest } from "./proofs.js";
+import { joinMetadata } from "./join-fleet.js";
+import { joinRequest, renewRequest } from "./proofs.js";
 import { offerKeySet, takeGrant } from "./take-grant.js";
 import { renewalTime } from "./when-to-renew.js";
 
@@ -36,6 +38,8 @@ export interface RenewerOptions<R extends MemberRole> {
   identity: Identity<R>;
   identityFile: string;
   trust: Trust | undefined;
+  /** Holds a token for members that coordinators have lost; read when it is needed. */
+  joinTokenFile?: string | undefined;
   log: Logger;
   /** The identity has another certificate; it is written down already. */
   onRenewed: (identity: Identity<R>) => void;
@@ -115,7 +119,9 @@ export class Renewer<R extends MemberRole> {
     const { time } = await unary(client, "getTime", {}, options);
     if (time === undefined) throw new Error("the coordinator does not say what time it is");
     const request = renewRequest(this.#identity, time);
-    const { grant } = await unary(client, "renew", request, options);
+    const { grant } = await unary(client, "renew", request, options).catch((error: unknown) =>
+      this.#joinAgain(error),
+    );
     offerKeySet(trust, grant);
     const renewed = takeGrant<R>(this.#identity, grant, trust?.keys.memberships);
     await replaceIdentity(identityFile, renewed);
@@ -123,6 +129,25 @@ export class Renewer<R extends MemberRole> {
     this.stats.renewed += 1;
     log.info({ expireTime: grant?.expireTime }, "certificate renewed");
     onRenewed(renewed);
+  }
+
+  /**
+   * Coordinators that know nothing of this member any more, as their database was restored from an older
+   * backup, are told again by a token, if somebody has left one here. @throws the error, if not.
+   */
+  async #joinAgain(error: unknown): Promise<JoinResponse> {
+    const { client, joinTokenFile, log } = this.#options;
+    const { natsSeed } = this.#identity;
+    if (reasonOf(error) !== "NOT_THAT_MEMBER") throw error;
+    if (joinTokenFile === undefined || natsSeed === undefined) {
+      log.error("no coordinator knows this member: start it with a token to join with, once");
+      throw error;
+    }
+    log.warn({ joinTokenFile }, "no coordinator knows this member: it joins again with its keys");
+    const request = joinRequest({ ...this.#identity, natsSeed });
+    const metadata = await joinMetadata(joinTokenFile);
+    const { signal } = this.#controller;
+    return unary(client, "join", request, { timeoutMs: CALL_TIMEOUT_MS, signal, metadata });
   }
 
   /**
@@ -155,6 +180,10 @@ export class Renewer<R extends MemberRole> {
 }
 
 function isFinal(error: unknown): boolean {
+  return reasonOf(error) === "MEMBER_REVOKED";
+}
+
+function reasonOf(error: unknown): string | undefined {
   const { metadata } = error as Partial<ServiceError>;
-  return metadata !== undefined && getErrorDetails(metadata)?.reason === "MEMBER_REVOKED";
+  return metadata && getErrorDetails(metadata)?.reason;
 }

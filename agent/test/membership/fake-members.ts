@@ -62,11 +62,17 @@ export class FakeMembers {
       this.#members.set(claim.id, claim);
       return { grant: this.#grant(claim) };
     });
-    const renew = this.#answer<RenewRequest, RenewResponse>((call) => {
+    const renewKnown = this.#answer<RenewRequest, RenewResponse>((call) => {
       const claim = RenewClaim.decode(call.request.claim);
       this.renewals.push(claim);
       return { grant: this.#grant(this.#members.get(claim.id) ?? JoinClaim.fromPartial({})) };
     });
+    const renew: typeof renewKnown = (call, answer) => {
+      if (!this.#members.has(RenewClaim.decode(call.request.claim).id)) {
+        this.refusals.unshift({ code: status.UNAUTHENTICATED, reason: "NOT_THAT_MEMBER" });
+      }
+      renewKnown(call, answer);
+    };
     const members: MembershipServiceServer = {
       join,
       renew,
@@ -82,6 +88,11 @@ export class FakeMembers {
       );
     });
     this.address = `127.0.0.1:${port}`;
+  }
+
+  /** Knows of no member any more. */
+  forget(): void {
+    this.#members.clear();
   }
 
   stop(): void {

@@ -277,13 +277,13 @@ test("renews in time, keeps what it got, and tells", async () => {
 });
 
 /** A renewer of what has just joined, that is due, and looks all the time. */
-async function renewer(): Promise<Renewer<"host">> {
+async function renewer(joinTokenFile?: string): Promise<Renewer<"host">> {
   coordinator.validForMs = 500;
   const identity = await open(options);
   const client = new MembershipServiceClient(coordinator.address, credentials.createInsecure());
   const { identityFile, trust } = options;
   const retry = { baseMs: 10, maxMs: 20 };
-  const common = { client, identity, identityFile, trust, log, retry, lookMs: 10 };
+  const common = { client, identity, identityFile, trust, joinTokenFile, log, retry, lookMs: 10 };
   return new Renewer({ ...common, onRenewed: () => (coordinator.validForMs = 3_600_000) });
 }
 
@@ -301,6 +301,26 @@ test("tries until a coordinator renews it, also after its certificate's end", as
   assert.is(made.stats.failed, 4);
   await made.stop();
   await made.stop();
+});
+
+test("whom coordinators have lost joins again with its keys, once there is a token", async () => {
+  const made = await renewer(options.joinTokenFile);
+  const before = await readMemberIdentity(options.identityFile);
+  await rm(options.joinTokenFile ?? "");
+  coordinator.forget();
+  made.start();
+  await eventually("renewals in vain", () => made.stats.failed >= 2);
+  assert.is(coordinator.joins.length, 1);
+  await writeFile(options.joinTokenFile ?? "", "slipway_other_token\n");
+  await eventually("the certificate", () => made.stats.renewed === 1);
+  await made.stop();
+  const [first, again] = coordinator.joins;
+  assert.equal(again, first, "it is the same member");
+  assert.is(coordinator.tokens.at(-1), "Bearer slipway_other_token");
+  const after = await readMemberIdentity(options.identityFile);
+  assert.ok(after.secretKey.equals(before.secretKey));
+  assert.is(after.natsSeed, before.natsSeed);
+  assert.ok(certificateExpiry(after) > certificateExpiry(before));
 });
 
 test("a clock that is far ahead does not have it renew all the time", async () => {
