@@ -15,6 +15,8 @@ const SEEN_MS = 20_000;
 const SETTLE_MS = 10_000;
 /** What was read is taken for what is there. */
 const HOLDS_MS = 1_000;
+/** Builders that come together, as after a restart, are said together. */
+const GATHER_MS = 250;
 /** A coordinator that stops waits no longer for a database that does not answer. */
 const FAREWELL_MS = 1_000;
 /** Rows of coordinators that are no more. */
@@ -112,6 +114,8 @@ export class ConnectedBuilders implements Service {
       } catch (error) {
         log.warn({ err: error }, "others cannot be told which builders are connected here");
       }
+      await delay(GATHER_MS, undefined, { signal }).catch(() => undefined);
+      if (signal.aborted) return;
       const timeoutMs = this.#times.beatMs * (0.75 + Math.random() / 2);
       await this.#wake.next({ timeoutMs, signal }).catch(() => undefined);
     }
