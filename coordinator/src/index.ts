@@ -1,5 +1,6 @@
 import type { Logger } from "pino";
 import type { Registry } from "prom-client";
+import { Endings } from "@slipway/proto/files";
 import { ServerCertificates } from "./auth/server-certificates.js";
 import { TokenAuthenticator } from "./auth/token-authenticator.js";
 import { buildServices, createBuildParts } from "./build/parts.js";
@@ -22,6 +23,7 @@ import { Lifetimes } from "./lifetimes.js";
 import { createMemberIssuer } from "./membership/parts.js";
 import { metricsServices } from "./metrics/parts.js";
 import { connectNats } from "./nats.js";
+import { natsEndingsOf } from "./nats-access/endings.js";
 import { createRevokedUsers, readNatsServers } from "./nats-access/parts.js";
 import { readHookSecret } from "./notification/hook-secret.js";
 import { operationServices } from "./operations.js";
@@ -125,10 +127,14 @@ async function createContext(
       log,
     }),
   );
-  const { connection: nats, isConnected } = await retryUntil("connecting to NATS", until, () =>
+  const natsLink = await retryUntil("connecting to NATS", until, () =>
     connectNats(natsServers, log),
   );
+  const { connection: nats, isConnected } = natsLink;
   lifetimes.add("NATS", () => nats.close());
+  const natsEndings = new Endings(natsEndingsOf(config, natsLink), log);
+  natsEndings.start();
+  lifetimes.add("warning of ends", () => natsEndings.stop());
 
   const events = new EventBus(log);
   const notifications = new Notifications({ url: config.databaseUrl, db, events, log });
@@ -170,7 +176,7 @@ async function createContext(
   if (authenticator !== undefined) services.push(["looking tokens up", authenticator]);
   if (metrics !== undefined) {
     const connected = () => ({ postgres: notifications.listening, nats: isConnected() });
-    services.push(...metricsServices(context, metrics, connected));
+    services.push(...metricsServices(context, metrics, { connected, natsEndings }));
   }
   if (fleetKeys !== undefined) {
     const service = keySetService({

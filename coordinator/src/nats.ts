@@ -3,12 +3,16 @@ import { explainUntrusted, ShownCertificate } from "@slipway/proto/files";
 import { connect, DebugEvents, Events, type Authenticator, type NatsConnection } from "nats";
 import type { Logger } from "pino";
 
+const CONNECT_TIMEOUT_MS = 5_000;
+
 /** A connection, and whether it stands. */
 export interface Nats {
   connection: NatsConnection;
   isConnected: () => boolean;
   /** When the certificate ends that the server showed last; undefined without TLS. */
   certificateExpireTime: () => Date | undefined;
+  /** Connects once more, for the certificate that is shown now: a server may have another by then. */
+  lookAgain: () => Promise<void>;
 }
 
 /** Which servers, and how to come in there. */
@@ -40,18 +44,21 @@ export async function connectNats(
   log: Logger,
 ): Promise<Nats> {
   const shown = new ShownCertificate();
-  const connection = await connect({
+  const about = {
     servers: [...urls],
     name: "slipway-coordinator",
     inboxPrefix: COORDINATOR_INBOX,
     ...(credentials === undefined ? {} : { authenticator: credentials }),
     ...(caFile === undefined ? {} : { tls: shown.options(caFile) }),
+    timeout: CONNECT_TIMEOUT_MS,
+  };
+  const connection = await connect({
+    ...about,
     // Credentials that hold no more may be renewed while it is away.
     ignoreAuthErrorAbort: true,
     maxReconnectAttempts: -1,
     reconnectTimeWait: 250,
     reconnectJitter: 250,
-    timeout: 5_000,
     pingInterval: 5_000,
     maxPingOut: 2,
   }).catch((error: unknown) => {
@@ -72,5 +79,6 @@ export async function connectNats(
     connection,
     isConnected: () => isConnected && !connection.isClosed(),
     certificateExpireTime: () => shown.expireTime,
+    lookAgain: async () => (await connect({ ...about, reconnect: false })).close(),
   };
 }

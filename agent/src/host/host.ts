@@ -1,14 +1,21 @@
 import path from "node:path";
 import { hostInbox, HostStatus, hostStatusSubject } from "@slipway/proto";
+import { Endings } from "@slipway/proto/files";
 import type { Registry } from "prom-client";
 import type { HostConfig } from "../config.js";
 import type { Logger } from "../log.js";
-import { registerCertificate, registerStore, registerTwins } from "../metrics/agent-metrics.js";
+import {
+  registerCertificate,
+  registerStore,
+  registerTwins,
+  registerNatsEndings,
+} from "../metrics/agent-metrics.js";
 import { registerObeyed, registerTrust } from "../metrics/trust-metrics.js";
 import { registerSwarm } from "../metrics/swarm-metrics.js";
 import { openChannel } from "../coordinator/channel.js";
 import { openMember } from "../membership/open-member.js";
 import { nameOf, NatsCredentialsError, userOf, type NatsAccess } from "../nats/access.js";
+import { natsEndings } from "../nats/endings.js";
 import { NatsLink } from "../nats/link.js";
 import { thisProcess } from "../process/this-process.js";
 import { TwinAlarm } from "../process/twin-alarm.js";
@@ -112,16 +119,31 @@ export async function startHost(
     member.catch(() => {
       // Awaited below, after the releases have been taken care of.
     });
+    const user = natsUser(config, () => membership.identity);
     const link = new NatsLink({
       servers: config.regionNats,
       name: `host ${config.id}`,
       access: {
-        user: natsUser(config, () => membership.identity),
+        user,
         caFile: config.natsCaFile,
         inbox: () => hostInbox(config.id),
       },
       log,
     });
+    const endings = new Endings(
+      natsEndings({
+        of: "region_",
+        link,
+        user,
+        credentialsFile: config.regionNatsCredentialsFile,
+        // Its region's agents do: of one server a thousand hosts would.
+        warnsOfServer: false,
+      }),
+      log,
+    );
+    cleanUp.push(() => endings.stop());
+    if (metrics !== undefined) registerNatsEndings(metrics, endings);
+    endings.start();
     const { labels } = config;
     const versions = new VersionFiles(config.dataDir);
     await versions.prepare();

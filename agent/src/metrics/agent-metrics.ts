@@ -1,4 +1,9 @@
-import { registerCounts, registerGauge, registerInfo } from "@slipway/proto/metrics";
+import {
+  registerCounts,
+  registerGauge,
+  registerGauges,
+  registerInfo,
+} from "@slipway/proto/metrics";
 import { type Registry, collectDefaultMetrics } from "prom-client";
 import { certificateExpiry } from "../swarm/identity.js";
 import { AGENT_VERSION } from "../version.js";
@@ -37,6 +42,19 @@ export function registerCertificate(
       const { renewed, failed } = member.stats;
       return { renewed, failed };
     },
+  });
+}
+
+/** Until when NATS lets this agent in, where files say so, and shows a certificate that holds. */
+export function registerNatsEndings(
+  registry: Registry,
+  endings: { readonly timestamps: Readonly<Record<string, number>> },
+): void {
+  registerGauges(registry, {
+    name: "slipway_nats_expiry_timestamp_seconds",
+    help: "When the NATS users in files, and the NATS servers' certificates, end; not told without.",
+    label: "what",
+    read: () => endings.timestamps,
   });
 }
 

@@ -87,6 +87,13 @@ export class NatsLink {
     return this.#shown.expireTime;
   }
 
+  /** Connects once more, for the certificate that is shown now: a server may have another by then. */
+  async lookAgain(): Promise<void> {
+    const { servers, name } = this.#options;
+    const about = { servers: [...servers], name, timeout: CONNECT_TIMEOUT_MS, reconnect: false };
+    await (await connect({ ...about, ...this.#credentials() })).close();
+  }
+
   /** Publishes, or drops it while the server is away: false then. */
   publish(subject: string, data: Uint8Array): boolean {
     const { connection } = this;

@@ -5,11 +5,17 @@ import {
   regionAgentInbox,
   ReplicationServiceClient,
 } from "@slipway/proto";
+import { Endings } from "@slipway/proto/files";
 import type { Registry } from "prom-client";
 import { openDirectoryBlobStore } from "../blob/index.js";
 import { DEFAULT_CELL, type RegionConfig } from "../config.js";
 import type { Logger } from "../log.js";
-import { registerCertificate, registerTwins, registerToken } from "../metrics/agent-metrics.js";
+import {
+  registerCertificate,
+  registerTwins,
+  registerToken,
+  registerNatsEndings,
+} from "../metrics/agent-metrics.js";
 import { registerGoals, registerHosts, registerLeader } from "../metrics/region-metrics.js";
 import { registerStale, registerTrust } from "../metrics/trust-metrics.js";
 import { registerSwarm } from "../metrics/swarm-metrics.js";
@@ -17,6 +23,7 @@ import { openChannel } from "../coordinator/channel.js";
 import { channelOptions } from "../coordinator/failover-channel.js";
 import { openMember } from "../membership/open-member.js";
 import { userOf, type NatsAccess } from "../nats/access.js";
+import { natsEndings } from "../nats/endings.js";
 import { NatsLink } from "../nats/link.js";
 import { KeptRevocations } from "../revocation/kept-revocations.js";
 import { RevocationReader } from "../revocation/revocation-reader.js";
@@ -151,10 +158,28 @@ export async function startRegion(
       return { natsSeed, natsJwt };
     });
     const globalLink = link(config.nats, globalUser);
-    const regionLink = link(
-      config.regionNats,
-      userOf(regionNatsCredentialsFile, () => member.identity),
+    const regionUser = userOf(regionNatsCredentialsFile, () => member.identity);
+    const regionLink = link(config.regionNats, regionUser);
+    const endings = new Endings(
+      [
+        ...natsEndings({
+          of: "",
+          link: globalLink,
+          user: globalUser,
+          credentialsFile: natsCredentialsFile,
+          warnsOfServer: true,
+        }),
+        ...natsEndings({
+          of: "region_",
+          link: regionLink,
+          user: regionUser,
+          credentialsFile: regionNatsCredentialsFile,
+          warnsOfServer: true,
+        }),
+      ],
+      log,
     );
+    cleanUp.push(() => endings.stop());
     cleanUp.push(
       () => globalLink.stop(),
       () => regionLink.stop(),
@@ -164,6 +189,7 @@ export async function startRegion(
     await held.load();
     if (metrics !== undefined) {
       registerCertificate(metrics, member);
+      registerNatsEndings(metrics, endings);
       registerToken(metrics, secured.token);
       registerSwarm(metrics, () => swarm.stats);
       registerTrust(metrics, trust);
@@ -251,6 +277,7 @@ export async function startRegion(
     bridge.start();
     globalLink.start();
     regionLink.start();
+    endings.start();
     log.info({ agent: config.id, region, version: AGENT_VERSION }, "region agent started");
     return { stop };
   } catch (error) {

@@ -3,13 +3,20 @@ import { writeFile } from "node:fs/promises";
 import path from "node:path";
 import { promisify } from "node:util";
 import { freePort, startNats } from "@slipway/examples/servers";
+import { Endings } from "@slipway/proto/files";
 import { pino } from "pino";
+import { Registry } from "prom-client";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import { registerNatsEndings } from "../../src/metrics/agent-metrics.js";
+import { natsEndings } from "../../src/nats/endings.js";
 import { NatsLink } from "../../src/nats/link.js";
 import { eventually, temporaryFolder } from "../host/fixtures.js";
 
 const run = promisify(execFile);
+
+const jwtUntil = (exp: number): string =>
+  `e30.${Buffer.from(JSON.stringify({ exp })).toString("base64url")}.x`;
 
 test("a server that another authority signed is one line, and taken once the file is right", async () => {
   const { folder, remove } = await temporaryFolder();
@@ -57,6 +64,19 @@ test("a server that another authority signed is one line, and taken once the fil
     const until = right.certificateExpireTime?.getTime() ?? 0;
     const days = (until - Date.now()) / 86_400_000;
     assert.ok(days > 19 && days <= 20, `${days} days`);
+    const jwt = jwtUntil(Date.now() / 1_000 + 86_400);
+    const user = () => ({ jwt, seed: "SU" });
+    const kind = { of: "region_", link: right, user, credentialsFile: "some.creds" } as const;
+    const endings = new Endings(natsEndings({ ...kind, warnsOfServer: true }), log);
+    await endings.look();
+    await endings.look();
+    const ends = lines.flatMap(({ what }) => what ?? []);
+    assert.equal(ends, ["region_credentials", "region_server_certificate"], "once each");
+    const registry = new Registry();
+    registerNatsEndings(registry, endings);
+    const told = `slipway_nats_expiry_timestamp_seconds{what="region_server_certificate"} ${until / 1_000}`;
+    assert.ok((await registry.metrics()).split("\n").includes(told));
+    assert.is(natsEndings({ ...kind, warnsOfServer: false }).length, 1);
     const before = lines.length;
     to(`localhost:${await freePort()}`, file("server.crt"));
     const away = await eventually("one that is away", () =>

@@ -1,6 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { createSecureContext, type SecureContextOptions } from "node:tls";
 import { ServerCredentials } from "@grpc/grpc-js";
+import { EndWarning } from "@slipway/proto/files";
 import type { Logger } from "pino";
 import type { Service } from "../context.js";
 import { readNamedFile } from "../named-file.js";
@@ -15,9 +16,6 @@ export interface TlsFiles {
 }
 
 const RELOAD_MS = 10_000;
-const DAY_MS = 24 * 3_600_000;
-/** Nobody comes in any more when it has ended: its end is warned of, once a day, for so long before. */
-const WARN_DAYS = 30;
 /** A caller that does not get on with its handshake is cut off. */
 const HANDSHAKE_MS = 10_000;
 
@@ -53,7 +51,8 @@ export class ServerCertificates implements Service {
   readonly #log: Logger;
   readonly #sweeper: Sweeper;
   #present: Loaded;
-  #warnedAt = Number.NEGATIVE_INFINITY;
+  /** Nobody comes in any more when it has ended. */
+  readonly #warning = new EndWarning();
 
   private constructor(files: TlsFiles, loaded: Loaded, log: Logger) {
     this.#files = files;
@@ -90,7 +89,6 @@ export class ServerCertificates implements Service {
     const loaded = await load(this.#files);
     if (loaded.pem !== this.#present.pem) {
       this.#present = loaded;
-      this.#warnedAt = Number.NEGATIVE_INFINITY;
       this.#renewable.renew(loaded.context);
       this.#log.info({ file: this.#files.certFile }, "new certificate");
     }
@@ -100,8 +98,8 @@ export class ServerCertificates implements Service {
 
   #warnOfEnd(now: number): void {
     const { expireTime } = this.#present;
-    if (expireTime.getTime() - now > WARN_DAYS * DAY_MS || now - this.#warnedAt < DAY_MS) return;
-    this.#warnedAt = now;
+    if (!this.#warning.isDue(expireTime, now)) return;
+    this.#warning.warned(now);
     const about = { file: this.#files.certFile, expireTime };
     this.#log.warn(
       about,

@@ -21,6 +21,8 @@ export interface Readings {
   /** Deployments that are not final, by state; undefined while that is not known. */
   deployments: () => Readonly<Record<string, number>> | undefined;
   connected: () => { postgres: boolean; nats: boolean };
+  /** When what lets in on NATS ends: seconds since 1970. */
+  natsEndings: () => Readonly<Record<string, number>>;
   /** Undefined without one. Days until the first of its keys ends; undefined if none does. */
   keySet: () => { version: number; daysLeft: number | undefined } | undefined;
   /** Those in use here that end soon, the first in front. */
@@ -59,7 +61,16 @@ export function registerCoordinator(registry: Registry, readings: Readings): voi
   registerKeys(registry, readings);
 }
 
-function registerKeys(registry: Registry, { stats, keySet, endingTokens }: Readings): void {
+function registerKeys(
+  registry: Registry,
+  { stats, keySet, endingTokens, natsEndings }: Readings,
+): void {
+  registerGauges(registry, {
+    name: "slipway_nats_expiry_timestamp_seconds",
+    help: "When the NATS users in files, and the NATS server's certificate, end; not told without.",
+    label: "what",
+    read: natsEndings,
+  });
   registerGaugesBy(registry, {
     name: "slipway_token_expiry_timestamp_seconds",
     help: "When tokens end that are in use here, but for those to enrol; of the last 30 days before.",

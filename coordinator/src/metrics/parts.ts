@@ -1,3 +1,4 @@
+import type { Endings } from "@slipway/proto/files";
 import type { Registry } from "prom-client";
 import type { Context, Service } from "../context.js";
 import { countStates } from "../rollout/count-states.js";
@@ -11,7 +12,13 @@ const TOKENS_MS = 30 * 24 * 3_600_000;
 export function metricsServices(
   { config, db, stats, builderSessions, status, fleetKeys, authenticator, log }: Context,
   registry: Registry,
-  connected: () => { postgres: boolean; nats: boolean },
+  {
+    connected,
+    natsEndings,
+  }: {
+    connected: () => { postgres: boolean; nats: boolean };
+    natsEndings: Pick<Endings, "timestamps">;
+  },
 ): readonly (readonly [string, Service])[] {
   let deployments: Awaited<ReturnType<typeof countStates>> | undefined;
   registerCoordinator(registry, {
@@ -20,6 +27,7 @@ export function metricsServices(
     twins: () => ({ builder: builderSessions.twins, ...status.twins() }),
     deployments: () => deployments,
     connected,
+    natsEndings: () => natsEndings.timestamps,
     keySet: () => fleetKeys && { version: fleetKeys.set.version, daysLeft: fleetKeys.daysLeft },
     endingTokens: () => authenticator?.ending(TOKENS_MS) ?? [],
   });

@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { endOfJwt } from "@slipway/proto/files";
 import { jwtAuthenticator, type Authenticator } from "nats";
 import { CredentialsError, parseCredentials } from "./credentials.js";
 
@@ -27,4 +28,13 @@ export async function readCredentials(file: string): Promise<Authenticator> {
     }
     return jwtAuthenticator(last.jwt, new TextEncoder().encode(last.seed))(nonce);
   };
+}
+
+/** When the user in a file ends; undefined if it does not, or cannot be read now. */
+export function endOfCredentials(file: string): Date | undefined {
+  try {
+    return endOfJwt(parseCredentials(file, readFileSync(file, "utf8")).jwt);
+  } catch {
+    return undefined;
+  }
 }

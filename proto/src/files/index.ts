@@ -3,3 +3,5 @@ export { checkSecretFiles, SecretFileError } from "./secret-files.js";
 export { explainUntrusted } from "./untrusted-server.js";
 export { ShownCertificate } from "./shown-certificate.js";
 export { writeSecret } from "./write-secret.js";
+export { EndWarning } from "./end-warning.js";
+export { Endings, endOfJwt, type Ending } from "./endings.js";
