@@ -29,7 +29,8 @@ export async function openQueue(url: string, log: Logger): Promise<OpenQueue> {
   const config = resolveConfig({
     listen: { host: "localhost", port: 0 },
     databaseUrl: url,
-    replicationDatabaseUrl: "",
+    // Of what the settings hold beside the queue's own nothing is opened.
+    replicationDatabaseUrl: url,
     natsUrls: [],
     goalKeyFile: "",
   });
