@@ -3,7 +3,7 @@ import type { Clock } from "../context.js";
 import type { Stats } from "../stats.js";
 import { applicationGoalOf, limitsOfSource, type AnyGoalSource } from "./goal.js";
 import type { GoalBucket } from "./goal-bucket.js";
-import { bindingGeneration, planProjection } from "./plan-projection.js";
+import { bindingGeneration, planProjection, type Limits } from "./plan-projection.js";
 import type { GoalSigner } from "./signing.js";
 import { removeStrayGoals, type FindKnown } from "./stray-goals.js";
 
@@ -11,7 +11,7 @@ const MAX_ATTEMPTS = 4;
 
 /** What became of a goal. */
 export type Published =
-  | { outcome: "kept" | "written" }
+  | { outcome: "kept" | "written"; beyond: Limits }
   /** The bucket is ahead of what was to be put there, and was not touched. */
   | { outcome: "ahead"; generation: number; deploymentId: string };
 
@@ -42,7 +42,7 @@ export class GoalPublisher {
       const entry = await bucket.get(application);
       const now = new Date(clock.now());
       const plan = planProjection(source, entry?.goal, signer, now);
-      if (plan.action === "keep") return { outcome: "kept" };
+      if (plan.action === "keep") return { outcome: "kept", beyond: plan.beyond };
       if (plan.action === "alarm") {
         const { generation: ahead, deploymentId: of } = plan;
         return { outcome: "ahead", generation: ahead, deploymentId: of };
@@ -56,7 +56,7 @@ export class GoalPublisher {
           stats.nonsense.add("goal");
           log.error({ application, generation }, "a goal that nobody here signed was replaced");
         }
-        return { outcome: "written" };
+        return { outcome: "written", beyond: plan.beyond };
       }
     }
     throw new Error(`the goal of ${application} was changed by others at every attempt`);

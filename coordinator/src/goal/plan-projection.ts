@@ -10,11 +10,15 @@ export const MAX_GENERATION = 2 ** 48;
 /** Why the bucket's value is replaced. */
 type WriteReason = "missing" | "older" | "incomplete" | "renewal" | "key" | "limit" | "nonsense";
 
+/** By region: what was published and is above the source's, which has lost it or is out of date. */
+export type Limits = Readonly<Record<string, number>>;
+
 /** What to do about the bucket's value for an application. */
 export type Projection =
-  | { action: "keep" }
+  | { action: "keep"; beyond: Limits }
   | {
       action: "write";
+      beyond: Limits;
       why: WriteReason;
       /** What is to be written: the source, and nothing less than what was published of it. */
       source: AnyGoalSource;
@@ -54,6 +58,7 @@ export function planProjection(
 ): Projection {
   const write = (why: WriteReason, what = source): Projection => ({
     action: "write",
+    beyond: {},
     why,
     source: what,
     issueTime: now,
@@ -70,7 +75,13 @@ export function planProjection(
   }
   const seen = regionsOfSource(source).map((region) => judge(source, region, present, signer, now));
   const why = seen.find((one) => one.why !== undefined)?.why;
-  if (why === undefined) return { action: "keep" };
+  const known = limitsOfSource(source);
+  const above = regionsOfSource(source).flatMap((region, index): [string, number][] => {
+    const limit = seen[index]?.published?.bucketLimit ?? 0;
+    return limit > (known[region] ?? 0) ? [[region, limit]] : [];
+  });
+  const beyond = Object.fromEntries(above);
+  if (why === undefined) return { action: "keep", beyond };
   // Of the same generation a higher limit was published before, or is by somebody who knows more.
   const limits: { [region: string]: number } = { ...limitsOfSource(source) };
   for (const [index, region] of source.regions.entries()) {
@@ -82,7 +93,13 @@ export function planProjection(
   // Hosts take the later one, whatever the clocks of coordinators say.
   const times = seen.map(({ published }) => (published?.issueTime?.getTime() ?? 0) + 1);
   const issueTime = new Date(Math.max(now.getTime(), ...times));
-  return { action: "write", why, source: merge(source, limits, present, signer), issueTime };
+  return {
+    action: "write",
+    beyond,
+    why,
+    source: merge(source, limits, present, signer),
+    issueTime,
+  };
 }
 
 /** The source with these limits, and with the regions that somebody knew to be removed. */

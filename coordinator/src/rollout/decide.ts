@@ -26,7 +26,10 @@ export interface Evidence {
   regions: readonly RegionEvidence[];
   /** Why the goal is not in the bucket as it should be, as a sentence; undefined if it is. */
   unpublished: string | undefined;
-  /** Why no host will obey the goal, ever, as a sentence: there are later ones. Undefined if they may. */
+  /**
+   * Why hosts go by what the database knows nothing of, as a sentence: a later goal than this one's, or
+   * what this one said when it went further. Undefined if they do not.
+   */
   overtaken: string | undefined;
   /** Why this coordinator cannot tell what regions are doing, as a sentence; undefined if it can. */
   unheard: string | undefined;

@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Context } from "../context.js";
 import { isRemovedIn, limitsOfSource, regionsOfSource, type AnyGoalSource } from "../goal/goal.js";
+import type { Limits } from "../goal/plan-projection.js";
 import { namesWithGoals, newestGoal, pageOfGoals } from "./goal-store.js";
 
 const PAGE_SIZE = 200;
@@ -41,7 +42,8 @@ export class GoalProjection {
   }
 
   /**
-   * Puts one goal into the bucket. Answers why no host will obey it, as a sentence, or undefined.
+   * Puts one goal into the bucket. Answers why hosts go by what the database does not know, as a
+   * sentence, or undefined.
    * @throws NatsError if NATS is away.
    */
   async publish(goal: AnyGoalSource): Promise<string | undefined> {
@@ -50,7 +52,8 @@ export class GoalProjection {
     if (published.outcome !== "ahead") {
       if (published.outcome === "written")
         this.#writtenAt.set(application, this.#context.clock.now());
-      const problem = await this.#checkReported(goal);
+      const problem =
+        (await this.#checkReported(goal)) ?? (await this.#checkLimits(goal, published.beyond));
       if (problem === undefined) this.#published.set(application, versionOf(goal));
       return problem;
     }
@@ -128,6 +131,22 @@ export class GoalProjection {
     return (
       `a region or host reports generation ${reported}, above this one's ${goal.generation}, and ` +
       "obeys none below it; deploy again"
+    );
+  }
+
+  /** A limit is published after it was committed: one that is not known any more was lost. */
+  async #checkLimits(goal: AnyGoalSource, beyond: Limits): Promise<string | undefined> {
+    const regions = Object.keys(beyond);
+    if (regions.length === 0) return undefined;
+    const newest = await newestGoal(this.#context.db, goal.application);
+    if (newest?.deploymentId !== goal.deploymentId) return undefined;
+    const known = limitsOfSource(newest);
+    const lost = regions.filter((region) => (known[region] ?? 0) < (beyond[region] ?? 0));
+    if (lost.length === 0) return undefined;
+    this.#alarm(goal, "the goal bucket", goal.generation, goal.deploymentId);
+    return (
+      `the goal bucket tells more hosts of ${lost.join(", ")} to switch than the database knows of, ` +
+      "so how far they are is not known; deploy again"
     );
   }
 

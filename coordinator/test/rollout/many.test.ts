@@ -72,11 +72,11 @@ class Bench {
     this.context = parts as unknown as RolloutContext;
   }
 
-  #publish(goal: AnyGoalSource): { outcome: "written" } {
+  #publish(goal: AnyGoalSource): { outcome: "written"; beyond: object } {
     const { application } = goal;
     this.goals.set(application, goal);
     this.writes.set(application, [...(this.writes.get(application) ?? []), this.now]);
-    return { outcome: "written" };
+    return { outcome: "written", beyond: {} };
   }
 
   /** What regions say a second later, whose hosts do at once what they are told. */

@@ -31,7 +31,7 @@ async function project(fails: (application: string) => boolean) {
     await setImmediate();
     if (fails(application)) throw new Error(`the goal of ${application} is too large`);
     put.push(application);
-    return { outcome: "kept" as const };
+    return { outcome: "kept" as const, beyond: {} };
   };
   const context = {
     db: world.db,

@@ -97,6 +97,10 @@ test("puts nothing back, says what it has lost, and the next deployments go abov
   const under = await deployNew(world, clients, "shop", { strategy: TWO_STEPS });
   await report(under, HostPhase.ACTIVATING);
   await reaches(under, DeploymentState.RUNNING);
+  await succeed("quay");
+  const further = await deployNew(world, clients, "quay", { strategy: TWO_STEPS });
+  await report(further, HostPhase.ACTIVATING);
+  await reaches(further, DeploymentState.RUNNING);
   const [before, since] = [new TestMember("joined-before"), new TestMember("joined-since")];
   await call(members, "join", before.joins());
   await running.stop();
@@ -104,6 +108,8 @@ test("puts nothing back, says what it has lost, and the next deployments go abov
 
   // What goes on after the backup.
   await start();
+  await report(further, HostPhase.RUNNING);
+  await reaches(further, DeploymentState.SUCCEEDED);
   const newest = await succeed("shop");
   const late = await succeed("late");
   await call(members, "join", since.joins());
@@ -119,7 +125,7 @@ test("puts nothing back, says what it has lost, and the next deployments go abov
   // The backup is older than the deployment was to take.
   await world
     .db("deployments")
-    .where({ id: under.id })
+    .whereIn("id", [under.id, further.id])
     .update({ deadline: new Date(Date.now() - 3_600_000) });
   world.logs.length = 0;
   await start();
@@ -130,7 +136,20 @@ test("puts nothing back, says what it has lost, and the next deployments go abov
   assert.match(held.blockedBy, /holds generation 3 of another deployment.*deploy again/);
   const said = (what: RegExp) =>
     until(String(what), () => world.logs.find(({ msg }) => what.test(String(msg))));
-  assert.is((await said(/ahead of the database.*was a backup restored/))["application"], "shop");
+  await until("the same of the other", async () =>
+    /tells more hosts of eu to switch than the database knows.*deploy again/.test(
+      (await read(further)).blockedBy,
+    ),
+  );
+  for (const application of ["shop", "quay"]) {
+    await until(`the alarm of ${application}`, () =>
+      world.logs.some(
+        ({ msg, ...of }) =>
+          of["application"] === application &&
+          /ahead of the database.*was a backup restored/.test(String(msg)),
+      ),
+    );
+  }
   assert.is((await said(/the database has deployed nowhere/))["application"], "late");
   assert.equal((await said(/ids are revoked that the database knows nothing/))["ids"], ["thief"]);
   // Every round of the bucket has come by it several times by then.
@@ -138,9 +157,12 @@ test("puts nothing back, says what it has lost, and the next deployments go abov
     world.logs.filter(({ msg }) => /has deployed nowhere/.test(String(msg))).length;
   const enough = rounds() + 5;
   await until("five more rounds", () => rounds() >= enough);
-  assert.is((await read(under)).state, DeploymentState.RUNNING);
-  const made = (await world.db("deployments").where({ application: "shop" }).count())[0];
-  assert.is(Number(made?.["count"]), 2, "nobody has put anything back");
+  for (const deployment of [under, further]) {
+    const { application } = deployment;
+    assert.is((await read(deployment)).state, DeploymentState.RUNNING);
+    const made = (await world.db("deployments").where({ application }).count())[0];
+    assert.is(Number(made?.["count"]), 2, "nobody has put anything back");
+  }
   assert.is((await goalOf("shop")).deploymentId, newest.id);
   assert.is((await goalOf("late")).deploymentId, late.id);
 
@@ -154,6 +176,7 @@ test("puts nothing back, says what it has lost, and the next deployments go abov
   assert.is(again.generation, 4);
   assert.is((await read(under)).state, DeploymentState.SUPERSEDED);
   assert.is((await succeed("late")).generation, 2);
+  assert.is((await succeed("quay")).generation, 3);
 });
 
 test.run();
