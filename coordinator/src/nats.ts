@@ -35,6 +35,15 @@ export class NatsUntrustedError extends Error {
   }
 }
 
+/** What connecting threw: told as NatsUntrustedError if it is for the server's certificate. */
+export function asUntrusted(
+  error: unknown,
+  { urls, caFile }: Pick<NatsServers, "urls" | "caFile">,
+): unknown {
+  const reason = explainUntrusted(error, { servers: urls, caFile });
+  return reason === undefined ? error : new NatsUntrustedError(reason);
+}
+
 /**
  * Once connected it reconnects for ever; calls meanwhile fail soon instead of waiting.
  * @throws NatsUntrustedError, or what the library throws while servers are away
@@ -62,8 +71,7 @@ export async function connectNats(
     pingInterval: 5_000,
     maxPingOut: 2,
   }).catch((error: unknown) => {
-    const reason = explainUntrusted(error, { servers: urls, caFile });
-    throw reason === undefined ? error : new NatsUntrustedError(reason);
+    throw asUntrusted(error, { urls, caFile });
   });
   let isConnected = true;
   void (async () => {

@@ -1,6 +1,7 @@
-import { mkdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import path from "node:path";
 import { writeAtomically } from "../atomic-file.js";
+import { makeDirectory } from "../process/data-directory.js";
 import { readIfThere } from "../store/files.js";
 
 /** A release of the agent itself, and how it is started. */
@@ -27,7 +28,7 @@ export class VersionFiles {
   }
 
   async prepare(): Promise<void> {
-    await mkdir(this.#folder, { recursive: true, mode: 0o755 });
+    await makeDirectory(this.#folder, 0o755);
   }
 
   /** `next` is to be tried, `current` has confirmed, `failed` did not. */

@@ -34,7 +34,6 @@ const REQUEST_TIMEOUT_MS = 3_000;
 /** Agents that have given no sign of life for so long are forgotten, and looked for so often. */
 const DEAD_AFTER_MS = 10 * 60_000;
 const LOOK_FOR_DEAD_MS = 60_000;
-const LOOK_FOR_TWINS_MS = 6_000;
 const REFUSAL_CHARACTERS = 500;
 /** The global NATS may be far away: so many writes are on their way at a time. */
 const WRITES = 16;
@@ -82,7 +81,6 @@ export class StatusWriter {
   readonly #written = new Map<string, Written>();
   readonly #counts: RegionCounts;
   readonly #twins: OwnTwins;
-  #lookedForTwinsAt = Number.NEGATIVE_INFINITY;
   #agentAt = Number.NEGATIVE_INFINITY;
   #lookedForDeadAt = Number.NEGATIVE_INFINITY;
   /** Of the lease at the last tick. */
@@ -93,7 +91,7 @@ export class StatusWriter {
   constructor(options: StatusWriterOptions) {
     this.#options = options;
     this.#counts = new RegionCounts(options.table);
-    this.#twins = new OwnTwins(options.self);
+    this.#twins = new OwnTwins(options.self, options.log);
   }
 
   /** Whether this agent has not listened for long enough for its counts to be judged by. */
@@ -220,12 +218,9 @@ export class StatusWriter {
     const { region, agentId, table, keySetVersion, regionLink } = this.#options;
     const { self, alarm, twinHosts } = this.#options;
     const key = regionAgentKey(region, agentId);
-    if (now - this.#lookedForTwinsAt >= LOOK_FOR_TWINS_MS) {
-      // Just before this agent's own sign of life: what is there is another's, if there is one.
-      await this.#twins.look(kv, key, now);
-      this.#lookedForTwinsAt = now;
-      alarm.take(this.#twins.others(now), now);
-    }
+    // Just before this agent's own sign of life: what is there is another's, if there is one.
+    await this.#twins.look(kv, key, { now, signal: this.#controller.signal });
+    alarm.take(this.#twins.others(now), now);
     const refusal = this.#options.refusal();
     const stale = [...goals.values()].filter((goal) => isStale(goal, Date.now()));
     const { hosts, silent } = table.counts(now);

@@ -1,5 +1,6 @@
 import { type Account, type ClaimsData, decode, encodeAccount } from "@nats-io/jwt";
 import { connect, type Authenticator, type NatsConnection } from "nats";
+import { asUntrusted } from "../nats.js";
 import { bytes, publicKeyOf } from "./keys.js";
 import { SYSTEM_INBOX } from "./permissions.js";
 
@@ -31,6 +32,8 @@ export async function withSystem<T>(
     ...(caFile === undefined ? {} : { tls: { caFile } }),
     reconnect: false,
     timeout: TIMEOUT_MS,
+  }).catch((error: unknown) => {
+    throw asUntrusted(error, servers);
   });
   try {
     return await work(connection);
