@@ -14,6 +14,11 @@ import { SILENT_MS, type KnownHost } from "./known-host.js";
 /** Hosts that a region may have: beyond it, new ones are dropped and counted. */
 const MAX_HOSTS = 200_000;
 const MAX_MESSAGE_BYTES = 1024 * 1024;
+/**
+ * A message that was overtaken comes this soon after the one that did. What comes later and says an
+ * earlier time is of a host whose clock was set back: without it that host would be silent for as long.
+ */
+const OVERTAKEN_MS = 5_000;
 /** Hosts that become silent at one look, so that a whole region's silence does not take seconds. */
 const MAX_SILENCED = 10_000;
 
@@ -184,7 +189,8 @@ export class HostTable {
     const known = this.#rows.get(subjectHost);
     if (known === undefined && this.#rows.size >= MAX_HOSTS) return "too many hosts";
     const said = saidWhen(status, bytes);
-    if (isOlder(said, known?.said)) return "older than what is known";
+    const isLate = known?.heardAt !== undefined && now - known.heardAt <= OVERTAKEN_MS;
+    if (isLate && isOlder(said, known.said)) return "older than what is known";
     const { hostId, region, cell, labels } = status;
     const before = known?.said && { ...known.said, at: known.heardAt ?? now };
     this.#twins.heard(status, before, now);

@@ -55,6 +55,16 @@ table("drops what it cannot trust", () => {
   assert.is(hosts.hear("h1", status({ time: new Date(4), startTime: new Date(1) }), 0), undefined);
 });
 
+const at = (time: number): Uint8Array => status({ time: new Date(3_600_000 + time) });
+
+table("hears a host whose clock was set back, and no message that was overtaken", () => {
+  const hosts = new HostTable("eu");
+  assert.is(hosts.hear("h1", at(0), 0), undefined);
+  assert.match(hosts.hear("h1", at(-10), 200) ?? "taken", /older/);
+  assert.is(hosts.hear("h1", at(-600_000), 10_000), undefined);
+  assert.is(hosts.hear("h1", at(-590_000), 20_000), undefined);
+});
+
 table("enrols new hosts and changed labels, and counts the enrolled alone", () => {
   const hosts = new HostTable("eu");
   const h2: EnrolledHost = { hostId: "h2", region: "eu", cell: "c", labels: { a: "1" } };
