@@ -203,9 +203,10 @@ export class GoalCopier {
     });
     const now = performance.now();
     this.#strays.see(new Map(strays.map(([key, { revision }]) => [key, revision])), now);
-    for (const application of this.#strays.due(now)) {
+    for (const [application, revision] of this.#strays.due(now)) {
       this.#controller.signal.throwIfAborted();
-      await this.#remove(kv, application, entries.get(application)?.revision ?? 0);
+      // That revision only: another one may have come while the one before was removed.
+      await this.#remove(kv, application, revision);
       this.stats.removed += 1;
       log.error(
         { application },

@@ -34,10 +34,10 @@ export class StrayKeys {
     }
   }
 
-  /** Those that are to go. */
-  due(now: number): string[] {
-    return [...this.#strays].flatMap(([key, { since }]) =>
-      now - since >= this.#afterMs ? [key] : [],
+  /** Those that are to go, with the revision that they were seen to have. */
+  due(now: number): [key: string, revision: number][] {
+    return [...this.#strays].flatMap(([key, { revision, since }]) =>
+      now - since >= this.#afterMs ? [[key, revision]] : [],
     );
   }
 

@@ -7,7 +7,7 @@ test("goes when it has been there for long enough, each time it is written", () 
   const steps: [
     now: number,
     found: [string, number][],
-    due: string[],
+    due: [string, number][],
     dueIn: number | undefined,
   ][] = [
     [0, [], [], undefined],
@@ -27,7 +27,7 @@ test("goes when it has been there for long enough, each time it is written", () 
         ["a", 1],
         ["b", 2],
       ],
-      ["a"],
+      [["a", 1]],
       0,
     ],
     // Written again: somebody may be about to make an application of it.
@@ -46,14 +46,14 @@ test("goes when it has been there for long enough, each time it is written", () 
         ["a", 3],
         ["b", 2],
       ],
-      ["b"],
+      [["b", 2]],
       0,
     ],
     // It was not known for a moment what applications there are.
     [170, [], [], undefined],
     [180, [["a", 3]], [], 100],
     [279, [["a", 3]], [], 1],
-    [280, [["a", 3]], ["a"], 0],
+    [280, [["a", 3]], [["a", 3]], 0],
   ];
   for (const [now, found, due, dueIn] of steps) {
     strays.see(new Map(found), now);
