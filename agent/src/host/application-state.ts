@@ -12,7 +12,10 @@ export interface ReleaseRecord {
   /** Name of its release folder. */
   folder: string;
   release: Release;
-  /** Of the deployment that told this host to run it, the last one if there were several. */
+  /**
+   * Of the deployment that told this host to run it, or whose own release failed here so that it was
+   * kept; the last one if there were several.
+   */
   generation: number;
 }
 

@@ -143,13 +143,15 @@ export class Converger {
   async #updateSelf(
     selfUpdate: SelfUpdate,
     target: Target,
-    { generation, previousGeneration }: Goal,
+    goal: Goal,
     signal: AbortSignal,
   ): Promise<void> {
     const { report } = this.#options;
+    const { generation, previousGeneration } = goal;
     if (target.kind === "forget") return;
     if (target.kind === "failed") {
       report.step(HostPhase.FAILED, hostFailure(target.failure.reason, target.failure.message));
+      if (this.#interim(goal) === undefined) await this.#noteKept(goal);
       return;
     }
     const record = recordOf(target.release, generation);
@@ -175,6 +177,7 @@ export class Converger {
     if (failure === undefined) return;
     const bounded = hostFailure(failure.reason, failure.message);
     await this.#state.save({ failed: { generation, ...bounded } });
+    if (this.#interim(goal) === undefined) await this.#noteKept(goal);
     report.step(HostPhase.FAILED, bounded);
   }
 
@@ -224,7 +227,18 @@ export class Converger {
   /** Where the goal's release has failed, what is in force runs, also if this host has missed it. */
   async #catchUp(goal: Goal, signal: AbortSignal): Promise<void> {
     const interim = this.#interim(goal);
-    if (interim !== undefined) await this.#keepRunning(interim, goal.generation, signal);
+    if (interim === undefined) await this.#noteKept(goal);
+    else await this.#keepRunning(interim, goal.generation, signal);
+  }
+
+  /**
+   * What is active was kept as the goal's release has failed. The next failure takes the place of this
+   * one: without that it would look as if the host had missed the generation that failed here before.
+   */
+  async #noteKept({ generation }: Goal): Promise<void> {
+    const { active } = this.state;
+    if (active === undefined || active.generation >= generation) return;
+    await this.#state.save({ active: { ...active, generation } });
   }
 
   /** What is to run until the goal's release does; undefined for what is active. */

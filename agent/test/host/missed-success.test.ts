@@ -228,6 +228,31 @@ test("is caught up with, too, where the newer release fails; and what failed is 
   assert.is(host.status().failure, undefined);
 });
 
+test("what failed here while it succeeded elsewhere is not tried again after the next failure", async ({
+  host,
+  port,
+}) => {
+  const one = host.stager.add(serviceScript("v1"));
+  const broken = { ...host.stager.add("no program"), run: httpRun({ command: ["./missing"] }) };
+  const worse = { ...host.stager.add("none at all"), run: httpRun({ command: ["./none"] }) };
+  await host.obey(makeGoal(1, one));
+  await host.reaches(1, HostPhase.RUNNING);
+  const { run: first } = makeGoal(1, one);
+  await host.obey(makeGoal(2, broken, { previous: first, previousGeneration: 1 }));
+  await host.reaches(2, HostPhase.FAILED);
+  // Generation 2 succeeded, as its budget of failures allowed this host's.
+  const { run: previous } = makeGoal(2, broken);
+  await host.obey(makeGoal(3, worse, { previous, previousGeneration: 2 }));
+  await host.reaches(3, HostPhase.FAILED);
+  const back = await eventually("v1 again", () => ask(port));
+  await host.obey(makeGoal(4, one, { ...held, previous, previousGeneration: 2 }));
+  await host.reaches(4, HostPhase.HELD);
+  // Of what is to run meanwhile it is said, beside that, if it cannot.
+  assert.is(host.status().failure, undefined);
+  const { version, pid } = (await ask(port)) ?? {};
+  assert.equal([version, pid], ["v1", back.pid]);
+});
+
 test("is not taken for one by a host that a later, unfinished deployment told to switch", async ({
   host,
   port,
