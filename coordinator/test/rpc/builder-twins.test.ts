@@ -43,4 +43,12 @@ test("two that take each other's place are told once a minute, and what the othe
   assert.is(sessions.twins, 0, "one of them was stopped");
 });
 
+test("what a builder says of itself is kept, and said to the other one, only in part", () => {
+  const sessions = new BuilderSessions(() => 0);
+  let message = "";
+  sessions.open("b1", (error) => (message = error.message), onMachine("a"));
+  sessions.open("b1", () => undefined, onMachine("x".repeat(1_000_000)));
+  assert.ok(message.length < 500, `${message.length} characters`);
+});
+
 test.run();

@@ -4,6 +4,8 @@ import { aborted } from "../../errors.js";
 /** Builder ids that are remembered; beyond it those that had no stream for longest are forgotten. */
 const MAX_REMEMBERED = 10_000;
 const TELL_EVERY_MS = 60_000;
+/** More than any builder says of itself: it is kept, and said to the other one. */
+const MAX_TEXT = 256;
 const NAMELESS: AgentProcess = { incarnation: "", machine: "", address: "", pid: 0 };
 
 /** The builders that have a stream here: one stream each, the newest. */
@@ -49,11 +51,8 @@ export class BuilderSessions {
   }
 
   /** Registers a stream in the place of the builder's older one. Answers how to take it out. */
-  open(
-    builderId: string,
-    end: (error: Error) => void,
-    process: AgentProcess = NAMELESS,
-  ): () => void {
+  open(builderId: string, end: (error: Error) => void, said: AgentProcess = NAMELESS): () => void {
+    const process = shortened(said);
     this.#remember(builderId, process);
     this.#ends.get(builderId)?.(
       aborted(
@@ -78,6 +77,13 @@ export class BuilderSessions {
     this.#processes.delete(oldest);
     this.#toldAt.delete(oldest);
   }
+}
+
+function shortened({ incarnation, machine, address, pid }: AgentProcess): AgentProcess {
+  const [a = "", b = "", c = ""] = [incarnation, machine, address].map((text) =>
+    text.slice(0, MAX_TEXT),
+  );
+  return { incarnation: a, machine: b, address: c, pid };
 }
 
 function placeOf({ machine, pid }: AgentProcess): string {
