@@ -49,6 +49,7 @@ export class DeploymentFeeds implements Service {
   readonly #feeds = new Map<string, Feed>();
   #stops: (() => void)[] = [];
   #polling = false;
+  #readingReplications = false;
   /** Of the rows of all that is watched. */
   readonly #freshness = new Freshness();
   #staleSince: number | undefined;
@@ -162,6 +163,8 @@ export class DeploymentFeeds implements Service {
 
   /** Reads everything watched, in case a signal was lost, and how far its artifacts are. */
   async #poll(): Promise<void> {
+    // By itself: a replication database that hangs says nothing of deployments.
+    void this.#pollReplications();
     if (this.#polling) this.#tellAge();
     if (this.#polling || this.#feeds.size === 0) return;
     this.#polling = true;
@@ -173,7 +176,6 @@ export class DeploymentFeeds implements Service {
       }
       this.#freshness.read(began);
       this.#tellAge();
-      await this.#readReplications([...this.#feeds.values()]);
     } catch (error) {
       this.#freshness.failed();
       this.#tellAge();
@@ -189,6 +191,13 @@ export class DeploymentFeeds implements Service {
     if (since === this.#staleSince) return;
     this.#staleSince = since;
     for (const feed of this.#feeds.values()) this.#schedule(feed);
+  }
+
+  async #pollReplications(): Promise<void> {
+    if (this.#readingReplications) return;
+    this.#readingReplications = true;
+    await this.#readReplications([...this.#feeds.values()]);
+    this.#readingReplications = false;
   }
 
   /** Of artifacts that are not everywhere yet. That database being away ends no watch. */

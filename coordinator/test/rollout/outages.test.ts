@@ -184,4 +184,30 @@ test("a watch and a deployment outlive a restart of Postgres", async () => {
   assert.is(await nextFinal, DeploymentState.SUCCEEDED);
 });
 
+test("a watch goes on while the replication database hangs, and is not said to be old", async () => {
+  const { id } = await deploy();
+  await world.replicationDb("replications").update({ state: "COPYING" });
+  const said = collect(id);
+  await until("the watch", () => said.length > 0);
+  const before = said.at(-1)?.deployment?.revision ?? 0;
+  await world.replicationDb.transaction(async (trx) => {
+    await trx.raw("lock table replications in access exclusive mode");
+    const hangs = () =>
+      world
+        .replicationDb("pg_locks")
+        .where({ granted: false })
+        .pluck("pid")
+        .then((pids) => pids.length > 0);
+    await until("that somebody waits for it", hangs);
+    // Nobody signals this one.
+    await world.db("deployments").where({ id }).increment("revision", 1);
+    await until("that it is read", () => (said.at(-1)?.deployment?.revision ?? 0) > before);
+  });
+  assert.equal(
+    said.flatMap(({ staleSince }) => staleSince ?? []),
+    [],
+  );
+  await world.replicationDb("replications").update({ state: "COMPLETE" });
+});
+
 test.run();
