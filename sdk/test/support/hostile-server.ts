@@ -79,13 +79,16 @@ function filled(
   // Of what a watch tells it is the build: log lines go to a pipe as they are.
   const told = type.name === "WatchBuildResponse" ? type.field.slice(0, 1) : type.field;
   const fields = told.map(({ name, label, type: kind, typeName }) => {
-    const entry = type.nestedType.find((each) => each.name === typeName && each.options?.mapEntry);
-    if (entry !== undefined) {
-      const [, held] = entry.field;
+    const nested = type.nestedType.find((each) => each.name === typeName);
+    if (nested?.options?.mapEntry === true) {
+      const [, held] = nested.field;
       const value = held === undefined ? undefined : valueOf(held, typeOf, hostility);
       return [name, Object.fromEntries([[hostility.text, value]])] as const;
     }
-    const value = valueOf({ type: kind, typeName }, typeOf, hostility);
+    const value =
+      nested === undefined
+        ? valueOf({ type: kind, typeName }, typeOf, hostility)
+        : filled(nested, typeOf, hostility);
     // Of one with pages there is one page.
     if (name === "nextPageToken") return [name, ""] as const;
     return [name, label === "LABEL_REPEATED" ? [value] : value] as const;
