@@ -1,5 +1,10 @@
+import { WorkHello } from "@slipway/proto";
+import { pino } from "pino";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
+import type { Context } from "../../src/context.js";
+import { Outbox } from "../../src/rpc/builder/outbox.js";
+import { BuilderSession } from "../../src/rpc/builder/session.js";
 import { BuilderSessions } from "../../src/rpc/builder/sessions.js";
 
 const onMachine = (machine: string) => ({ incarnation: machine, machine, address: "", pid: 7 });
@@ -49,6 +54,27 @@ test("what a builder says of itself is kept, and said to the other one, only in 
   sessions.open("b1", (error) => (message = error.message), onMachine("a"));
   sessions.open("b1", () => undefined, onMachine("x".repeat(1_000_000)));
   assert.ok(message.length < 500, `${message.length} characters`);
+});
+
+test("a hello that is heard once its stream is over ends no other stream", async () => {
+  const builderSessions = new BuilderSessions(() => 0);
+  const ended: Error[] = [];
+  const provenance = { checkHello: () => undefined };
+  const context = {
+    builderSessions,
+    provenance,
+    log: pino({ level: "silent" }),
+    queue: { release: () => Promise.resolve() },
+  } as unknown as Context;
+  const { signal } = new AbortController();
+  const session = new BuilderSession(context, new Outbox(10), { signal, subject: "" });
+  await session.close();
+  builderSessions.open("b1", (error) => ended.push(error), onMachine("m1"));
+  const process = onMachine("m1");
+  const hello = { builderId: "b1", platform: "linux/amd64", signsProvenance: false, process };
+  await session.handle({ $case: "hello", value: WorkHello.fromPartial(hello) });
+  assert.equal(ended, []);
+  assert.is(builderSessions.size, 1);
 });
 
 test.run();

@@ -143,6 +143,8 @@ export class BuilderSession {
   /** @throws DomainError if it was revoked. */
   async #admit(builderId: string, process: AgentProcess | undefined): Promise<void> {
     const { builderSessions, config, db, dispatcher, log } = this.#context;
+    // It would end the stream with which the builder has come again.
+    if (this.#isClosed) return;
     // From now on it is among those that are ended when they are revoked.
     this.#leave = builderSessions.open(builderId, (error) => this.#outbox.end(error), process);
     const twins = builderSessions.tellTwins(builderId);
