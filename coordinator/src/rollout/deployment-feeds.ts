@@ -232,9 +232,13 @@ export class DeploymentFeeds implements Service {
     const due = feed.sentAt + MIN_INTERVAL_MS - this.#context.clock.now();
     const wait = Math.max(GATHER_MS, due);
     feed.timer = setTimeout(() => {
-      void feed.told.then(() => {
+      const send = (): void => {
         feed.timer = undefined;
         this.#send(feed);
+      };
+      feed.told.then(send).catch((error: unknown) => {
+        const { log } = this.#context;
+        log.error({ err: error, deploymentId: feed.id }, "watchers could not be told");
       });
     }, wait);
   }
