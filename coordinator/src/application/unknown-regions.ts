@@ -14,13 +14,30 @@ export async function unknownRegions(
   { db, status }: Pick<Context, "db" | "status">,
   regions: readonly string[],
 ): Promise<ApplyWarning[]> {
-  const known = new Set([...(await everNamed(db)), ...status.regions()]);
-  return regions.flatMap((region, index) => {
-    if (known.has(region)) return [];
+  const heard = new Set(status.regions());
+  const unheard = regions.filter((region) => !heard.has(region));
+  const named = new Set(await namedAmong(db, unheard));
+  const unknown = unheard.filter((region) => !named.has(region));
+  if (unknown.length === 0) return [];
+  const known = new Set([...heard, ...(await everNamed(db))]);
+  return unknown.map((region) => {
     const similarRegions = similarNames(region, known, MAX_SIMILAR);
     const message = describe(region, similarRegions);
-    return { field: `spec.regions[${index}]`, region, similarRegions, message };
+    return { field: `spec.regions[${regions.indexOf(region)}]`, region, similarRegions, message };
   });
+}
+
+/** A look-up for each: all hosts are read only to say what an unknown one may have been meant to be. */
+async function namedAmong(db: Knex, regions: readonly string[]): Promise<string[]> {
+  if (regions.length === 0) return [];
+  const { rows }: { rows: { region: string }[] } = await db.raw(
+    `select region from unnest(?::text[]) as asked (region)
+     where exists (select from hosts where hosts.region = asked.region)
+       or exists (select from members where members.region = asked.region)
+       or exists (select from tokens where tokens.region = asked.region)`,
+    [[...regions]],
+  );
+  return rows.map(({ region }) => region);
 }
 
 async function everNamed(db: Knex): Promise<string[]> {
