@@ -8,6 +8,8 @@ export interface DatabaseOptions {
   poolSize: number;
   /** One statement's time on the server, in milliseconds. */
   statementTimeoutMs: number;
+  /** How long a statement waits for a lock, in milliseconds. Default: as long as it may take. */
+  lockTimeoutMs?: number;
   /**
    * Statements go by indexes and loops, whatever statistics say. Those of a queue are out of date at
    * any time: taken while it was empty, they have the planner read and sort the whole table for each
@@ -34,6 +36,7 @@ export function connectionConfig(options: Omit<DatabaseOptions, "poolSize">): Cl
     connectionString: options.url,
     application_name: options.applicationName,
     statement_timeout: options.statementTimeoutMs,
+    ...(options.lockTimeoutMs === undefined ? {} : { lock_timeout: options.lockTimeoutMs }),
     // The server may be gone without a word: give up here a little later than it would.
     query_timeout: options.statementTimeoutMs + 5_000,
     idle_in_transaction_session_timeout: 10_000,

@@ -70,6 +70,43 @@ test("migrations that fail leave nothing behind, and a newer schema is no obstac
   await db.destroy();
 });
 
+test("a step waits for a table that a backup reads, and lets everybody else at it meanwhile", async () => {
+  const url = await server.createDatabase("busy");
+  const db = openPool(url);
+  const make: Migration = {
+    name: "1_make",
+    up: async (knex) => {
+      await knex.raw("create table used (id int)");
+    },
+  };
+  const alter: Migration = {
+    name: "2_alter",
+    up: async (knex) => {
+      await knex.raw("alter table used add column more int");
+    },
+  };
+  await migrate(url, [make], options);
+  const backup = await db.transaction();
+  await backup.raw("select * from used");
+  const tooLong = await migrate(url, [make, alter], { ...options, timeoutMs: 0 }).then(
+    () => "",
+    ({ message }: Error) => message,
+  );
+  assert.match(tooLong, /in use by a long transaction; pg_stat_activity says whose/);
+  const log = silent.child({});
+  const waited = new Promise<string>((resolve) => {
+    log.warn = (_: unknown, message?: string) => resolve(message ?? "");
+  });
+  const migrated = migrate(url, [make, alter], { ...options, log });
+  assert.match(await waited, /trying again/);
+  // Between two tries, and behind the second one at most for a while.
+  await db.raw("set statement_timeout = 5000; select * from used");
+  await backup.rollback();
+  await migrated;
+  await db.raw("select more from used");
+  await db.destroy();
+});
+
 test("a transaction is all or nothing, and its connection is good afterwards", async () => {
   const url = await server.createDatabase("trx");
   const db = openPool(url);
