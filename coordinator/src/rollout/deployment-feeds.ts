@@ -1,4 +1,4 @@
-import { setImmediate as turn } from "node:timers/promises";
+import { setImmediate as turn, setTimeout as delay } from "node:timers/promises";
 import { WatchDeploymentResponse, type Replication } from "@slipway/proto";
 import type { Context, Service } from "../context.js";
 import { notFound } from "../errors.js";
@@ -14,6 +14,8 @@ import { Watcher, type Outlet, type Update } from "./watcher.js";
 const MIN_INTERVAL_MS = 250;
 /** What regions say at the same moment goes out as one change, not as the first and then the rest. */
 const GATHER_MS = 25;
+/** How long a first state waits for the replication database. */
+const FIRST_WAIT_MS = 1_000;
 /** Watchers that are told in one turn of the event loop. */
 const TOLD_AT_ONCE = 128;
 
@@ -139,9 +141,9 @@ export class DeploymentFeeds implements Service {
       if (stored === undefined) throw notFound("deployment", feed.id);
       this.#freshness.read(began);
       this.#tellAge();
-      // Not sent before all of it is read, unless it changes meanwhile.
+      // Not sent before all of it is read, unless it changes meanwhile or that takes long.
       feed.stored ??= stored;
-      await this.#readReplications([feed]);
+      await Promise.race([this.#readReplications([feed]), delay(FIRST_WAIT_MS)]);
       this.#send(feed);
     } catch (error) {
       // Whoever comes next tries anew.

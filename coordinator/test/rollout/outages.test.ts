@@ -186,6 +186,7 @@ test("a watch and a deployment outlive a restart of Postgres", async () => {
 
 test("a watch goes on while the replication database hangs, and is not said to be old", async () => {
   const { id } = await deploy();
+  const other = await deploy();
   await world.replicationDb("replications").update({ state: "COPYING" });
   const said = collect(id);
   await until("the watch", () => said.length > 0);
@@ -202,6 +203,9 @@ test("a watch goes on while the replication database hangs, and is not said to b
     // Nobody signals this one.
     await world.db("deployments").where({ id }).increment("revision", 1);
     await until("that it is read", () => (said.at(-1)?.deployment?.revision ?? 0) > before);
+    // Who begins to watch now does not wait for it.
+    const begun = collect(other.id);
+    await until("the first state of another", () => begun.length > 0);
   });
   assert.equal(
     said.flatMap(({ staleSince }) => staleSince ?? []),
