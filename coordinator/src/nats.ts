@@ -1,6 +1,7 @@
 import { COORDINATOR_INBOX } from "@slipway/proto";
 import { explainUntrusted, ShownCertificate } from "@slipway/proto/files";
-import { connect, DebugEvents, Events, type Authenticator, type NatsConnection } from "nats";
+import { connect } from "@slipway/proto/nats";
+import { DebugEvents, Events, type Authenticator, type NatsConnection } from "nats";
 import type { Logger } from "pino";
 
 const CONNECT_TIMEOUT_MS = 5_000;

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { explainUntrusted, ShownCertificate } from "@slipway/proto/files";
+import { connect } from "@slipway/proto/nats";
 import {
-  connect,
   ErrorCode,
   Events,
   jwtAuthenticator,

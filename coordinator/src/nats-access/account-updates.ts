@@ -1,5 +1,6 @@
 import { type Account, type ClaimsData, decode, encodeAccount } from "@nats-io/jwt";
-import { connect, type Authenticator, type NatsConnection } from "nats";
+import { connect } from "@slipway/proto/nats";
+import type { Authenticator, NatsConnection } from "nats";
 import { asUntrusted } from "../nats.js";
 import { bytes, publicKeyOf } from "./keys.js";
 import { SYSTEM_INBOX } from "./permissions.js";

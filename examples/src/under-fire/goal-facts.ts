@@ -12,7 +12,8 @@ import {
   SignedGoal,
   signedMessage,
 } from "@slipway/proto";
-import { connect, credsAuthenticator, type KV } from "nats";
+import { connect } from "@slipway/proto/nats";
+import { credsAuthenticator, type KV } from "nats";
 import type { LocalFleet } from "../local-fleet/index.js";
 import { keyFile, natsFile } from "../local-fleet/files.js";
 import type { GoalFact } from "./facts.js";
