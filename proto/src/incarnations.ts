@@ -57,3 +57,17 @@ export class Incarnations<T> {
 function overlapMs(a: Heard<unknown>, b: Heard<unknown>): number {
   return Math.min(a.lastAt, b.lastAt) - Math.max(a.firstAt, b.firstAt);
 }
+
+/** More than any agent says of itself. */
+const MAX_NAME = 256;
+
+/** What tells one start of an agent from another. Earlier versions say only when they started. */
+export function incarnationOf({
+  process,
+  startTime,
+}: {
+  process: { incarnation: string } | undefined;
+  startTime: Date | undefined;
+}): string {
+  return process?.incarnation.slice(0, MAX_NAME) ?? `started ${startTime?.getTime() ?? 0}`;
+}

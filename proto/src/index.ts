@@ -1,6 +1,6 @@
 export * from "./names.js";
 export { asPromise, unary, type RequestOf, type ResponseOf, type UnaryOptions } from "./call.js";
-export { Incarnations } from "./incarnations.js";
+export { incarnationOf, Incarnations } from "./incarnations.js";
 export { getTokenEnd, setTokenEnd } from "./token-end.js";
 export { durationFromMs, durationToMs } from "./duration.js";
 export {

@@ -25,7 +25,7 @@ export async function lockDataDirectory(directory: string): Promise<() => Promis
     const lock = path.join(directory, `lock.${tag}.${randomBytes(8).toString("hex")}`);
     const unlock = (): Promise<void> => rm(lock, { force: true });
     await (await open(lock, "wx", 0o600)).close();
-    let other: string | undefined;
+    let other: { pid: string; name: string } | undefined;
     try {
       other = await findOther(directory, lock);
     } catch (error) {
@@ -36,7 +36,10 @@ export async function lockDataDirectory(directory: string): Promise<() => Promis
     await unlock();
     if (attempt === ATTEMPTS) {
       throw new DataDirectoryInUseError(
-        `process ${other} uses the data directory ${directory}; every agent needs one of its own`,
+        `the lock file ${other.name} says that process ${other.pid} has the data directory ` +
+          `${directory}: if it uses this one, give this agent a directory of its own; if this one is ` +
+          "a copy of that process's, the file came with it, and so did its identity, which two agents " +
+          "cannot have: use an empty directory and an id of its own",
       );
     }
     // Two that start at once see each other and both withdraw; chance parts them.
@@ -48,12 +51,15 @@ export async function lockDataDirectory(directory: string): Promise<() => Promis
  * Another living process that has or wants the directory. Whoever takes it has announced itself
  * before it looks here, so of two the later to look sees the other. Removes what dead ones left.
  */
-async function findOther(directory: string, own: string): Promise<string | undefined> {
+async function findOther(
+  directory: string,
+  own: string,
+): Promise<{ pid: string; name: string } | undefined> {
   for (const name of await readdir(directory)) {
     const [, tag = "", pid] = LOCK_PATTERN.exec(name) ?? [];
     const file = path.join(directory, name);
     if (pid === undefined || file === own) continue;
-    if (await isTagAlive(tag)) return pid;
+    if (await isTagAlive(tag)) return { pid, name };
     await rm(file, { force: true });
   }
   return undefined;

@@ -3,12 +3,13 @@ import {
   HOST_LABEL_VALUE_MAX,
   HOST_MAX_LABELS,
   HostStatus,
+  incarnationOf,
   NAME_PATTERN,
   type AgentProcess,
   type EnrolledHost,
   type HostApplicationStatus,
 } from "@slipway/proto";
-import { HostTwins, incarnationOf } from "./host-twins.js";
+import { HostTwins } from "./host-twins.js";
 import { SILENT_MS, type KnownHost } from "./known-host.js";
 
 /** Hosts that a region may have: beyond it, new ones are dropped and counted. */

@@ -1,4 +1,4 @@
-import { type AgentProcess, HostStatus, Incarnations } from "@slipway/proto";
+import { type AgentProcess, HostStatus, incarnationOf, Incarnations } from "@slipway/proto";
 
 /** Hosts of which several processes are remembered; of more, the others are not looked at. */
 const MAX_HOSTS = 10_000;
@@ -43,11 +43,6 @@ export class HostTwins {
     }
     return found;
   }
-}
-
-/** What tells one start of an agent from another. Earlier versions say only when they started. */
-export function incarnationOf({ process, startTime }: HostStatus): string {
-  return process?.incarnation.slice(0, MAX_TEXT) ?? `started ${startTime?.getTime() ?? 0}`;
 }
 
 function processOf({ process }: HostStatus): AgentProcess {

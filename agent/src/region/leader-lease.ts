@@ -16,6 +16,8 @@ interface LeaderLeaseOptions {
   link: NatsLink;
   region: string;
   agentId: string;
+  /** Of this process. A twin of the same id is another candidate. */
+  incarnation: string;
   log: Logger;
   /** How long the lease lasts unless it is renewed, which it is three times meanwhile. Default: 6 s. */
   leaseMs?: number | undefined;
@@ -127,7 +129,9 @@ export class LeaderLease {
     const entry = entries.get(REGION_LEASE_KEY);
     const lease = read(entry);
     const now = performance.now();
-    if (lease.agentId === this.#options.agentId && lease.term === this.#term) {
+    const { agentId, incarnation } = this.#options;
+    const isOwn = lease.agentId === agentId && lease.incarnation === incarnation;
+    if (isOwn && lease.term === this.#term) {
       const dueMs = this.#renewedAt + this.#leaseMs / 3 - now;
       if (dueMs > 0) return dueMs;
       await this.#write(this.#term, entry);
@@ -145,11 +149,11 @@ export class LeaderLease {
   async #write(term: number, before: MirrorEntry | undefined): Promise<void> {
     const { kv } = this.#mirror;
     if (kv === undefined) throw new Error("the regional nats is away");
-    const { agentId } = this.#options;
+    const { agentId, incarnation } = this.#options;
     const began = performance.now();
     this.#term = term;
     const expireTime = new Date(Date.now() + this.#leaseMs);
-    const value = RegionLease.encode({ agentId, term, expireTime }).finish();
+    const value = RegionLease.encode({ agentId, term, expireTime, incarnation }).finish();
     const revision =
       before === undefined
         ? await kv.create(REGION_LEASE_KEY, value)
@@ -165,7 +169,8 @@ export class LeaderLease {
     this.#until = Number.NEGATIVE_INFINITY;
     const entry = entries?.get(REGION_LEASE_KEY);
     if (term === 0 || kv === undefined || entry === undefined) return;
-    const value = RegionLease.encode({ agentId: "", term, expireTime: new Date() }).finish();
+    const given = RegionLease.fromPartial({ term, expireTime: new Date() });
+    const value = RegionLease.encode(given).finish();
     const written = kv.update(REGION_LEASE_KEY, value, entry.revision).catch((error: unknown) => {
       this.#options.log.warn({ err: error }, "the region's lease cannot be given back");
     });
@@ -199,6 +204,6 @@ function read(entry: MirrorEntry | undefined): RegionLease {
   try {
     return RegionLease.decode(entry?.value ?? new Uint8Array());
   } catch {
-    return { agentId: "?", term: 0, expireTime: undefined };
+    return RegionLease.fromPartial({ agentId: "?" });
   }
 }

@@ -1,4 +1,4 @@
-import { Incarnations, RegionAgentStatus, type AgentProcess } from "@slipway/proto";
+import { incarnationOf, Incarnations, RegionAgentStatus, type AgentProcess } from "@slipway/proto";
 import type { KV } from "nats";
 import type { Logger } from "../log.js";
 import { readKey } from "../nats/read-headers.js";
@@ -55,9 +55,9 @@ export class OwnTwins {
     this.#heard.note(this.#self.incarnation, this.#self, now);
     const value = await readKey(kv, key);
     if (value === undefined) return;
-    const { process, time, startTime } = RegionAgentStatus.decode(value);
-    // Agents of earlier versions say only when they started.
-    const incarnation = process?.incarnation ?? `started ${startTime?.getTime() ?? 0}`;
+    const status = RegionAgentStatus.decode(value);
+    const { process, time } = status;
+    const incarnation = incarnationOf(status);
     if (incarnation === this.#self.incarnation) return;
     const sign = `${incarnation} ${time?.getTime() ?? 0}`;
     if (sign === this.#lastSign) return;

@@ -194,7 +194,13 @@ export async function startRegion(
       registerSwarm(metrics, () => swarm.stats);
       registerTrust(metrics, trust);
     }
-    const lease = new LeaderLease({ link: regionLink, region, agentId: config.id, log });
+    const lease = new LeaderLease({
+      link: regionLink,
+      region,
+      agentId: config.id,
+      incarnation: self.incarnation,
+      log,
+    });
     const leaderTerm = (): number => lease.term;
     const leading = (): boolean => lease.term > 0;
     const enroller = new Enroller({ client: fleet, region, table, leaderTerm, log });

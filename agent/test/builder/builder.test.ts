@@ -476,7 +476,7 @@ withBuilder(
       assert.unreachable();
     } catch (error) {
       assert.instance(error, DataDirectoryInUseError);
-      assert.match((error as Error).message, /process \d+ uses the data directory/);
+      assert.match((error as Error).message, /process \d+ has the data directory/);
     }
     await start({ id: "b2", dataDir: path.join(root, "data-2") });
     assert.ok((await result(await build("echo x > out"))).artifact);

@@ -224,7 +224,10 @@ test("agents start with nothing to talk to, hold their data directory, and stop"
   );
   const second = start("host", ...hostFlags.slice(0, -2));
   assert.is(await second.exited, 1);
-  assert.match(second.said.stderr, /^slipway-agent: process \d+ uses the data directory .*\n$/);
+  assert.match(
+    second.said.stderr,
+    /^slipway-agent: the lock file \S+ says that process \d+ has the data directory .*\n$/,
+  );
   assert.is(second.said.stdout, "", "and nowhere else");
   for (const { child, exited, said } of [region, host]) {
     child.kill("SIGTERM");

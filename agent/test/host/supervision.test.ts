@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { appendFile, mkdir, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
+import { appendFile, cp, mkdir, readFile, readdir, rm, stat, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { HealthCheck } from "@slipway/proto";
@@ -214,6 +214,24 @@ test("a lock of the dead does not hold", async ({ folder }) => {
   const racers = await Promise.allSettled([1, 2, 3, 4].map(() => lockDataDirectory(folder)));
   assert.ok(racers.filter(({ status }) => status === "fulfilled").length <= 1);
   assert.ok((await readdir(folder)).length <= 1, "what the dead and the refused left is gone");
+});
+
+test("of a lock that came with a copy it is not said that its process uses the copy", async ({
+  folder,
+}) => {
+  const [original, copy] = ["original", "copy"].map((name) => path.join(folder, name));
+  if (original === undefined || copy === undefined) throw new Error("no folders");
+  await mkdir(original);
+  const unlock = await lockDataDirectory(original);
+  await cp(original, copy, { recursive: true });
+  const [name = ""] = await readdir(copy);
+  const refused = await lockDataDirectory(copy).catch((error: unknown) => error);
+  assert.instance(refused, DataDirectoryInUseError);
+  const { message } = refused as Error;
+  const says = `the lock file ${name} says that process ${process.pid} has the data directory ${copy}:`;
+  assert.ok(message.startsWith(says), message);
+  assert.match(message, "if this one is a copy of that process's, the file came with it");
+  await unlock();
 });
 
 test("health checks", async ({ folder }) => {

@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { rm } from "node:fs/promises";
 import path from "node:path";
 import { REGION_LEASE_KEY, RegionLease, regionLeaseBucket } from "@slipway/proto";
@@ -40,7 +41,8 @@ interface Candidate {
 
 function candidate(region: string, agentId: string): Candidate {
   const link = new NatsLink({ servers: [nats.url], name: agentId, log });
-  const lease = new LeaderLease({ link, region, agentId, log, leaseMs: LEASE_MS });
+  const incarnation = randomUUID();
+  const lease = new LeaderLease({ link, region, agentId, incarnation, log, leaseMs: LEASE_MS });
   lease.start();
   link.start();
   const kill = async (): Promise<void> => {
@@ -108,12 +110,24 @@ test("an agent whose lease another took does not lead any more", async () => {
   await eventually("it to lead", () => leads(one));
   const kv = await connection.jetstream().views.kv(regionLeaseBucket("ap"));
   const term = one.lease.term + 1;
-  const value = RegionLease.encode({ agentId: "two", term, expireTime: undefined }).finish();
+  const value = RegionLease.encode(RegionLease.fromPartial({ agentId: "two", term })).finish();
   await kv.put(REGION_LEASE_KEY, value);
   await eventually("it to see that", () => !leads(one));
   await eventually("it to lead again, as nobody renews the other's", () => leads(one));
   assert.ok(one.lease.term > term);
   assert.equal(one.lease.stats, { gained: 2, lost: 1 });
+});
+
+test("of twins one leads, also when the other's lease has the very term that it tried", async () => {
+  const both = ["one", "one"].map((id) => candidate("twins", id));
+  await eventually("one to lead", () => both.some(leads));
+  const leader = both.find(leads);
+  const kv = await connection.jetstream().views.kv(regionLeaseBucket("twins"));
+  const value = RegionLease.encode({ ...(await valueIn("twins")), incarnation: "twin" }).finish();
+  await kv.put(REGION_LEASE_KEY, value);
+  await eventually("it to see that", () => leader?.lease.term === 0);
+  await eventually("one to lead again", () => both.some(leads));
+  assert.is(both.filter(leads).length, 1);
 });
 
 test("what cannot be read is respected for as long as a lease", async () => {

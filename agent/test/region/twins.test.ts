@@ -179,6 +179,16 @@ test("hosts, their region's agents, and who asks these are told what the other m
       const { twins, twinHostCount } = RegionAgentStatus.decode(entry.value);
       return twins.length === 1 && twinHostCount === 1;
     });
+    // They write over each other, and at most one of them leads: who reads must tell them apart.
+    const signs = await statuses.watch({ key: regionAgentKey(region, "eu-1") });
+    cleanUp.push(() => signs.stop());
+    const terms = new Map<string, number>();
+    for await (const { value } of signs) {
+      const { process: speaker, leaderTerm } = RegionAgentStatus.decode(value);
+      terms.set(speaker?.incarnation ?? "", leaderTerm);
+      if (terms.size === 2) break;
+    }
+    assert.is([...terms.values()].filter((term) => term > 0).length, 1);
     const query = HostQuery.encode({ hostIds: ["h1"] }).finish();
     const reply = await connection.request(hostQuerySubject(region), query, { timeout: 5_000 });
     const [host] = HostQueryReply.decode(reply.data).hosts;

@@ -1,6 +1,6 @@
 import { freezesOf } from "../freeze/freezes.js";
 import { countHosts } from "../status/enrolment.js";
-import { AGENT_SILENT_AFTER_MS } from "../status/status-table.js";
+import { AGENT_SILENT_AFTER_MS } from "../status/region-agent.js";
 import { regionsWithout } from "./create-deployment.js";
 import type { Evidence } from "./decide.js";
 import type { StoredDeployment } from "./deployment.js";

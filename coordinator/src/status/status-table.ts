@@ -5,34 +5,24 @@ import type {
   RegionProgress,
 } from "@slipway/proto";
 import { Hearing } from "./hearing.js";
-
-/** A region is silent when no agent that leads it was heard of for this long. */
-export const AGENT_SILENT_AFTER_MS = 15_000;
+import { RegionAgent } from "./region-agent.js";
 
 /** Called with the application that changed; undefined when any may have. */
 export type StatusListener = (application: string | undefined) => void;
-
-interface Agent {
-  region: string;
-  status: RegionAgentStatus;
-  /** By the coordinator's clock. */
-  heardAt: number;
-  applications: Map<string, RegionApplicationStatus>;
-}
 
 /** How far a region can be judged by, in the order of preference. */
 type Trust = "live" | "warming" | "silent";
 
 /**
  * The newest that each region agent said, in memory. One agent of a region leads, and counts its
- * hosts: what was counted under the highest term holds, and whether that can be judged by is up to
- * the agent that leads.
+ * hosts; without one that was heard lately the region is silent. What was counted under the highest
+ * term holds, and whether that can be judged by is up to the agent that leads.
  */
 export class StatusTable {
   /** Whether what agents say would be heard. */
   readonly hearing: Hearing;
   /** By region, then agent id. */
-  readonly #regions = new Map<string, Map<string, Agent>>();
+  readonly #regions = new Map<string, Map<string, RegionAgent>>();
   readonly #listeners = new Set<StatusListener>();
   readonly #now: () => number;
   /** What was last said of each region's trust, to tell a change. */
@@ -63,16 +53,14 @@ export class StatusTable {
 
   /** Takes an agent's sign of life. `heardAt` is by the coordinator's clock. */
   putAgent(status: RegionAgentStatus, heardAt: number): void {
-    const agent = this.#agent(status.region, status.agentId, status);
-    agent.status = status;
-    agent.heardAt = Math.max(agent.heardAt, heardAt);
+    this.#agent(status.region, status.agentId).put(status, heardAt);
     this.sweep();
   }
 
   /** Takes an agent's aggregate of one application. */
   putApplication(status: RegionApplicationStatus): void {
     const { region, agentId, application } = status;
-    const agent = this.#agent(region, agentId, undefined);
+    const agent = this.#agent(region, agentId);
     agent.applications.set(application, status);
     this.#changed(application);
   }
@@ -123,10 +111,10 @@ export class StatusTable {
   highestGeneration(application: string): number {
     let highest = 0;
     for (const agents of this.#regions.values()) {
-      for (const { status, applications } of agents.values()) {
-        const ahead = status.ahead.find((item) => item.application === application);
-        const counted = applications.get(application)?.generation ?? 0;
-        highest = Math.max(highest, ahead?.generation ?? 0, counted);
+      for (const agent of agents.values()) {
+        const ahead = agent.ahead(application);
+        const counted = agent.applications.get(application)?.generation ?? 0;
+        highest = Math.max(highest, ahead, counted);
       }
     }
     return highest;
@@ -140,8 +128,8 @@ export class StatusTable {
   /** A region's agents by id, whether none that leads it is heard, and if for want of its NATS. */
   region(name: string): Pick<Region, "agents" | "silent" | "natsAwaySince"> {
     const agents = this.#agentsOf(name)
-      .filter(({ heardAt }) => heardAt > Number.NEGATIVE_INFINITY)
-      .map(({ status }) => status)
+      .map((agent) => agent.latest(this.#now()))
+      .filter((status) => status !== undefined)
       .sort((a, b) => (a.agentId < b.agentId ? -1 : 1));
     const silent = this.#trustOf(name) === "silent";
     return { agents, silent, natsAwaySince: this.#natsAwaySince(name) };
@@ -154,40 +142,33 @@ export class StatusTable {
   twins(): { region: number; host: number } {
     const counts = { region: 0, host: 0 };
     for (const name of this.#regions.keys()) {
-      const heard = this.#agentsOf(name).filter(
-        ({ heardAt }) => this.#now() - heardAt <= AGENT_SILENT_AFTER_MS,
-      );
-      counts.region += heard.filter(({ status }) => status.twins.length > 0).length;
-      counts.host += Math.max(0, ...heard.map(({ status }) => status.twinHostCount));
+      const now = this.#now();
+      const heard = this.#agentsOf(name)
+        .filter((agent) => agent.lately(now).length > 0)
+        .map((agent) => agent.latest(now))
+        .filter((status) => status !== undefined);
+      counts.region += heard.filter(({ twins }) => twins.length > 0).length;
+      counts.host += Math.max(0, ...heard.map(({ twinHostCount }) => twinHostCount));
     }
     return counts;
   }
 
-  #agentsOf(region: string): Agent[] {
+  #agentsOf(region: string): RegionAgent[] {
     return [...(this.#regions.get(region)?.values() ?? [])];
   }
 
-  #agent(region: string, agentId: string, status: RegionAgentStatus | undefined): Agent {
-    const agents = this.#regions.get(region) ?? new Map<string, Agent>();
+  /** An aggregate may arrive before the agent's sign of life: not judged by until then. */
+  #agent(region: string, agentId: string): RegionAgent {
+    const agents = this.#regions.get(region) ?? new Map<string, RegionAgent>();
     this.#regions.set(region, agents);
-    const present = agents.get(agentId);
-    if (present !== undefined) return present;
-    // An aggregate may arrive before the agent's sign of life: not judged by until then.
-    const agent: Agent = {
-      region,
-      status: status ?? unheard(region, agentId),
-      heardAt: Number.NEGATIVE_INFINITY,
-      applications: new Map(),
-    };
+    const agent = agents.get(agentId) ?? new RegionAgent();
     agents.set(agentId, agent);
     return agent;
   }
 
-  /** What those agents say that were heard lately. */
+  /** What those processes say that were heard lately. */
   #heard(region: string): RegionAgentStatus[] {
-    return this.#agentsOf(region)
-      .filter(({ heardAt }) => this.#now() - heardAt <= AGENT_SILENT_AFTER_MS)
-      .map(({ status }) => status);
+    return this.#agentsOf(region).flatMap((agent) => agent.lately(this.#now()));
   }
 
   /** Since when the last of them does not reach the region's NATS; undefined if any reaches it. */
@@ -220,26 +201,4 @@ function term(status: RegionApplicationStatus | undefined): number {
 
 function time(status: RegionApplicationStatus | undefined): number {
   return status?.time?.getTime() ?? 0;
-}
-
-function unheard(region: string, agentId: string): RegionAgentStatus {
-  return {
-    region,
-    agentId,
-    time: undefined,
-    startTime: undefined,
-    warming: true,
-    hostCount: 0,
-    silentCount: 0,
-    ahead: [],
-    leaderTerm: 0,
-    staleGoalCount: 0,
-    keySetVersion: 0,
-    regionNatsAwaySince: undefined,
-    coordinatorRefusedSince: undefined,
-    coordinatorRefusal: "",
-    process: undefined,
-    twins: [],
-    twinHostCount: 0,
-  };
 }

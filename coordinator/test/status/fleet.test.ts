@@ -6,6 +6,9 @@ import {
   hostQuerySubject,
   type ListHostsRequest,
   type ListHostsResponse,
+  RegionAgentStatus,
+  regionAgentKey,
+  STATUS_BUCKET,
 } from "@slipway/proto";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
@@ -191,6 +194,27 @@ test("bad hosts and tokens are refused by field, and nothing is enrolled", async
   }
   assert.is((await failure(list({ application: "unknown" }))).code, status.NOT_FOUND);
   assert.equal(await world.db("hosts").count(), before);
+});
+
+test("a region is not silent for a twin's sake that wrote over who leads it", async () => {
+  const bucket = await world.nats.jetstream().views.kv(STATUS_BUCKET);
+  for (const [incarnation, leaderTerm] of [
+    ["one", 7],
+    ["two", 0],
+    ["one", 7],
+    ["two", 0],
+  ] as const) {
+    const agent = { region: "twins", agentId: "twins-1", leaderTerm, process: { incarnation } };
+    const status = RegionAgentStatus.fromPartial({ ...agent, time: new Date() });
+    const value = RegionAgentStatus.encode(status).finish();
+    await bucket.put(regionAgentKey("twins", "twins-1"), value);
+    const region = await until(`what ${incarnation} says`, async () => {
+      const { regions } = await call(clients.fleet, "listRegions", {});
+      const found = regions.find(({ name }) => name === "twins");
+      return found?.agents[0]?.process?.incarnation === incarnation && found;
+    });
+    assert.is(region.silent, false);
+  }
 });
 
 test.run();

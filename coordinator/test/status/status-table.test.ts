@@ -1,7 +1,8 @@
 import { RegionAgentStatus, RegionApplicationStatus } from "@slipway/proto";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
-import { AGENT_SILENT_AFTER_MS, StatusTable } from "../../src/status/status-table.js";
+import { AGENT_SILENT_AFTER_MS } from "../../src/status/region-agent.js";
+import { StatusTable } from "../../src/status/status-table.js";
 
 const START = 1_000_000;
 
@@ -17,14 +18,24 @@ function create() {
   };
   const beat = (
     agentId: string,
-    extra: { warming?: boolean; ahead?: number; term?: number; natsAwaySince?: number } = {},
+    extra: {
+      warming?: boolean;
+      ahead?: number;
+      term?: number;
+      natsAwaySince?: number;
+      process?: string;
+      twins?: readonly string[];
+    } = {},
   ): void => {
     const { warming = false, ahead, term: leaderTerm = 1, natsAwaySince } = extra;
+    const { process, twins = [] } = extra;
     const status = RegionAgentStatus.fromPartial({
       region: "eu",
       agentId,
       warming,
       leaderTerm,
+      process: process === undefined ? undefined : { incarnation: process },
+      twins: twins.map((incarnation) => ({ incarnation })),
       regionNatsAwaySince: natsAwaySince === undefined ? undefined : new Date(natsAwaySince),
       ahead: ahead === undefined ? [] : [{ application: "web", generation: ahead }],
     });
@@ -155,6 +166,71 @@ test("whoever leads says whether the region is warming, and without it the regio
   beat("a", { term: 0 });
   pass(1);
   assert.equal(progress(), [true, false, undefined]);
+});
+
+const twinsOf = (table: StatusTable): string[] =>
+  table
+    .region("eu")
+    .agents.flatMap(({ process, twins }) => [process, ...twins])
+    .map((process) => process?.incarnation ?? "");
+
+test("an agent's twin that does not lead makes its region neither silent nor a matter of luck", () => {
+  const { table, beat, pass, progress, changes } = create();
+  beat("a", { process: "one", term: 5 });
+  beat("a", { process: "two", term: 0, warming: true });
+  changes.length = 0;
+  for (let look = 0; look < 12; look += 1) {
+    pass(1_000);
+    beat("a", { process: "one", term: 5 });
+    assert.equal(progress(), [false, false, undefined]);
+    if (look >= 6) assert.equal(twinsOf(table), ["one", "two"]);
+    pass(1_000);
+    beat("a", { process: "two", term: 0, warming: true });
+    assert.equal(progress(), [false, false, undefined]);
+    if (look >= 6) assert.equal(twinsOf(table), ["one", "two"]);
+  }
+  assert.equal([table.twins().region, changes], [1, []]);
+  for (let look = 0; look < 20; look += 1) {
+    pass(2_000);
+    beat("a", { process: "one", term: 5 });
+  }
+  assert.equal([twinsOf(table), table.twins().region], [["one"], 0], "the twin has stopped");
+});
+
+test("of twins that hear of each other it is told before it was heard here", () => {
+  const { table, beat } = create();
+  beat("a", { process: "two", term: 0, twins: ["one"] });
+  assert.equal(twinsOf(table), ["two", "one"]);
+  beat("a", { process: "one", term: 5 });
+  assert.equal(twinsOf(table), ["one", "two"], "who leads first");
+});
+
+test("an agent that was started again is one, and silent if it does not lead in time", () => {
+  const { table, beat, pass, progress } = create();
+  for (let n = 0; n < 10; n += 1) {
+    pass(2_000);
+    beat("a", { process: "one", term: 5 });
+  }
+  for (let n = 0; n < 7; n += 1) {
+    pass(2_000);
+    beat("a", { process: "two", term: 0, warming: true });
+    assert.equal(progress(), [false, false, undefined]);
+    assert.equal(twinsOf(table), ["two"]);
+  }
+  pass(1_001);
+  assert.equal(progress(), [true, false, undefined]);
+  beat("a", { process: "two", term: 6, warming: true });
+  assert.equal(progress(), [false, true, undefined]);
+});
+
+test("of a process that keeps starting anew not every start is kept", () => {
+  const { table, beat, pass } = create();
+  for (let n = 0; n < 50; n += 1) {
+    beat("a", { process: `start ${n}`, term: 0, ahead: n });
+    pass(100);
+  }
+  assert.equal(twinsOf(table), ["start 49"]);
+  assert.is(table.highestGeneration("web"), 49);
 });
 
 test("while the agent that leads warms up the region is warming", () => {

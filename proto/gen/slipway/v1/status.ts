@@ -396,6 +396,8 @@ export interface RegionAgentStatus {
    */
   coordinatorRefusedSince: Date | undefined;
   coordinatorRefusal: string;
+  /** While no coordinator that it calls can be reached: since when, by its clock. */
+  coordinatorAwaySince: Date | undefined;
 }
 
 /**
@@ -411,7 +413,11 @@ export interface RegionLease {
    * By the holder's clock, for people: who waits for the lease goes by how long it has seen it stay
    * the same.
    */
-  expireTime: Date | undefined;
+  expireTime:
+    | Date
+    | undefined;
+  /** Of the process that holds it: what tells it from a twin of the same agent id. */
+  incarnation: string;
 }
 
 export interface GenerationAhead {
@@ -2544,6 +2550,7 @@ function createBaseRegionAgentStatus(): RegionAgentStatus {
     twinHostCount: 0,
     coordinatorRefusedSince: undefined,
     coordinatorRefusal: "",
+    coordinatorAwaySince: undefined,
   };
 }
 
@@ -2599,6 +2606,9 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
     }
     if (message.coordinatorRefusal !== "") {
       writer.uint32(138).string(message.coordinatorRefusal);
+    }
+    if (message.coordinatorAwaySince !== undefined) {
+      Timestamp.encode(toTimestamp(message.coordinatorAwaySince), writer.uint32(146).fork()).join();
     }
     return writer;
   },
@@ -2752,6 +2762,14 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
             message.coordinatorRefusal = reader.string();
             continue;
           }
+          case 18: {
+            if (tag !== 146) {
+              break;
+            }
+
+            message.coordinatorAwaySince = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2831,6 +2849,11 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
         : isSet(object.coordinator_refusal)
         ? globalThis.String(object.coordinator_refusal)
         : "",
+      coordinatorAwaySince: isSet(object.coordinatorAwaySince)
+        ? fromJsonTimestamp(object.coordinatorAwaySince)
+        : isSet(object.coordinator_away_since)
+        ? fromJsonTimestamp(object.coordinator_away_since)
+        : undefined,
     };
   },
 
@@ -2887,6 +2910,9 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
     if (message.coordinatorRefusal !== "") {
       obj.coordinatorRefusal = message.coordinatorRefusal;
     }
+    if (message.coordinatorAwaySince !== undefined) {
+      obj.coordinatorAwaySince = message.coordinatorAwaySince.toISOString();
+    }
     return obj;
   },
 
@@ -2914,12 +2940,13 @@ export const RegionAgentStatus: MessageFns<RegionAgentStatus> = {
     message.twinHostCount = object.twinHostCount ?? 0;
     message.coordinatorRefusedSince = object.coordinatorRefusedSince ?? undefined;
     message.coordinatorRefusal = object.coordinatorRefusal ?? "";
+    message.coordinatorAwaySince = object.coordinatorAwaySince ?? undefined;
     return message;
   },
 };
 
 function createBaseRegionLease(): RegionLease {
-  return { agentId: "", term: 0, expireTime: undefined };
+  return { agentId: "", term: 0, expireTime: undefined, incarnation: "" };
 }
 
 export const RegionLease: MessageFns<RegionLease> = {
@@ -2932,6 +2959,9 @@ export const RegionLease: MessageFns<RegionLease> = {
     }
     if (message.expireTime !== undefined) {
       Timestamp.encode(toTimestamp(message.expireTime), writer.uint32(26).fork()).join();
+    }
+    if (message.incarnation !== "") {
+      writer.uint32(34).string(message.incarnation);
     }
     return writer;
   },
@@ -2973,6 +3003,14 @@ export const RegionLease: MessageFns<RegionLease> = {
             message.expireTime = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.incarnation = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2998,6 +3036,7 @@ export const RegionLease: MessageFns<RegionLease> = {
         : isSet(object.expire_time)
         ? fromJsonTimestamp(object.expire_time)
         : undefined,
+      incarnation: isSet(object.incarnation) ? globalThis.String(object.incarnation) : "",
     };
   },
 
@@ -3012,6 +3051,9 @@ export const RegionLease: MessageFns<RegionLease> = {
     if (message.expireTime !== undefined) {
       obj.expireTime = message.expireTime.toISOString();
     }
+    if (message.incarnation !== "") {
+      obj.incarnation = message.incarnation;
+    }
     return obj;
   },
 
@@ -3023,6 +3065,7 @@ export const RegionLease: MessageFns<RegionLease> = {
     message.agentId = object.agentId ?? "";
     message.term = object.term ?? 0;
     message.expireTime = object.expireTime ?? undefined;
+    message.incarnation = object.incarnation ?? "";
     return message;
   },
 };
