@@ -61,6 +61,17 @@ export class FleetServer<S extends Server = Server> {
     await this.#server.stop();
   }
 
+  /** SIGSTOP: it hangs. Answers whether it runs. */
+  pause(): boolean {
+    if (this.#runs) process.kill(this.#server.pid, "SIGSTOP");
+    return this.#runs;
+  }
+
+  /** SIGCONT. Nothing happens if it does not hang. */
+  resume(): void {
+    if (this.#runs) process.kill(this.#server.pid, "SIGCONT");
+  }
+
   /** Stops it as servers are. Nothing happens if it does not run. */
   async stop(): Promise<void> {
     if (!this.#runs) return;

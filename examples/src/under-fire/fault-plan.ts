@@ -47,7 +47,15 @@ export interface FaultPlanOptions {
 
 const MIN_DOWN_MS = 100;
 const LONG_EVERY = 3;
-const HANGING: readonly FaultKind[] = ["coordinator", "builder", "region agent", "host agent"];
+/** A hung Postgres would be one of its many processes. */
+const HANGING: readonly FaultKind[] = [
+  "coordinator",
+  "builder",
+  "region agent",
+  "host agent",
+  "global nats",
+  "regional nats",
+];
 const HEARD_OF = new Set<FaultKind>(["host agent", "region agent"]);
 /** Nothing is hit again until it has had this long to start. */
 const START_MS = 3_000;

@@ -48,6 +48,13 @@ export function targetsOf(fleet: LocalFleet): Map<FaultKind, Map<string, Target>
         },
         end: () => server.start(),
       },
+      hang: {
+        begin: () => Promise.resolve(server.pause()),
+        end() {
+          server.resume();
+          return Promise.resolve();
+        },
+      },
     });
   }
   for (const host of fleet.hosts) {
