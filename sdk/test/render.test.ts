@@ -237,6 +237,11 @@ test("builds", () => {
     buildTable([build()], look),
     /\nb1 .* 0123456789ab .*RUNNING .*1 min 40 s ago .*1 min 5 s .*on builder-1\n$/,
   );
+  const blockedBy = "no builder is connected";
+  assert.match(
+    buildTable([build({ status: BuildStatus.QUEUED, queueing: { blockedBy } })], look),
+    /QUEUED .* held up: no builder is connected\n$/,
+  );
   assert.is(buildTable([], look), "BUILD  APPLICATION  COMMIT  STATUS  CREATED  TOOK  DETAIL\n");
   const replications = [
     { region: "eu", state: ReplicationState.COPYING, bytesCopied: 1024, sizeBytes: 4096 },
@@ -346,6 +351,15 @@ for (const [more, expected] of [
       ],
     },
     "a has not been let in by coordinators for 1 min 30 s: no",
+  ],
+  [
+    {
+      agents: [
+        { agentId: "a", time: ago(1), coordinatorAwaySince: ago(90) },
+        { agentId: "dead", time: ago(60), coordinatorAwaySince: ago(90) },
+      ],
+    },
+    "a has reached none of its coordinators for 1 min 30 s",
   ],
   [{ agents: [{ agentId: "a", warming: true }] }, "warming: an agent just started"],
   [

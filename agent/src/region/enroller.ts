@@ -1,5 +1,6 @@
 import { unary, type EnrolledHost, type FleetServiceClient } from "@slipway/proto";
 import { backOffMs } from "../back-off.js";
+import type { CoordinatorReach } from "../coordinator/coordinator-reach.js";
 import type { Logger } from "../log.js";
 import { pause } from "../pause.js";
 import type { HostTable } from "./host-table.js";
@@ -19,6 +20,7 @@ interface EnrollerOptions {
   table: HostTable;
   /** Of the region's lease, while this agent leads; else 0. Only who leads enrols. */
   leaderTerm: () => number;
+  reach: CoordinatorReach;
   log: Logger;
   /** Between two readings of the persisted hosts, in ms. Default: 60 s. */
   refreshMs?: number | undefined;
@@ -56,7 +58,7 @@ export class Enroller {
 
   async #run(): Promise<void> {
     const { signal } = this.#controller;
-    const { refreshMs = REFRESH_MS, leaderTerm } = this.#options;
+    const { refreshMs = REFRESH_MS, leaderTerm, reach } = this.#options;
     let readAt = Number.NEGATIVE_INFINITY;
     let attempt = 0;
     while (!signal.aborted) {
@@ -64,7 +66,9 @@ export class Enroller {
       try {
         const term = leaderTerm();
         // Whoever led before has enrolled hosts that are not known here.
-        if (!this.known || performance.now() - readAt >= refreshMs) {
+        const isDue = performance.now() - readAt >= refreshMs;
+        // Of coordinators that were away it is also asked whether they are back.
+        if (!this.known || isDue || reach.awaySince !== undefined) {
           await this.#read();
           readAt = performance.now();
           this.#readTerm = term;
@@ -74,20 +78,21 @@ export class Enroller {
       } catch (error) {
         waitMs = backOffMs(attempt, RETRY);
         attempt += 1;
-        if (!signal.aborted) this.#options.log.warn({ err: error }, "hosts cannot be enrolled yet");
+        if (!signal.aborted) reach.failed(error, "hosts cannot be enrolled yet");
       }
       await pause(waitMs, signal);
     }
   }
 
   async #read(): Promise<void> {
-    const { client, region, table, log } = this.#options;
+    const { client, region, table, reach, log } = this.#options;
     const options = { timeoutMs: CALL_TIMEOUT_MS, signal: this.#controller.signal };
     const hosts: EnrolledHost[] = [];
     let pageToken = "";
     do {
       const request = { region, pageSize: PAGE, pageToken };
       const page = await unary(client, "listEnrolledHosts", request, options);
+      reach.answered();
       hosts.push(...page.hosts);
       pageToken = page.nextPageToken;
     } while (pageToken !== "");
@@ -97,12 +102,13 @@ export class Enroller {
   }
 
   async #enrol(): Promise<void> {
-    const { client, table, log } = this.#options;
+    const { client, table, reach, log } = this.#options;
     const options = { timeoutMs: CALL_TIMEOUT_MS, signal: this.#controller.signal };
     for (;;) {
       const hosts = table.toEnrol(BATCH);
       if (hosts.length === 0) return;
       const answer = await unary(client, "enrolHosts", { hosts }, options);
+      reach.answered();
       const { decommissionedHostIds: refused } = answer;
       table.enrol(hosts.filter(({ hostId }) => !refused.includes(hostId)));
       table.decommission(refused);

@@ -20,6 +20,7 @@ import { registerGoals, registerHosts, registerLeader } from "../metrics/region-
 import { registerStale, registerTrust } from "../metrics/trust-metrics.js";
 import { registerSwarm } from "../metrics/swarm-metrics.js";
 import { openChannel } from "../coordinator/channel.js";
+import { CoordinatorReach } from "../coordinator/coordinator-reach.js";
 import { channelOptions } from "../coordinator/failover-channel.js";
 import { openMember } from "../membership/open-member.js";
 import { userOf, type NatsAccess } from "../nats/access.js";
@@ -203,7 +204,8 @@ export async function startRegion(
     });
     const leaderTerm = (): number => lease.term;
     const leading = (): boolean => lease.term > 0;
-    const enroller = new Enroller({ client: fleet, region, table, leaderTerm, log });
+    const reach = new CoordinatorReach(log);
+    const enroller = new Enroller({ client: fleet, region, table, leaderTerm, reach, log });
     const copier = new GoalCopier({
       region,
       globalLink,
@@ -220,6 +222,7 @@ export async function startRegion(
       link: globalLink,
       regionLink,
       refusal: () => secured.token?.refusal,
+      coordinatorAwaySince: () => reach.awaySince,
       region,
       agentId: config.id,
       table,
@@ -248,6 +251,7 @@ export async function startRegion(
       regional,
       shared: config.blobStoreShared,
       leading,
+      reach,
       held,
       onBegin: (write) => swarm.share(write),
       onComplete: (digest) => swarm.announce(digest),

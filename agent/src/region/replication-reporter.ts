@@ -1,6 +1,7 @@
 import { status, type ServiceError } from "@grpc/grpc-js";
 import { ReplicationState, unary, type ReplicationServiceClient } from "@slipway/proto";
 import { backOffMs } from "../back-off.js";
+import type { CoordinatorReach } from "../coordinator/coordinator-reach.js";
 import type { Logger } from "../log.js";
 import { pause } from "../pause.js";
 
@@ -12,6 +13,7 @@ export interface ReporterOptions {
   region: string;
   /** Whether this agent leads the region: only then it reports. */
   leading: () => boolean;
+  reach: CoordinatorReach;
   log: Logger;
 }
 
@@ -41,18 +43,19 @@ export class ReplicationReporter {
     bytesCopied: number,
     message: string,
   ): Promise<boolean> {
-    const { client, region, leading, log } = this.#options;
+    const { client, region, leading, reach } = this.#options;
     if (!leading()) return true;
     const request = { region, artifactDigest, state, bytesCopied, message };
     const options = { timeoutMs: TIMEOUT_MS, signal: this.#signal };
     try {
       await unary(client, "reportReplication", request, options);
+      reach.answered();
       return true;
     } catch (error) {
       if (this.#signal.aborted) return false;
       // An artifact that no build made, or that is forgotten: nobody waits for it.
       if ((error as ServiceError).code === status.NOT_FOUND) return true;
-      log.warn({ err: error, digest: artifactDigest }, "replication cannot be reported");
+      reach.failed(error, "replication cannot be reported", { digest: artifactDigest });
       return false;
     }
   }

@@ -156,9 +156,10 @@ export class Replicator {
 
   async #watch(): Promise<void> {
     const { signal } = this.#controller;
-    const { client, region, log } = this.#options;
+    const { client, region, reach } = this.#options;
     for (let attempt = 0; !signal.aborted; attempt += 1) {
       const stream = client.watchReplicationTargets({ region });
+      stream.once("metadata", () => reach.answered());
       const cancel = (): void => stream.cancel();
       signal.addEventListener("abort", cancel, { once: true });
       try {
@@ -167,7 +168,7 @@ export class Replicator {
           this.#enqueue(target.artifactDigest);
         }
       } catch (error) {
-        if (!signal.aborted) log.warn({ err: error }, "replication targets cannot be watched");
+        if (!signal.aborted) reach.failed(error, "replication targets cannot be watched");
       } finally {
         signal.removeEventListener("abort", cancel);
       }

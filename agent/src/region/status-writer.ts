@@ -44,6 +44,8 @@ interface StatusWriterOptions {
   regionLink: Pick<NatsLink, "awaySince">;
   /** That coordinators do not let this agent in; undefined while they do. */
   refusal: () => Refusal | undefined;
+  /** Since when no coordinator can be reached; undefined while one can. */
+  coordinatorAwaySince: () => Date | undefined;
   region: string;
   agentId: string;
   table: HostTable;
@@ -239,6 +241,7 @@ export class StatusWriter {
       regionNatsAwaySince: regionLink.awaySince,
       coordinatorRefusedSince: refusal?.since,
       coordinatorRefusal: refusal?.message.slice(0, REFUSAL_CHARACTERS) ?? "",
+      coordinatorAwaySince: this.#options.coordinatorAwaySince(),
       process: self,
       twins: this.#twins.others(now),
       twinHostCount: twinHosts(),

@@ -3,6 +3,7 @@ import { FleetServiceClient, Goal, HostStatus } from "@slipway/proto";
 import { freePort } from "@slipway/examples/servers";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { CoordinatorReach } from "../../src/coordinator/coordinator-reach.js";
 import { Enroller } from "../../src/region/enroller.js";
 import { HostTable } from "../../src/region/host-table.js";
 import { RegionCounts } from "../../src/region/region-counts.js";
@@ -28,7 +29,8 @@ test.after.each(async () => {
 
 function start(leaderTerm: () => number): { table: HostTable; enroller: Enroller } {
   const table = new HostTable("eu");
-  const options = { client, region: "eu", table, leaderTerm, log, refreshMs: 20 };
+  const reach = new CoordinatorReach(log);
+  const options = { client, region: "eu", table, leaderTerm, reach, log, refreshMs: 20 };
   const enroller = new Enroller(options);
   enroller.start();
   stops.push(() => enroller.stop());

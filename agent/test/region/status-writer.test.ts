@@ -19,6 +19,7 @@ let regional: NatsServer;
 let connection: NatsConnection;
 let statuses: KV;
 let refusal: Refusal | undefined;
+let coordinatorAwaySince: Date | undefined;
 const stops: (() => Promise<void>)[] = [];
 
 test.before(async () => {
@@ -32,6 +33,7 @@ test.before(async () => {
     link,
     regionLink,
     refusal: () => refusal,
+    coordinatorAwaySince: () => coordinatorAwaySince,
     region,
     agentId,
     table: new HostTable(region),
@@ -103,6 +105,19 @@ test("it says that coordinators do not let it in, and why", async () => {
   refusal = undefined;
   await eventually("that it is", async () => {
     return (await said())?.coordinatorRefusedSince === undefined;
+  });
+});
+
+test("it says since when no coordinator can be reached", async () => {
+  const since = new Date(1_700_000_000_000);
+  coordinatorAwaySince = since;
+  await eventually("that none can", async () => {
+    return Number((await said())?.coordinatorAwaySince) === Number(since);
+  });
+  coordinatorAwaySince = undefined;
+  await eventually("that one can", async () => {
+    const status = await said();
+    return status !== undefined && status.coordinatorAwaySince === undefined;
   });
 });
 

@@ -21,14 +21,28 @@ export async function viewBuilds(
   return stored.map((one) => addReplications(one, known));
 }
 
-/** One build, and while it is queued whether anybody is there to take it. */
+/** The same, and of those that are queued whether anybody is there to take them. */
+export async function viewQueued(
+  context: Pick<Context, "replicationStatus" | "log" | "connectedBuilders">,
+  stored: readonly StoredBuild[],
+): Promise<Build[]> {
+  const builds = await viewBuilds(context, stored);
+  if (!builds.some(isQueued)) return builds;
+  const queueing = await context.connectedBuilders.queueing();
+  return builds.map((build) => (isQueued(build) ? { ...build, queueing } : build));
+}
+
+/** One build, as `viewQueued` has it. */
 export async function viewBuild(
   context: Pick<Context, "replicationStatus" | "log" | "connectedBuilders">,
   stored: StoredBuild,
 ): Promise<Build> {
-  const [build = stored.build] = await viewBuilds(context, [stored]);
-  if (build.status !== BuildStatus.QUEUED) return build;
-  return { ...build, queueing: await context.connectedBuilders.queueing() };
+  const [build = stored.build] = await viewQueued(context, [stored]);
+  return build;
+}
+
+function isQueued({ status }: Build): boolean {
+  return status === BuildStatus.QUEUED;
 }
 
 /** Pure: a build with the replications of its own regions. */

@@ -13,6 +13,7 @@ export function describeQueueing(count: number, last: Connected["last"]): string
       : `the last one was ${last.id}, until ${last.time.toISOString()}`;
   return (
     `no builder is connected to any coordinator (${seen}): start one with "slipway-agent builder", or see ` +
-    "in the logs of those that run why they cannot connect"
+    'in the logs of those that run why they cannot connect, and in "slipway token list" and "slipway ' +
+    'members" whether they were revoked'
   );
 }

@@ -202,8 +202,8 @@ export class Handlers {
     try {
       const admitted = this.#admission.admit(rule, asked);
       identity = admitted instanceof Promise ? await admitted : admitted;
-      // At once: a stream may have nothing to say for long.
-      tellTokenEnd(call, identity);
+      // At once: a stream may have nothing to say for long, and who calls is to know that it is there.
+      call.sendMetadata(withTokenEnd(identity.expireTime));
       unfollow = this.#admission.follow(identity, (error) => active.abort(error));
       const info = { signal: active.signal, metadata, peer, identity };
       await run(info, responses);
@@ -286,10 +286,13 @@ function tellTokenEnd(
   call: { sendMetadata: (metadata: Metadata) => void },
   { expireTime }: Identity,
 ): void {
-  if (expireTime === undefined) return;
+  if (expireTime !== undefined) call.sendMetadata(withTokenEnd(expireTime));
+}
+
+function withTokenEnd(expireTime: Date | undefined): Metadata {
   const metadata = new Metadata();
-  setTokenEnd(metadata, expireTime);
-  call.sendMetadata(metadata);
+  if (expireTime !== undefined) setTokenEnd(metadata, expireTime);
+  return metadata;
 }
 
 function cancelled(): Error {

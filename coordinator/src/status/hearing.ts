@@ -43,6 +43,11 @@ export class Hearing {
   /** Since when nothing would be heard, in milliseconds since 1970; undefined while it is. */
   unheardSince(now: number): number | undefined {
     if (!this.#isLost && this.since(now) !== undefined) return undefined;
+    return this.lastAt;
+  }
+
+  /** When NATS answered last, or it was begun to listen, in milliseconds since 1970. */
+  get lastAt(): number {
     return Math.max(this.#began, this.#answeredAt);
   }
 

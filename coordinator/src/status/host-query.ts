@@ -4,7 +4,8 @@ import type { Logger } from "pino";
 
 /** Replies must stay below NATS' 1 MiB a message. */
 const HOSTS_PER_QUERY = 200;
-const TIMEOUT_MS = 1_000;
+/** Agents are waited for so long. */
+export const QUERY_TIMEOUT_MS = 1_000;
 
 /** What a region's agents know of the hosts, by host id; undefined if none answered in time. */
 export async function queryHosts(
@@ -33,6 +34,8 @@ async function query(
   hostIds: string[],
 ): Promise<HostStatus[]> {
   const request = HostQuery.encode({ hostIds }).finish();
-  const reply = await nats.request(hostQuerySubject(region), request, { timeout: TIMEOUT_MS });
+  const reply = await nats.request(hostQuerySubject(region), request, {
+    timeout: QUERY_TIMEOUT_MS,
+  });
   return HostQueryReply.decode(reply.data).hosts;
 }

@@ -106,6 +106,7 @@ test("without any builder ever there is still something to do", () => {
     describeQueueing(0, undefined),
     /none was in the last 7 days\): start one with "slipway-agent builder"/,
   );
+  assert.match(describeQueueing(0, undefined), /slipway token list/, "one may have been revoked");
   assert.is(describeQueueing(1, { id: "b1", time: new Date(0) }), "");
 });
 

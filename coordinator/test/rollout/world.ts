@@ -65,6 +65,8 @@ export interface World {
 interface Outage {
   stop(): Promise<void>;
   start(): Promise<void>;
+  /** It is there, and answers nothing any more, or goes on. */
+  signal(name: "SIGSTOP" | "SIGCONT"): void;
   /** It comes back with nothing of what it kept. */
   lose(): Promise<void>;
   /** Copies what it keeps, while it is stopped for that. */
@@ -74,7 +76,7 @@ interface Outage {
 }
 
 /** A server whose data are kept over a stop; started again at the same address. */
-async function startServer<Server extends { port: number; stop(): Promise<void> }>(
+async function startServer<Server extends { port: number; pid: number; stop(): Promise<void> }>(
   start: (options: { dir: string; port?: number }) => Promise<Server>,
   dir: string,
 ): Promise<{ server: Server; outage: Outage }> {
@@ -87,6 +89,9 @@ async function startServer<Server extends { port: number; stop(): Promise<void> 
     },
     async start() {
       present ??= await start({ dir, port: server.port });
+    },
+    signal(name) {
+      if (present !== undefined) process.kill(present.pid, name);
     },
     async lose() {
       await outage.stop();

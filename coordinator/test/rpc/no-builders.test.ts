@@ -2,6 +2,7 @@ import { status } from "@grpc/grpc-js";
 import {
   BuildStatus,
   DeploymentServiceClient,
+  ListBuildsRequest,
   type Build,
   type WatchBuildResponse,
 } from "@slipway/proto";
@@ -73,6 +74,8 @@ test("a queued build says that nobody is there to take it, whichever coordinator
   );
   const again = await call(asked.builds, "submitBuild", submission);
   assert.match(again.build?.queueing?.blockedBy ?? "", NONE);
+  const listed = await call(asked.builds, "listBuilds", ListBuildsRequest.fromPartial({}));
+  assert.match(listed.builds[0]?.queueing?.blockedBy ?? "", NONE);
 
   const deployments = new DeploymentServiceClient(one.address, credentials.createInsecure());
   ends.push(() => deployments.close());

@@ -104,6 +104,20 @@ test("hosts are listed with what their region says, and silent regions are named
   );
 });
 
+test("while the NATS hangs no region is blamed that no host is heard, from the first second on", async () => {
+  assert.is((await list()).unheardSince, undefined);
+  const before = Date.now();
+  world.natsServer.signal("SIGSTOP");
+  try {
+    const { hosts, unheardSince } = await list();
+    assert.is(hosts.length, 3);
+    assert.ok(unheardSince !== undefined && Number(unheardSince) < before + 1_000);
+  } finally {
+    world.natsServer.signal("SIGCONT");
+  }
+  await until("it to be heard again", async () => (await list()).unheardSince === undefined);
+});
+
 test("a host that was last heard of long ago is silent", async () => {
   const stop = answer("eu", [], new Date(Date.now() - 31_000));
   await world.nats.flush();

@@ -1,6 +1,6 @@
 import { BuildStatus, type ListBuildsRequest, type ListBuildsResponse } from "@slipway/proto";
 import { listBuilds as readBuilds } from "../../build/store.js";
-import { viewBuilds } from "../../build/view.js";
+import { viewQueued } from "../../build/view.js";
 import type { Context } from "../../context.js";
 import { UUID_PATTERN, Violations } from "../../validate.js";
 import { decodePageToken, nextPageToken, pageSize } from "../page.js";
@@ -29,6 +29,6 @@ export async function listBuilds(
     commitSha: commitSha === "" ? undefined : commitSha,
     before: decodePageToken(pageToken, UUID_PATTERN),
   };
-  const builds = await viewBuilds(context, await readBuilds(context.db, filter, limit));
+  const builds = await viewQueued(context, await readBuilds(context.db, filter, limit));
   return { builds, nextPageToken: nextPageToken(builds, limit, ({ id }) => id) };
 }

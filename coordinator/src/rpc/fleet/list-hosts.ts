@@ -5,7 +5,8 @@ import { notFound } from "../../errors.js";
 import { newestDeployment } from "../../rollout/deployment-store.js";
 import type { CallInfo } from "../handler.js";
 import * as enrolment from "../../status/enrolment.js";
-import { queryHosts } from "../../status/host-query.js";
+import { answersWithin } from "../../status/answers-within.js";
+import { QUERY_TIMEOUT_MS, queryHosts } from "../../status/host-query.js";
 import { knownRegions } from "../../status/regions.js";
 import { Violations } from "../../validate.js";
 import { decodePageToken, nextPageToken, pageSize } from "../page.js";
@@ -37,14 +38,21 @@ export async function listHosts(
   if (page.length === 0 && region !== "" && !(await knownRegions(context)).names.has(region)) {
     throw notFound("region", region);
   }
-  const answers = await ask(context, page);
+  // Asked meanwhile, and not once nobody has answered: the server may be back by then.
+  const [answers, isNatsThere] = await Promise.all([
+    ask(context, page),
+    page.length === 0 || answersWithin(context.nats, QUERY_TIMEOUT_MS),
+  ]);
+  const isUnheard = !isNatsThere && [...answers.values()].every((hosts) => hosts === undefined);
   return {
     hosts: page.map((stored) =>
       withinLimits(toHost(stored, answers, context.clock.now()), identity.applications),
     ),
     nextPageToken: nextPageToken(page, limit, ({ host }) => `${host.region}/${host.hostId}`),
     unreachableRegions: [...answers].flatMap(([name, hosts]) => (hosts === undefined ? name : [])),
-    unheardSince: context.status.unheardSince,
+    unheardSince:
+      context.status.unheardSince ??
+      (isUnheard ? new Date(context.status.hearing.lastAt) : undefined),
     natsAwaySince: Object.fromEntries(
       [...answers.keys()].flatMap((name) => {
         const { natsAwaySince } = context.status.region(name);

@@ -282,7 +282,7 @@ export interface Build {
     | ProvenanceSummary
     | undefined;
   /**
-   * While QUEUED, in what SubmitBuild, GetBuild and WatchBuild answer; absent if it cannot be told, as
+   * While QUEUED, in what SubmitBuild, GetBuild, ListBuilds and WatchBuild answer; absent if it cannot be told, as
    * in the first seconds of a coordinator and after an outage of its database.
    */
   queueing: BuildQueueing | undefined;

@@ -94,8 +94,9 @@ export interface ListHostsResponse {
    */
   unreachableRegions: string[];
   /**
-   * As in ListRegionsResponse. Hosts' status is asked for with each call, so that then it is known of
-   * none: only what was enrolled is.
+   * As in ListRegionsResponse, and at once if no region answered and the NATS itself did not either.
+   * Hosts' status is asked for with each call, so that then it is known of none: only what was enrolled
+   * is.
    */
   unheardSince:
     | Date

@@ -104,6 +104,8 @@ function tookText({ startTime, finishTime }: Build, now: number): string {
 function detail(build: Build): string {
   if (build.failure !== undefined) return buildFailureText(build.failure);
   if (build.deployable) return "deployable";
+  const held = blockedBy(build);
+  if (held !== "") return `held up: ${held}`;
   return build.status === BuildStatus.RUNNING ? `on ${build.builderId}` : "";
 }
 

@@ -111,8 +111,8 @@ function regionState(region: Region, look: Look): Cell {
     );
     return { text: `hosts are ahead of the goals: ${[...names].join(", ")}`, colour: "red" };
   }
-  const refused = refusedText(region, look);
-  if (refused !== "") return { text: refused, colour: "red" };
+  const unserved = coordinatorText(region, look);
+  if (unserved !== "") return { text: unserved, colour: "red" };
   const stale = Math.max(0, ...region.agents.map(({ staleGoalCount }) => staleGoalCount));
   if (stale > 0) {
     const goals = stale === 1 ? "a goal is" : `${stale} goals are`;
@@ -124,17 +124,19 @@ function regionState(region: Region, look: Look): Cell {
   return { text: "ok", colour: "green" };
 }
 
-/** Which of its agents coordinators do not let in, and why; of those that it was heard of lately. */
-function refusedText({ agents }: Region, look: Look): string {
+/** What agents that were heard of lately have to say of coordinators that they cannot work with. */
+function coordinatorText({ agents }: Region, look: Look): string {
   const newest = Math.max(...agents.map(({ time }) => Number(time ?? 0)));
-  const refused = agents.filter(
-    ({ time, coordinatorRefusedSince }) =>
-      coordinatorRefusedSince !== undefined && newest - Number(time ?? 0) <= HEARD_WITHIN_MS,
-  );
-  return refused
-    .map(({ agentId, coordinatorRefusedSince, coordinatorRefusal }) => {
-      const lasting = spanText(look.now - Number(coordinatorRefusedSince));
-      return `${agentId} has not been let in by coordinators for ${lasting}: ${coordinatorRefusal}`;
+  return agents
+    .filter(({ time }) => newest - Number(time ?? 0) <= HEARD_WITHIN_MS)
+    .flatMap(({ agentId, coordinatorRefusedSince, coordinatorRefusal, coordinatorAwaySince }) => {
+      if (coordinatorRefusedSince !== undefined) {
+        const lasting = spanText(look.now - coordinatorRefusedSince.getTime());
+        return `${agentId} has not been let in by coordinators for ${lasting}: ${coordinatorRefusal}`;
+      }
+      if (coordinatorAwaySince === undefined) return [];
+      const lasting = spanText(look.now - coordinatorAwaySince.getTime());
+      return `${agentId} has reached none of its coordinators for ${lasting}`;
     })
     .join("; ");
 }
