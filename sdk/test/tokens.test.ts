@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from "node:crypto";
 import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -9,6 +10,7 @@ import { createClient } from "../src/client.js";
 import { SlipwayError } from "../src/errors.js";
 import { runCli, type Ended } from "./support/run-cli.js";
 import { Refusal, ScriptedServer, type Script } from "./support/scripted-server.js";
+import { TEST_CERTIFICATE } from "./support/test-certificate.js";
 
 const test = suite("tokens");
 const ID = "0123456789abcdef01234567";
@@ -122,6 +124,13 @@ test("a token that can't be read or is missing is told plainly, and never shown"
   const half = await slipway(["whoami", "--client-cert", path.join(dir, "token")]);
   assert.is(half.code, 2);
   assert.match(half.stderr, /go together/);
+  const [cert, key] = [path.join(dir, "client.crt"), path.join(dir, "client.key")];
+  await writeFile(cert, TEST_CERTIFICATE);
+  const other = generateKeyPairSync("ed25519").privateKey;
+  await writeFile(key, other.export({ type: "pkcs8", format: "pem" }), { mode: 0o600 });
+  const unfit = await slipway(["whoami", "--client-cert", cert, "--client-key", key]);
+  assert.is(unfit.code, 2);
+  assert.match(unfit.stderr, /--client-key .*client\.key: the key is not the certificate's/);
 });
 
 test("tokens are made, listed and revoked", async () => {

@@ -11,6 +11,7 @@ import {
   type Listener,
 } from "@grpc/grpc-js";
 import { getErrorDetails, getTokenEnd } from "@slipway/proto";
+import { checkKeyPair } from "@slipway/proto/files";
 import { errorCode } from "../store/errors.js";
 import type { Logger } from "../log.js";
 import { addressesOf } from "./failover-channel.js";
@@ -115,6 +116,7 @@ async function secure(files: CoordinatorFiles): Promise<ChannelCredentials> {
     // Node takes an authority without a certificate, and would then trust nobody.
     if (ca !== null && ca !== undefined) void new X509Certificate(ca);
     createSecureContext({ ca: ca ?? undefined, cert: cert ?? undefined, key: key ?? undefined });
+    if (cert !== null && key !== null) checkKeyPair(cert, key);
     return credentials.createSsl(ca, key, cert);
   } catch (error) {
     const named = [coordinatorCa, coordinatorCert, coordinatorKey].filter(Boolean).join(", ");

@@ -196,6 +196,7 @@ test("what answers say of the token is known", async () => {
 });
 
 test("files that can't be used are a plain reason", async () => {
+  await openssl("genpkey", "-algorithm", "ed25519", "-out", "goal.key");
   const table: [CoordinatorFiles & { coordinator?: string }, RegExp][] = [
     [
       { coordinatorTokenFile: file("token"), coordinator: "10.0.0.1:7700" },
@@ -209,6 +210,14 @@ test("files that can't be used are a plain reason", async () => {
     [
       { coordinatorCert: file("server.crt"), coordinatorKey: file("server.key") },
       /needs --coordinator-ca/,
+    ],
+    [
+      {
+        coordinatorCa: file("server.crt"),
+        coordinatorCert: file("server.crt"),
+        coordinatorKey: file("goal.key"),
+      },
+      /TLS cannot be used with .*goal\.key: the key is not the certificate's/,
     ],
   ];
   for (const [files, reason] of table) {

@@ -1,7 +1,7 @@
 import { X509Certificate } from "node:crypto";
 import { createSecureContext, type SecureContextOptions } from "node:tls";
 import { ServerCredentials } from "@grpc/grpc-js";
-import { EndWarning } from "@slipway/proto/files";
+import { checkKeyPair, EndWarning } from "@slipway/proto/files";
 import type { Logger } from "pino";
 import type { Service } from "../context.js";
 import { readNamedFile } from "../named-file.js";
@@ -62,7 +62,7 @@ export class ServerCertificates implements Service {
     this.#renewable = new RenewableCredentials(loaded.context, files.clientCaFile !== undefined);
     this.credentials = this.#renewable;
     const what = "reading the certificate again";
-    const sweeps = [{ what, run: () => this.reload() }];
+    const sweeps = [{ what, run: () => this.#reloadOrSay() }];
     this.#sweeper = new Sweeper({ sweeps, intervalMs: RELOAD_MS, log });
   }
 
@@ -82,6 +82,16 @@ export class ServerCertificates implements Service {
 
   stop(): Promise<void> {
     return this.#sweeper.stop();
+  }
+
+  async #reloadOrSay(): Promise<number> {
+    try {
+      return await this.reload();
+    } catch (error) {
+      const reason = (error as Error).message;
+      this.#log.error({ reason }, "the certificate that was read before is served still");
+      return 0;
+    }
   }
 
   /** Takes changed files; those that don't fit together, as while they are being replaced, later. */
@@ -127,6 +137,7 @@ async function load({ certFile, keyFile, clientCaFile }: TlsFiles): Promise<Load
     // Node takes an authority without a certificate, and would then trust nobody.
     if (ca !== undefined) void new X509Certificate(ca);
     createSecureContext(context);
+    checkKeyPair(cert, key);
     expireTime = new Date(new X509Certificate(cert).validTo);
   } catch (error) {
     const files = [certFile, keyFile, clientCaFile].filter(Boolean).join(", ");

@@ -165,6 +165,23 @@ test("files that can't be used are a plain reason", async () => {
   );
 });
 
+test("a key of another kind than the certificate's is refused, and the former pair served on", async () => {
+  await openssl("genpkey", "-algorithm", "ed25519", "-out", "goal.key");
+  const tls = { certFile: file("kind.crt"), keyFile: file("kind.key") };
+  await copyFile(file("server.crt"), tls.certFile);
+  await copyFile(file("goal.key"), tls.keyFile);
+  assert.match(await reason(tls), /TLS cannot be served with .*kind\.key: the key is not the cert/);
+  await copyFile(file("server.key"), tls.keyFile);
+  const errors: object[] = [];
+  const log = { ...silent, warn() {}, error: (about: object) => void errors.push(about) };
+  const certificates = await ServerCertificates.open(tls, log as typeof silent);
+  await copyFile(file("goal.key"), tls.keyFile);
+  certificates.start();
+  await eventually(() => Promise.resolve(errors.length > 0 || undefined), 30_000);
+  assert.match(JSON.stringify(errors[0]), /kind\.key: the key is not the certificate's/);
+  await certificates.stop();
+});
+
 test("a connection that proves nothing is closed, over TLS and in plain text", async () => {
   const plain = await fleet.start({ authentication: "tokens" });
   const ends = [

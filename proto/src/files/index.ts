@@ -1,4 +1,5 @@
 export { CertificateFileError, checkCertificateFiles } from "./certificate-files.js";
+export { checkKeyPair } from "./key-pair.js";
 export { checkSecretFiles, SecretFileError } from "./secret-files.js";
 export { explainUntrusted } from "./untrusted-server.js";
 export { ShownCertificate } from "./shown-certificate.js";

@@ -4,10 +4,10 @@ import { userInfo } from "node:os";
 import { text } from "node:stream/consumers";
 import process from "node:process";
 import type { WriteStream } from "node:tty";
-import { checkCertificateFiles, checkSecretFiles } from "@slipway/proto/files";
+import { checkCertificateFiles, checkKeyPair, checkSecretFiles } from "@slipway/proto/files";
 import { CommanderError } from "commander";
 import { createClient, type Client } from "../client.js";
-import type { ClientOptions } from "../options.js";
+import type { ClientOptions, TlsOptions } from "../options.js";
 import { APPLICATION_FILE_MAX_BYTES } from "./application-file.js";
 import { EXIT, exitCodeOf, UsageError } from "./exit-code.js";
 import { createProgram, parseTimeout, type GlobalOptions } from "./program.js";
@@ -166,10 +166,23 @@ async function tlsOption(options: GlobalOptions): Promise<Pick<ClientOptions, "t
   return {
     tls: {
       ...(ca === undefined ? {} : { rootCertificates: await pem(ca) }),
-      ...(clientCert === undefined ? {} : { certificateChain: await pem(clientCert) }),
-      ...(clientKey === undefined ? {} : { privateKey: await pem(clientKey) }),
+      ...(clientCert === undefined || clientKey === undefined
+        ? {}
+        : await readPair(clientCert, clientKey)),
     },
   };
+}
+
+/** @throws UsageError */
+async function readPair(certFile: string, keyFile: string): Promise<TlsOptions> {
+  const pair = { certificateChain: await pem(certFile), privateKey: await pem(keyFile) };
+  try {
+    checkKeyPair(pair.certificateChain, pair.privateKey);
+  } catch (error) {
+    const reason = (error as Error).message;
+    throw new UsageError(`--client-cert ${certFile}, --client-key ${keyFile}: ${reason}`);
+  }
+  return pair;
 }
 
 function timeoutOption(option: number | undefined, byEnvironment: string | undefined): object {
