@@ -1,4 +1,5 @@
 import type { TlsFiles } from "./auth/server-certificates.js";
+import { isSameDatabase } from "./db/same-database.js";
 import { type ConnectionLimits, connectionLimits } from "./connection-limits.js";
 
 /** Everything a coordinator can be told. Times are in milliseconds. */
@@ -137,6 +138,12 @@ export function resolveConfig(options: CoordinatorOptions): CoordinatorConfig {
   checkKeys(config);
   checkDatabaseUrl("--database-url", config.databaseUrl);
   checkDatabaseUrl("--replication-database-url", config.replicationDatabaseUrl);
+  if (isSameDatabase(config.databaseUrl, config.replicationDatabaseUrl)) {
+    throw new Error(
+      "--replication-database-url names the same database as --database-url (host, port and name): " +
+        "each has tables of its own, so make another database for replication",
+    );
+  }
   const needsTls = config.authentication === "tokens" && !isLoopback(config.listen.host);
   if (needsTls && config.tls === undefined) {
     throw new Error(

@@ -7,10 +7,8 @@ import { buildServices, createBuildParts } from "./build/parts.js";
 import { resolveConfig, type CoordinatorConfig, type CoordinatorOptions } from "./config.js";
 import { steadyClock, systemClock, type Context } from "./context.js";
 import { openDatabase } from "./db/connection.js";
-import { migrate } from "./db/migrate.js";
-import { migrations } from "./db/migrations/index.js";
+import { migrateBoth } from "./db/migrate-both.js";
 import { Notifications } from "./db/notifications.js";
-import { replicationMigrations } from "./db/replication-migrations/index.js";
 import { EventBus } from "./events.js";
 import { GoalBucket } from "./goal/goal-bucket.js";
 import { RevocationPublisher } from "./goal/revocation-publisher.js";
@@ -23,6 +21,7 @@ import { Lifetimes } from "./lifetimes.js";
 import { createMemberIssuer } from "./membership/parts.js";
 import { metricsServices } from "./metrics/parts.js";
 import { connectNats } from "./nats.js";
+import { asNatsAway } from "./nats-away.js";
 import { natsEndingsOf } from "./nats-access/endings.js";
 import { createRevokedUsers, readNatsServers } from "./nats-access/parts.js";
 import { readHookSecret } from "./notification/hook-secret.js";
@@ -118,17 +117,11 @@ async function createContext(
     applicationName: "slipway replication",
   });
   lifetimes.add("the replication database", () => replicationDb.destroy());
-  await retryUntil("migrating the database", until, () =>
-    migrate(config.databaseUrl, migrations, { timeoutMs: config.startTimeoutMs, log }),
-  );
-  await retryUntil("migrating the replication database", until, () =>
-    migrate(config.replicationDatabaseUrl, replicationMigrations, {
-      timeoutMs: config.startTimeoutMs,
-      log,
-    }),
-  );
+  await migrateBoth(config, until);
   const natsLink = await retryUntil("connecting to NATS", until, () =>
-    connectNats(natsServers, log),
+    connectNats(natsServers, log).catch((error: unknown) => {
+      throw asNatsAway(error, config.natsUrls);
+    }),
   );
   const { connection: nats, isConnected } = natsLink;
   lifetimes.add("NATS", () => nats.close());

@@ -17,7 +17,18 @@ export function backoffMs(
  */
 export async function retryUntil<T>(
   what: string,
-  { deadline, signal, log }: { deadline: number; signal: AbortSignal; log: Logger },
+  {
+    deadline,
+    signal,
+    log,
+    isFinal = () => false,
+  }: {
+    deadline: number;
+    signal: AbortSignal;
+    log: Logger;
+    /** Of an error that is there until somebody mends something: thrown at once, as it is. */
+    isFinal?: (error: unknown) => boolean;
+  },
   attempt: () => Promise<T>,
 ): Promise<T> {
   for (let failures = 1; ; failures += 1) {
@@ -25,6 +36,7 @@ export async function retryUntil<T>(
     try {
       return await attempt();
     } catch (error) {
+      if (isFinal(error)) throw error;
       const wait = backoffMs(failures, { firstMs: 200, maxMs: 5_000 });
       if (steadyClock.now() + wait > deadline) {
         const reason = error instanceof Error ? error.message || error.name : String(error);

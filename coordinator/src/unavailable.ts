@@ -1,15 +1,7 @@
 import { NatsUntrustedError } from "./nats.js";
+import { NatsAwayError } from "./nats-away.js";
+import { isSocketError } from "./socket-error.js";
 
-const SOCKET_CODES = new Set([
-  "ECONNREFUSED",
-  "ECONNRESET",
-  "EPIPE",
-  "ETIMEDOUT",
-  "EHOSTUNREACH",
-  "ENETUNREACH",
-  "ENOTFOUND",
-  "EAI_AGAIN",
-]);
 // Connection exceptions (08), shutdown and start-up (57P0x), too many connections, and a statement
 // that lost a deadlock or serialisation, or ran into its time-out: all pass by themselves.
 const SQLSTATES = /^(08...|57P0[1-5]|53300|40001|40P01|57014|55P03|25P0[34])$/;
@@ -20,9 +12,12 @@ const CONNECTION_MESSAGES =
 /** Whether Postgres could not be reached or gave up for a passing reason. */
 export function isDatabaseUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
+  // NATS' own of this kind is told as NatsAwayError where it is connected to.
+  if (isSocketError(error)) return true;
+  if (error instanceof NatsAwayError) return false;
   if (error instanceof AggregateError) return error.errors.some(isDatabaseUnavailable);
   const { code } = error as { code?: unknown };
-  if (typeof code === "string" && (SOCKET_CODES.has(code) || SQLSTATES.test(code))) return true;
+  if (typeof code === "string" && SQLSTATES.test(code)) return true;
   return CONNECTION_MESSAGES.test(error.message);
 }
 
@@ -40,7 +35,7 @@ const NATS_CODES = new Set([
 export function isMessagingUnavailable(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   // It is there, and nothing is sent to it: it may get the right certificate at any time.
-  if (error instanceof NatsUntrustedError) return true;
+  if (error instanceof NatsUntrustedError || error instanceof NatsAwayError) return true;
   if (error.name !== "NatsError") return false;
   return NATS_CODES.has(String((error as { code?: unknown }).code));
 }

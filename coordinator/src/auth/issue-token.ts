@@ -4,6 +4,7 @@ import { pino } from "pino";
 import { openDatabase } from "../db/connection.js";
 import { migrate } from "../db/migrate.js";
 import { migrations } from "../db/migrations/index.js";
+import { withOption } from "../db/refused.js";
 import { createToken } from "./token-store.js";
 import { checkTerms, type AskedTerms } from "./token-terms.js";
 
@@ -38,7 +39,7 @@ export async function issueToken(
 /** Does something on the main database, migrated, that needs no running coordinator. */
 export async function onDatabase<T>(url: string, work: (db: Knex) => Promise<T>): Promise<T> {
   const log = pino({ level: "silent" });
-  await migrate(url, migrations, { timeoutMs: 30_000, log });
+  await withOption("--database-url", () => migrate(url, migrations, { timeoutMs: 30_000, log }));
   const db = openDatabase({
     url,
     poolSize: 1,

@@ -2,6 +2,7 @@ import { type Account, type ClaimsData, decode, encodeAccount } from "@nats-io/j
 import { connect } from "@slipway/proto/nats";
 import type { Authenticator, NatsConnection } from "nats";
 import { asUntrusted } from "../nats.js";
+import { asNatsAway } from "../nats-away.js";
 import { bytes, publicKeyOf } from "./keys.js";
 import { SYSTEM_INBOX } from "./permissions.js";
 
@@ -34,7 +35,7 @@ export async function withSystem<T>(
     reconnect: false,
     timeout: TIMEOUT_MS,
   }).catch((error: unknown) => {
-    throw asUntrusted(error, servers);
+    throw asNatsAway(asUntrusted(error, servers), urls);
   });
   try {
     return await work(connection);

@@ -47,7 +47,7 @@ class Bench {
     const config = resolveConfig({
       listen: { host: "127.0.0.1", port: 0 },
       databaseUrl: url,
-      replicationDatabaseUrl: url,
+      replicationDatabaseUrl: "postgres://not-used/replication",
       natsUrls: [],
       goalKeyFile: "",
     });
