@@ -1,7 +1,7 @@
 import process from "node:process";
-import { checkCertificateFiles, checkSecretFiles } from "@slipway/proto/files";
+import { checkCertificateFiles, checkSecretFiles, withOptions } from "@slipway/proto/files";
 import { MetricsServer } from "@slipway/proto/metrics-server";
-import { CommanderError } from "commander";
+import { type Command, CommanderError } from "commander";
 import { Registry } from "prom-client";
 import { startBuilderAgent } from "./builder/agent.js";
 import { createProgram } from "./command-line/program.js";
@@ -89,11 +89,14 @@ async function run(
       process.exit(0);
     }
     log.debug({ err: error }, "agent failed");
-    process.stderr.write(
-      `slipway-agent: ${error instanceof Error ? error.message : String(error)}\n`,
-    );
+    tell(error);
     process.exit(1);
   }
+}
+
+function tell(error: unknown): void {
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`slipway-agent: ${withOptions(message, running)}\n`);
 }
 
 /** @throws SecretFileError, CertificateFileError */
@@ -116,6 +119,8 @@ function checkFiles(files: Common, log: Logger): void {
   });
 }
 
+/** The command that is being done. */
+let running: Command | undefined;
 const program = createProgram(
   {
     builder: (config) =>
@@ -149,7 +154,9 @@ const program = createProgram(
     },
   },
   process.env,
-);
+).hook("preAction", (_, command) => {
+  running = command;
+});
 
 try {
   await program.parseAsync();
@@ -157,9 +164,7 @@ try {
   if (error instanceof CommanderError) {
     process.exitCode = error.exitCode === 0 ? 0 : USAGE;
   } else {
-    process.stderr.write(
-      `slipway-agent: ${error instanceof Error ? error.message : String(error)}\n`,
-    );
+    tell(error);
     process.exitCode = 1;
   }
 }

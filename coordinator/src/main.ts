@@ -1,5 +1,5 @@
 import process from "node:process";
-import { checkCertificateFiles, checkSecretFiles } from "@slipway/proto/files";
+import { checkCertificateFiles, checkSecretFiles, withOptions } from "@slipway/proto/files";
 import { MetricsServer } from "@slipway/proto/metrics-server";
 import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { pino, type Logger } from "pino";
@@ -51,10 +51,15 @@ interface ServeOptions extends KeyOptions {
 const DAY_MS = 24 * 3_600_000;
 const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal"];
 
+/** The command that is being done. */
+let running: Command | undefined;
 const program = new Command("slipway-coordinator")
   .description("Build queue, goal state and deployments of Slipway.")
   .exitOverride()
-  .showHelpAfterError("(--help shows the options)");
+  .showHelpAfterError("(--help shows the options)")
+  .hook("preAction", (_, command) => {
+    running = command;
+  });
 
 addKeyOptions(program.command("serve"))
   .description("Migrates both databases and serves gRPC.")
@@ -304,6 +309,7 @@ try {
     if (error.code === "slipway.usage") process.stderr.write(`${error.message}\n`);
     process.exit(error.exitCode === 0 ? 0 : 2);
   }
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`${withOptions(message, running)}\n`);
   process.exit(1);
 }

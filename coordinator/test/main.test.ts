@@ -72,7 +72,7 @@ test("bad options are a reason on stderr and exit code 2", async () => {
 test("what can't be used is a plain reason and exit code 1", async () => {
   const { code, stdout, stderr } = await serve("--goal-key", path.join(dir, "none"));
   assert.is(code, 1);
-  assert.match(stderr, /goal key .* cannot be read: ENOENT\n$/);
+  assert.match(stderr, /^--goal-key: the goal key .*none cannot be read: ENOENT\n$/);
   assert.is(stdout, "", "and is said once");
 });
 
@@ -105,6 +105,38 @@ test("a database that no Postgres is at is refused at once, and no password is t
     assert.not.match(stderr, /hush/);
     const made = await run("token", "create", `--database-url=${url}`, "--name=a", "--role=admin");
     assert.is(made.code, 2);
+  }
+});
+
+test("whatever is wrong with a file, the option that named it is told", async () => {
+  const [key, other] = [path.join(dir, "good.key"), path.join(dir, "other")];
+  assert.is((await run("keygen", "--out", key)).code, 0);
+  await writeFile(other, "nothing", { mode: 0o600 });
+  const goalKey = `--goal-key=${key}`;
+  for (const [args, reason] of [
+    [
+      [`--nats-issuer=${other}`, `--membership-key=${key}`],
+      /^--nats-issuer: .*other is no JSON\n$/,
+    ],
+    [[`--nats-credentials=${other}`], /^--nats-credentials: .*other holds no NATS credentials/],
+    [[`--key-set=${other}`], /^--key-set: .*other: the signed key set cannot be decoded/],
+    [[`--membership-key=${other}`], /^--membership-key: .*other/],
+  ] as const) {
+    const { code, stderr } = await serve(goalKey, "--listen=127.0.0.1:0", ...args);
+    assert.is(code, 1);
+    assert.match(stderr, reason);
+  }
+});
+
+test("two options that name one database are refused, and no password is told", async () => {
+  for (const other of [
+    "postgres://bob:hush@127.0.0.1:1/a",
+    "postgresql://localhost:1/a?application_name=x",
+  ]) {
+    const { code, stderr } = await serve(`--replication-database-url=${other}`);
+    assert.is(code, 2);
+    assert.match(stderr, /^--replication-database-url names the same database as --database-url/);
+    assert.not.match(stderr, /hush/);
   }
 });
 

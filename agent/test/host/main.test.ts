@@ -112,6 +112,9 @@ test("files and directories that cannot be used are told once, by option, at the
   await copyFile(file("h1.json"), file("open.json"));
   await chmod(file("open.json"), 0o644);
   await writeFile(file("no-ca"), "nothing");
+  await writeFile(file("no-json.json"), "nothing", { mode: 0o600 });
+  const { publicKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  await writeFile(file("ec.pub"), publicKey.export({ type: "spki", format: "pem" }));
   await writeFile(file("in-the-way"), "");
   const cases: [Record<string, string>, RegExp][] = [
     [
@@ -121,6 +124,11 @@ test("files and directories that cannot be used are told once, by option, at the
     [{ "nats-ca": file("no-ca") }, /--nats-ca: .*no-ca holds no certificate in PEM/],
     [{ "nats-ca": file("none") }, /--nats-ca: .*none cannot be read: ENOENT/],
     [{ "coordinator-ca": file("key.pub") }, /--coordinator-ca: .*key\.pub holds no certificate/],
+    [{ identity: file("no-json.json") }, /^slipway-agent: --identity: .*no-json\.json is no JSON/],
+    [
+      { "membership-public-key": file("ec.pub") },
+      /^slipway-agent: --membership-public-key: .*ec\.pub holds a key that is not Ed25519/,
+    ],
     [{ "data-dir": "/proc/slipway/data" }, /--data-dir \/proc\/slipway\/data cannot be made/],
     [{ "data-dir": file("in-the-way/data") }, /--data-dir .*in-the-way\/data cannot be made or/],
   ];

@@ -10,6 +10,7 @@ import {
   checkSecretFiles,
   explainUntrusted,
   SecretFileError,
+  withOptions,
 } from "../../src/files/index.js";
 
 const test = suite("files that options name");
@@ -89,6 +90,46 @@ test("certificates: what is none is refused by its option and name", () => {
     /--tls-cert: .*none cannot be read: ENOENT/,
   );
 });
+
+function optionOf(flags: string) {
+  const [long = ""] = flags.split(" ");
+  return { flags, long, attributeName: () => long };
+}
+
+const commandOf = (values: Record<string, unknown>) => ({
+  options: Object.keys(values).map(optionOf),
+  opts: () =>
+    Object.fromEntries(
+      Object.entries(values).map(([flags, value]) => [flags.split(" ")[0], value]),
+    ),
+});
+
+for (const [message, expected] of [
+  ["the goal key /k/goal.key cannot be read: ENOENT", "--goal-key: "],
+  ["ENOENT: no such file, open '/k/goal.key'", "--goal-key: "],
+  ["/k/goal.key.pub holds a key that is not Ed25519", "--root-public-key: "],
+  ["/k/other holds a key that is not Ed25519.", "--root-public-key: "],
+  ["TLS cannot be served with /k/a.crt, /k/a.key: why", "--tls-cert, --tls-key or --client-key: "],
+  ["--tls-cert /k/a.crt: why", ""],
+  ["/k/goal.keys is none of them", ""],
+  ["nor is /other/k/goal.key", ""],
+  ["/data is no file", ""],
+  ["the set of /token is a parent's", "--token-file: "],
+] as const) {
+  test(`"${message}" is said ${expected === "" ? "as it is" : `with ${expected}`}`, () => {
+    const given = {
+      "--goal-key <file>": "/k/goal.key",
+      "--root-public-key <files>": ["/k/goal.key.pub", "/k/other"],
+      "--tls-cert <file>": "/k/a.crt",
+      "--tls-key <file>": "/k/a.key",
+      "--client-key <file[@end]>": { file: "/k/a.key" },
+      "--data-dir <directory>": "/data",
+      "--none <file>": undefined,
+    };
+    const parent = commandOf({ "--token-file <file>": "/token" });
+    assert.is(withOptions(message, { ...commandOf(given), parent }), `${expected}${message}`);
+  });
+}
 
 for (const [code, caFile, expected] of [
   ["SELF_SIGNED_CERT_IN_CHAIN", "ca.crt", /nats:4222 .* --nats-ca ca\.crt did not sign .*: name/],
