@@ -31,6 +31,7 @@ const ROLLOUT_EVENTS: Record<DeploymentEvent["type"] | "created", true> = {
   paused: true,
   resumed: true,
   accepted: true,
+  returned: true,
   promoted: true,
   aborted: true,
   superseded: true,

@@ -112,6 +112,16 @@ for (const [what, more, expected] of [
     ],
   ],
   [
+    "going on without regions",
+    { withoutRegions: ["us", "ap\u001b[2J"] },
+    ["goes on without us, ap\\u001b[2J, of which nothing was heard when it was resumed"],
+  ],
+  [
+    "done without a region",
+    { state: DeploymentState.SUCCEEDED, withoutRegions: ["us"] },
+    ["succeeded without us: hosts there switch once they are back"],
+  ],
+  [
     "waiting for anybody",
     { state: DeploymentState.WAITING, step: 2 },
     ["waits for somebody to promote step 2", "Let it begin with: slipway promote d1"],

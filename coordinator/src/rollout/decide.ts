@@ -1,14 +1,14 @@
 import { raiseLimit } from "./raise-limits.js";
 import {
+  duePercent,
   isFinal,
   isPausedByRequest,
   limitOf,
-  presentStep,
   type Failure,
   type Snapshot,
 } from "./snapshot.js";
 import { describeStaging, describeSwitching, samples } from "./describe.js";
-import { allHeard, beyond, pauseFor, silenceOf } from "./silence.js";
+import { allHeard, beyond, heardAgain, pauseFor, silenceOf, withoutAccepted } from "./silence.js";
 import {
   budget,
   stepOf,
@@ -67,18 +67,27 @@ export function decide(
     if (still || !allHeard(snapshot, tallies)) return undefined;
     return { type: "resumed", actor: SLIPWAY, message: "" };
   }
-  const hold = holdOf(snapshot, tallies, evidence);
+  const present = withoutAccepted(snapshot, tallies);
+  const hold = holdOf(snapshot, present, evidence);
   const wasHeld = snapshot.heldTime !== undefined;
   if (evidence.unheard === undefined) {
-    if (snapshot.acceptedSilence === "present") return { type: "accepted", silence };
-    const pause = pauseFor(beyond(silence, snapshot.acceptedSilence), snapshot, tallies);
-    if (pause !== undefined) return pause;
+    const accepted = snapshot.acceptedSilence;
+    if (accepted === "present") {
+      // Whom this coordinator has just not listened to yet would be missing in it, and pause it again.
+      if (!warming(stepOf(snapshot, tallies))) return { type: "accepted", silence };
+    } else {
+      const back = heardAgain(snapshot, tallies);
+      if (back.length > 0) return { type: "returned", regions: back };
+      const pause = pauseFor(beyond(silence, accepted), snapshot, tallies);
+      if (pause !== undefined) return pause;
+    }
   }
   if (hold.by !== snapshot.blockedBy || hold.held !== wasHeld) return { type: "blocked", ...hold };
-  const next = hold.by === "" ? progress(snapshot, tallies, now) : undefined;
-  const event = next ?? (hold.held ? undefined : overdue(snapshot, tallies, now));
-  // A region that nothing is heard of is not what a deployment fails for, whoever goes on without it.
-  const waited = event?.type === "failed" && silence.regions.length > 0;
+  const next = hold.by === "" ? progress(snapshot, present, now) : undefined;
+  const event = next ?? (hold.held ? undefined : overdue(snapshot, present, now));
+  // Where nobody else is left to go on with, it does not fail for those that nothing is heard of.
+  const isWaitedFor = present.some(({ region }) => silence.regions.includes(region));
+  const waited = event?.type === "failed" && isWaitedFor;
   return waited ? pauseFor({ hosts: 0, regions: silence.regions }, snapshot, tallies) : event;
 }
 
@@ -136,7 +145,7 @@ function progress(
       return switchOver(snapshot, step, told, now);
     case "BAKING":
   }
-  return bake(snapshot, told, now);
+  return bake(snapshot, step, told, now);
 }
 
 /** What it waits for without a time limit of the phase, if anything; and whether of no other either. */
@@ -180,7 +189,6 @@ function switchOver(
   now: number,
 ): DeploymentEvent | undefined {
   const { pace } = snapshot;
-  const { percent } = presentStep(snapshot);
   const late = now >= snapshot.raiseTime + switchTimeoutMs(snapshot);
   if (late) {
     const lost = missedTheSwitch(snapshot, step, told);
@@ -198,6 +206,7 @@ function switchOver(
     const { hostCount, chosen: chosenCount, nextBucket } = region;
     // Those that are too late count as failed, and hold nobody up.
     const onTheWay = late ? 0 : region.onTheWay;
+    const percent = duePercent(snapshot, region.region);
     const counts = { hostCount, chosenCount, onTheWay, nextBucket };
     const raised = raiseLimit(limit, percent, pace.maxSwitchingPercent, counts);
     if (raised > limit) limits[region.region] = raised;
@@ -229,10 +238,12 @@ function missedTheSwitch(
 
 function bake(
   snapshot: Snapshot,
+  step: readonly RegionTally[],
   told: readonly RegionTally[],
   now: number,
 ): DeploymentEvent | undefined {
-  if (now < snapshot.phaseTime + bakeTimeMs(snapshot)) return undefined;
+  // Nobody has switched in a step that went on without all of its regions.
+  if (step.length > 0 && now < snapshot.phaseTime + bakeTimeMs(snapshot)) return undefined;
   // Whether they stayed healthy is told by those who can be heard.
   if (told.some(({ counted, hostCount }) => hostCount > 0 && !counted)) return undefined;
   const last = snapshot.step === snapshot.steps.length;

@@ -13,6 +13,8 @@ export type DeploymentEvent =
   | { type: "blocked"; by: string; held: boolean }
   /** What is silent now is what somebody has resumed it in spite of. */
   | { type: "accepted"; silence: Silence }
+  /** Regions that it went on without are heard again, and count from now on. */
+  | { type: "returned"; regions: readonly string[] }
   /** The present step's regions and hosts have the bytes, and may switch. */
   | { type: "staged" }
   /** More hosts are to switch. A limit below the present one changes nothing. */

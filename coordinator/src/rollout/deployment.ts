@@ -13,6 +13,7 @@ import { defaultStrategy } from "../application/strategy.js";
 import type { GoalSource } from "../goal/goal.js";
 import { planSteps } from "./plan-steps.js";
 import {
+  acceptedRegions,
   isPausedByRequest,
   type FailureReason,
   type Limits,
@@ -190,6 +191,7 @@ function shownOf(snapshot: Snapshot) {
       pauseTime: new Date(pause.time),
     },
     blockedBy: snapshot.blockedBy,
+    withoutRegions: [...acceptedRegions(snapshot)],
   };
 }
 

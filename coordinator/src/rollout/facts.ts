@@ -6,7 +6,7 @@ import type { Evidence } from "./decide.js";
 import type { StoredDeployment } from "./deployment.js";
 import { describeFreezes } from "./describe-freezes.js";
 import type { RolloutContext } from "./rollout-context.js";
-import { presentStep } from "./snapshot.js";
+import { dueRegions } from "./snapshot.js";
 
 const MAX_AGE_MS = 5_000;
 const UNHEARD =
@@ -93,7 +93,7 @@ export class FactReader {
     const young = known !== undefined && clock.now() - known.readAt < MAX_AGE_MS;
     if (known?.of === of && young && !held && !fresh) return known;
     const gated = snapshot.phase === "STAGING" && !snapshot.isRollback;
-    const own = presentStep(snapshot).regions;
+    const own = dueRegions(snapshot);
     const [enrolled, lacking, freezes] = await Promise.all([
       countHosts(db, goal),
       gated ? this.#lacking(deployment) : new Set<string>(),

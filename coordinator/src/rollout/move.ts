@@ -11,7 +11,7 @@ import * as store from "./deployment-store.js";
 import { rollBackStrategy } from "./plan-steps.js";
 import { generationElsewhere, prepare, preparedBytes, type Prepared } from "./prepare.js";
 import type { RolloutContext } from "./rollout-context.js";
-import { presentStep } from "./snapshot.js";
+import { dueRegions } from "./snapshot.js";
 import { SLIPWAY, type DeploymentEvent, type Outcome } from "./deployment-event.js";
 import { transition } from "./transition.js";
 
@@ -73,8 +73,7 @@ class FrozenMeanwhile extends Error {
 /** @throws FrozenMeanwhile, for the step not to begin. */
 async function checkFreezes(trx: Knex.Transaction, { goal, snapshot }: StoredDeployment) {
   if (snapshot.isRollback || snapshot.overrideFreeze) return;
-  const { regions } = presentStep(snapshot);
-  const freezes = await freezesAtCommit(trx, goal.application, regions);
+  const freezes = await freezesAtCommit(trx, goal.application, dueRegions(snapshot));
   if (freezes.length > 0) throw new FrozenMeanwhile();
 }
 

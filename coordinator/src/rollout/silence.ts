@@ -1,11 +1,11 @@
-import { limitOf, presentStep, type Silence, type Snapshot } from "./snapshot.js";
+import { acceptedRegions, dueRegions, limitOf, type Silence, type Snapshot } from "./snapshot.js";
 import { budget, toldOf, total, type RegionTally } from "./tally.js";
 import { SLIPWAY, type DeploymentEvent } from "./deployment-event.js";
 
 /** The regions without an agent, and the hosts told to switch that are silent. */
 export function silenceOf(snapshot: Snapshot, tallies: readonly RegionTally[]): Silence {
   const told = toldOf(snapshot, tallies);
-  const own = presentStep(snapshot).regions;
+  const own = dueRegions(snapshot);
   const regions = tallies.filter(
     (region) =>
       region.heard === "silent" &&
@@ -22,6 +22,28 @@ export function beyond(silence: Silence, accepted: Silence | undefined): Silence
     hosts: silence.hosts > accepted.hosts ? silence.hosts : 0,
     regions: silence.regions.filter((region) => !accepted.regions.includes(region)),
   };
+}
+
+/** The regions that somebody went on without, and that can be judged by again. */
+export function heardAgain(snapshot: Snapshot, tallies: readonly RegionTally[]): string[] {
+  const accepted = acceptedRegions(snapshot);
+  const back = tallies.filter(({ region, heard }) => heard === "live" && accepted.includes(region));
+  return back.map(({ region }) => region);
+}
+
+/**
+ * All but the regions that somebody goes on without. Of nobody but those there is nothing to go on
+ * with: then it is waited for them.
+ */
+export function withoutAccepted(
+  snapshot: Snapshot,
+  tallies: readonly RegionTally[],
+): readonly RegionTally[] {
+  const accepted = acceptedRegions(snapshot);
+  const rest = tallies.filter(
+    ({ region, heard }) => heard === "live" || !accepted.includes(region),
+  );
+  return rest.some(({ hostCount }) => hostCount > 0) ? rest : tallies;
 }
 
 /** The pause for so much silence, if it is too much. */
@@ -56,7 +78,7 @@ function whySilent(name: string, tallies: readonly RegionTally[]): string {
 
 /** Whether all can be heard by whom it would be judged: nothing known is no end of a silence. */
 export function allHeard(snapshot: Snapshot, tallies: readonly RegionTally[]): boolean {
-  const own = presentStep(snapshot).regions;
+  const own = dueRegions(snapshot);
   return tallies.every((region) => {
     const told = limitOf(snapshot, region.region) > 0;
     if (region.hostCount === 0 || !(told || own.includes(region.region))) return true;

@@ -1,4 +1,4 @@
-import type { DeploymentStep } from "@slipway/proto";
+import { HOST_BUCKETS, type DeploymentStep } from "@slipway/proto";
 
 /** Where a deployment stands, as the database says it. */
 export type State =
@@ -28,7 +28,7 @@ interface Pause {
 export interface Silence {
   /** That were told to switch and are silent. */
   hosts: number;
-  /** Of which no agent is heard. */
+  /** Of which no agent is heard; those that were heard again since are not among them. */
   regions: readonly string[];
 }
 
@@ -101,6 +101,40 @@ export function presentStep({ steps, step }: Pick<Snapshot, "steps" | "step">): 
 
 export function limitOf({ limits }: Pick<Snapshot, "limits">, region: string): number {
   return limits[region] ?? 0;
+}
+
+/** Of a region's hosts, how many the present step and those before it are to reach; 0 for none. */
+export function duePercent(
+  { steps, step }: Pick<Snapshot, "steps" | "step">,
+  region: string,
+): number {
+  const own = steps.slice(0, step).filter(({ regions }) => regions.includes(region));
+  return Math.max(0, ...own.map(({ percent }) => percent));
+}
+
+/** The limit of so many percent of the hosts. */
+export function limitAt(percent: number): number {
+  return (percent / 100) * HOST_BUCKETS;
+}
+
+/** The regions of the present step, and those that it went on without in one before. */
+export function dueRegions(
+  snapshot: Pick<Snapshot, "steps" | "step" | "limits" | "regions">,
+): string[] {
+  const own = presentStep(snapshot).regions;
+  return snapshot.regions.filter((region) => {
+    const isBehind = limitOf(snapshot, region) < limitAt(duePercent(snapshot, region));
+    return own.includes(region) || isBehind;
+  });
+}
+
+/** The regions that somebody goes on without. */
+export function acceptedRegions({
+  acceptedSilence,
+}: Pick<Snapshot, "acceptedSilence">): readonly string[] {
+  return acceptedSilence === undefined || acceptedSilence === "present"
+    ? []
+    : acceptedSilence.regions;
 }
 
 /** Whether any host was ever told to switch. */

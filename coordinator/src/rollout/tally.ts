@@ -1,5 +1,5 @@
 import { HostPhase, type RegionApplicationStatus } from "@slipway/proto";
-import { limitOf, presentStep, type Snapshot } from "./snapshot.js";
+import { dueRegions, limitOf, type Snapshot } from "./snapshot.js";
 
 /** What is known of one region of a deployment. */
 export interface RegionEvidence {
@@ -77,9 +77,9 @@ export function total(
   return tallies.reduce((all, region) => all + region[count], 0);
 }
 
-/** The regions of the present step. */
+/** The regions that are to switch in the present step. */
 export function stepOf(snapshot: Snapshot, tallies: readonly RegionTally[]): RegionTally[] {
-  const own = presentStep(snapshot).regions;
+  const own = dueRegions(snapshot);
   return tallies.filter(({ region }) => own.includes(region));
 }
 

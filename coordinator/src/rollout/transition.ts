@@ -1,5 +1,6 @@
 import { HOST_BUCKETS } from "@slipway/proto";
 import { SLIPWAY, type AuditNote, type DeploymentEvent, type Outcome } from "./deployment-event.js";
+import { goesWithoutAll, limitsOfSuccess, takenBack, timeAgain } from "./left-out.js";
 import {
   anySwitched,
   awaitsPromotion,
@@ -68,20 +69,25 @@ export function transition(
 
 type Progress = Extract<
   DeploymentEvent,
-  { type: "blocked" | "staged" | "raised" | "switched" | "baked" }
+  { type: "blocked" | "returned" | "staged" | "raised" | "switched" | "baked" }
 >;
 
 function advance(before: Snapshot, event: Progress, now: number): Outcome {
   switch (event.type) {
     case "blocked":
       return block(before, event, now);
+    case "returned": {
+      const next = takenBack(freed(before, now), event.regions, now);
+      return next === undefined ? UNCHANGED : silently(next);
+    }
     case "staged":
       if (before.phase !== "STAGING") return UNCHANGED;
       return silently({ ...freed(before, now), phase: "SWITCHING", ...since(now) });
     case "raised":
       return raise(before, event.limits, now);
     case "switched":
-      if (before.phase !== "SWITCHING" || !anySwitched(before)) return UNCHANGED;
+      if (before.phase !== "SWITCHING") return UNCHANGED;
+      if (!anySwitched(before) && !goesWithoutAll(before)) return UNCHANGED;
       return silently({ ...freed(before, now), phase: "BAKING", phaseTime: now });
     case "baked":
   }
@@ -134,7 +140,8 @@ function raise(before: Snapshot, asked: Limits, now: number): Outcome {
 
 function finishStep(before: Snapshot, now: number): Outcome {
   if (before.step === before.steps.length) {
-    return end(before, "SUCCEEDED", now, {
+    if (!anySwitched(before)) return UNCHANGED;
+    return end({ ...before, limits: limitsOfSuccess(before) }, "SUCCEEDED", now, {
       note: noteOf(SLIPWAY, "succeed", "", "every step is done"),
       rollBack: false,
     });
@@ -187,7 +194,6 @@ function resume(
   if (before.pause === undefined) return UNCHANGED;
   const { reason, time } = before.pause;
   const accepts = reason !== "REQUESTED" && actor !== SLIPWAY;
-  const { activateTimeoutMs, stageTimeoutMs } = before.pace;
   const deadline = before.deadline + (now - time);
   return changed(
     {
@@ -195,7 +201,7 @@ function resume(
       state: resting(before),
       pause: undefined,
       // Those that are silent get their time again, should it be up.
-      deadline: accepts ? Math.max(deadline, now + activateTimeoutMs + stageTimeoutMs) : deadline,
+      deadline: accepts ? Math.max(deadline, timeAgain(before, now)) : deadline,
       acceptedSilence: accepts ? "present" : before.acceptedSilence,
       ...since(now),
     },

@@ -2,7 +2,7 @@ import { HostFailureReason, HostPhase } from "@slipway/proto";
 import { test } from "uvu";
 import * as assert from "uvu/assert";
 import { decide, nextLook, type Evidence } from "../../src/rollout/decide.js";
-import type { Snapshot } from "../../src/rollout/snapshot.js";
+import type { Phase, Snapshot } from "../../src/rollout/snapshot.js";
 import type { RegionEvidence } from "../../src/rollout/tally.js";
 import type { DeploymentEvent } from "../../src/rollout/deployment-event.js";
 import { countReport, type Report } from "./fake-region.js";
@@ -50,6 +50,8 @@ function short(event: DeploymentEvent | undefined): string {
       return event.by === "" ? "freed" : "blocked";
     case "accepted":
       return [`accepted ${event.silence.hosts} hosts`, ...event.silence.regions].join(", ");
+    case "returned":
+      return ["returned", ...event.regions].join(" ");
     default:
       return event.type;
   }
@@ -108,6 +110,27 @@ const goingOn: Snapshot = { ...second, acceptedSilence: { hosts: 0, regions: ["u
 const allToldIn = (region: "eu"): Partial<Snapshot> => ({
   limits: { ...goingOn.limits, [region]: 10_000 },
 });
+const stagingWithout = snapshotOf({ step: 2, acceptedSilence: { hosts: 0, regions: ["us"] } });
+const withoutAll: Snapshot = {
+  ...stagingWithout,
+  acceptedSilence: { hosts: 0, regions: ["eu", "us"] },
+};
+const euDark = evidence([region("eu", 0, [[HELD, 20]], { heard: "silent" }), usHeld]);
+const usDark = evidence([region("eu", 10_000, [[RUNNING, 20]]), usSilent]);
+const skipping = (phase: Phase): Snapshot =>
+  snapshotOf({ phase, acceptedSilence: { hosts: 0, regions: ["eu"] } });
+/** All of eu is done, and us, the last, is away. */
+const inLastStep = (phase: Phase): Snapshot => {
+  const waves = [{ regions: ["eu"] }, { regions: ["us"] }];
+  const { steps } = snapshotOf({}, { waves });
+  const acceptedSilence = { hosts: 0, regions: ["us"] };
+  return at(10_000, 0, { steps, step: 2, phase, acceptedSilence });
+};
+/** The first step went on without eu, which has been heard again since. */
+const owing = snapshotOf(
+  { step: 2, acceptedSilence: { hosts: 0, regions: [] } },
+  { waves: [{ regions: ["eu"] }, { regions: ["us"] }] },
+);
 const behind = { overtaken: "the goal bucket holds generation 9" };
 const gone = evidence([held20, usHeld], behind);
 const leftBehind = (snapshot: Snapshot): Snapshot => ({
@@ -472,21 +495,145 @@ const CASES: [string, Snapshot, Evidence, number, string][] = [
     LATER,
     "accepted 0 hosts, us",
   ],
+  [
+    "which is not counted before all were listened to",
+    { ...second, acceptedSilence: "present" },
+    evidence([
+      region("eu", 5_000, [[RUNNING, 20]], { heard: "warming" }),
+      region("us", 5_000, [[RUNNING, 20]], { heard: "warming" }),
+    ]),
+    LATE,
+    "-",
+  ],
   ["the other goes on", goingOn, euAlone, LATER, 'raised {"eu":7500}'],
   [
-    "but the region's time is up",
+    "and is done without it",
     { ...goingOn, ...allToldIn("eu") },
-    euAlone,
-    LATE,
-    "paused REGION_SILENT",
+    evidence([region("eu", 10_000, [[RUNNING, 20]]), usSilent]),
+    LATER,
+    "switched",
   ],
   [
-    "but the deadline is",
+    "which it is not before its own hosts are",
+    { ...goingOn, ...allToldIn("eu") },
+    evidence([region("eu", 10_000, [[ACTIVATING, 20]]), usSilent]),
+    LATER,
+    "-",
+  ],
+  [
+    "and is judged by them, however late the region is",
+    { ...goingOn, ...allToldIn("eu") },
+    evidence([region("eu", 10_000, [[ACTIVATING, 20]]), usSilent]),
+    LATE,
+    "failed DEADLINE_EXCEEDED",
+  ],
+  [
+    "and at the deadline",
     { ...goingOn, ...allToldIn("eu"), deadline: LATER },
-    euAlone,
+    evidence([region("eu", 10_000, [[ACTIVATING, 20]]), usSilent]),
+    LATER,
+    "failed DEADLINE_EXCEEDED",
+  ],
+  [
+    "and by those that fail",
+    goingOn,
+    evidence([
+      region("eu", 5_000, [
+        [FAILED, 1],
+        [RUNNING, 19],
+      ]),
+      usSilent,
+    ]),
+    LATER,
+    "failed HOSTS_FAILED",
+  ],
+  [
+    "it bakes without it",
+    { ...goingOn, ...allToldIn("eu"), phase: "BAKING" },
+    evidence([region("eu", 10_000, [[RUNNING, 20]]), usSilent]),
+    START + 30_000,
+    "baked",
+  ],
+  ["a step stages without it", stagingWithout, evidence([held20, usSilent]), LATER, "staged"],
+  [
+    "whatever its store lacks",
+    stagingWithout,
+    evidence([held20, { ...usSilent, replicated: false }]),
+    LATER,
+    "staged",
+  ],
+  [
+    "also while its agents are warming up",
+    stagingWithout,
+    evidence([held20, region("us", 0, [[STAGING, 20]], { heard: "warming" })]),
+    LATER,
+    "staged",
+  ],
+  [
+    "but not without the others' bytes",
+    stagingWithout,
+    evidence([region("eu", 0, [[STAGING, 20]]), usSilent]),
+    LATER,
+    "-",
+  ],
+  [
+    "a roll-back is done without it",
+    { ...back, acceptedSilence: { hosts: 0, regions: ["us"] } },
+    evidence([
+      region("eu", 10_000, [[RUNNING, 20]]),
+      region("us", 10_000, [[RUNNING, 20]], { heard: "silent" }),
+    ]),
+    LATER,
+    "switched",
+  ],
+  [
+    "another region is silent, too",
+    stagingWithout,
+    evidence([region("eu", 0, [[HELD, 20]], { heard: "silent" }), usSilent]),
     LATER,
     "paused REGION_SILENT",
   ],
+  [
+    "hosts of the other region are",
+    { ...goingOn, ...allToldIn("eu") },
+    evidence([region("eu", 10_000, [[RUNNING, 20]], { silentCount: 3 }), usSilent]),
+    LATER,
+    "paused HOSTS_SILENT",
+  ],
+  [
+    "the region is heard again",
+    goingOn,
+    evidence([region("eu", 5_000, [[RUNNING, 20]]), usAt(5_000)]),
+    LATER,
+    "returned us",
+  ],
+  [
+    "all of its regions are silent: it waits for them",
+    withoutAll,
+    evidence([region("eu", 0, [[HELD, 20]], { heard: "silent" }), usSilent]),
+    LATER,
+    "-",
+  ],
+  [
+    "and is paused again in the end",
+    withoutAll,
+    evidence([region("eu", 0, [[HELD, 20]], { heard: "silent" }), usSilent]),
+    LATE,
+    "paused REGION_SILENT",
+  ],
+  // Steps whose regions are all silent.
+  ["such a step needs no bytes", skipping("STAGING"), euDark, LATER, "staged"],
+  ["no host", skipping("SWITCHING"), euDark, LATER, "switched"],
+  ["and no time", skipping("BAKING"), euDark, LATER, "baked"],
+  ["also as the last one", inLastStep("BAKING"), usDark, LATER, "baked"],
+  [
+    "a region that a step before went on without is owed it",
+    { ...owing, phase: "SWITCHING" },
+    evidence([held20, usHeld]),
+    LATER,
+    'raised {"eu":2500,"us":2500}',
+  ],
+  ["and is silent again", owing, euDark, LATER, "paused REGION_SILENT"],
   // Hosts obey later goals than its own: a backup was restored.
   ["hosts have left it behind", arrived, gone, LATER, "blocked"],
   ["which is said already", leftBehind(arrived), gone, LATER, "-"],

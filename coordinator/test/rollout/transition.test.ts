@@ -309,6 +309,45 @@ test("who resumes what is paused for silence goes on in spite of it, until it is
   assert.is(after(STATES.paused, EVENTS.resumed).acceptedSilence, undefined);
 });
 
+test("regions that are heard again count again, from fetching the bytes on and with all their time", () => {
+  const { pace } = STATES.silent;
+  const without = after(after(STATES.silent, EVENTS.resumed), accepted);
+  const late: Snapshot = { ...without, phase: "BAKING", deadline: START };
+  const back = after(late, { type: "returned", regions: ["us"] });
+  assert.equal(back.acceptedSilence, { hosts: 3, regions: [] });
+  assert.equal([back.phase, back.phaseTime, back.raiseTime], ["STAGING", NOW, NOW]);
+  assert.equal([back.state, back.limits], [late.state, late.limits], "what was done stays");
+  assert.is(back.deadline, NOW + pace.activateTimeoutMs + pace.stageTimeoutMs);
+  const others = transition(late, { type: "returned", regions: ["eu"] }, NOW);
+  assert.is(others.kind, "unchanged");
+  const rolling = after({ ...late, isRollback: true }, { type: "returned", regions: ["us"] });
+  assert.is(rolling.phase, "SWITCHING");
+});
+
+test("a step without any of its regions passes, and a deployment without any host does not", () => {
+  const without = { acceptedSilence: { hosts: 0, regions: ["eu"] } };
+  const first = after(snapshotOf({ ...without, phase: "SWITCHING" }), { type: "switched" });
+  const second = after(first, { type: "baked" });
+  assert.equal([second.state, second.step, second.phase], ["PENDING", 2, "STAGING"]);
+  const nobody = snapshotOf({ ...without, step: 2, phase: "BAKING" });
+  assert.is(transition(nobody, { type: "baked" }, NOW).kind, "unchanged");
+  const both = transition({ ...second, phase: "SWITCHING" }, { type: "switched" }, NOW);
+  assert.is(both.kind, "unchanged", "us is not silent");
+});
+
+test("what has succeeded is in force in the regions that it went on without", () => {
+  const done = snapshotOf({
+    state: "RUNNING",
+    startTime: START,
+    step: 2,
+    phase: "BAKING",
+    limits: { eu: 10_000, us: 0 },
+    acceptedSilence: { hosts: 0, regions: ["us"] },
+  });
+  const { state, limits } = after(done, { type: "baked" });
+  assert.equal([state, limits], ["SUCCEEDED", { eu: 10_000, us: 10_000 }]);
+});
+
 test("who resumes what is paused for silence gives its hosts their time again", () => {
   const { pace } = STATES.silent;
   const late = { ...STATES.silent, deadline: START };

@@ -329,6 +329,12 @@ export interface Deployment {
    * is not named again.
    */
   droppedRegions: string[];
+  /**
+   * Regions of which nothing was heard when somebody resumed it, and that it goes on without, or has
+   * ended without. One that is heard again meanwhile counts again, and is not named any more; hosts of
+   * one that is heard after it has succeeded come to it then.
+   */
+  withoutRegions: string[];
 }
 
 /** How far one region is, from its agents' aggregates. */
@@ -942,6 +948,7 @@ function createBaseDeployment(): Deployment {
     rolledBackBy: "",
     blockedBy: "",
     droppedRegions: [],
+    withoutRegions: [],
   };
 }
 
@@ -1033,6 +1040,9 @@ export const Deployment: MessageFns<Deployment> = {
     }
     for (const v of message.droppedRegions) {
       writer.uint32(234).string(v!);
+    }
+    for (const v of message.withoutRegions) {
+      writer.uint32(242).string(v!);
     }
     return writer;
   },
@@ -1282,6 +1292,14 @@ export const Deployment: MessageFns<Deployment> = {
             message.droppedRegions.push(reader.string());
             continue;
           }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.withoutRegions.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1389,6 +1407,11 @@ export const Deployment: MessageFns<Deployment> = {
         : globalThis.Array.isArray(object?.dropped_regions)
         ? object.dropped_regions.map((e: any) => globalThis.String(e))
         : [],
+      withoutRegions: globalThis.Array.isArray(object?.withoutRegions)
+        ? object.withoutRegions.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.without_regions)
+        ? object.without_regions.map((e: any) => globalThis.String(e))
+        : [],
     };
   },
 
@@ -1481,6 +1504,9 @@ export const Deployment: MessageFns<Deployment> = {
     if (message.droppedRegions?.length) {
       obj.droppedRegions = message.droppedRegions;
     }
+    if (message.withoutRegions?.length) {
+      obj.withoutRegions = message.withoutRegions;
+    }
     return obj;
   },
 
@@ -1524,6 +1550,7 @@ export const Deployment: MessageFns<Deployment> = {
     message.rolledBackBy = object.rolledBackBy ?? "";
     message.blockedBy = object.blockedBy ?? "";
     message.droppedRegions = object.droppedRegions?.map((e) => e) || [];
+    message.withoutRegions = object.withoutRegions?.map((e) => e) || [];
     return message;
   },
 };
@@ -4660,7 +4687,8 @@ export const DeploymentServiceService = {
   },
   /**
    * Goes on with a paused one; time that it was paused counts towards no deadline. One that is
-   * paused for silence goes on in spite of what is silent then, and is paused again for more.
+   * paused for silence goes on without the hosts and regions that are silent then, and is paused again
+   * for more.
    * Resuming what is not paused changes nothing. FAILED_PRECONDITION if it is final.
    */
   resumeDeployment: {
@@ -4739,7 +4767,8 @@ export interface DeploymentServiceServer extends UntypedServiceImplementation {
   pauseDeployment: handleUnaryCall<PauseDeploymentRequest, PauseDeploymentResponse>;
   /**
    * Goes on with a paused one; time that it was paused counts towards no deadline. One that is
-   * paused for silence goes on in spite of what is silent then, and is paused again for more.
+   * paused for silence goes on without the hosts and regions that are silent then, and is paused again
+   * for more.
    * Resuming what is not paused changes nothing. FAILED_PRECONDITION if it is final.
    */
   resumeDeployment: handleUnaryCall<ResumeDeploymentRequest, ResumeDeploymentResponse>;
@@ -4880,7 +4909,8 @@ export interface DeploymentServiceClient extends Client {
   ): ClientUnaryCall;
   /**
    * Goes on with a paused one; time that it was paused counts towards no deadline. One that is
-   * paused for silence goes on in spite of what is silent then, and is paused again for more.
+   * paused for silence goes on without the hosts and regions that are silent then, and is paused again
+   * for more.
    * Resuming what is not paused changes nothing. FAILED_PRECONDITION if it is final.
    */
   resumeDeployment(

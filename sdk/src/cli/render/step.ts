@@ -1,5 +1,6 @@
 import { DeploymentState, PauseReason, StepPhase } from "@slipway/proto";
 import type { Deployment, DeploymentStep } from "@slipway/proto";
+import { isFinalDeployment } from "../../deployment-watch.js";
 import { agoText, spanText } from "../quantities.js";
 import { plain } from "../text.js";
 import type { Colour, Look } from "./style.js";
@@ -54,6 +55,7 @@ export function phaseTimeText({ state, stepPhaseTime }: Deployment, look: Look):
  */
 export function notices(deployment: Deployment, columns = Number.POSITIVE_INFINITY): Notice[] {
   const { id, application, state, pause, blockedBy, steps, step, creator } = deployment;
+  const without = deployment.withoutRegions.join(", ");
   const lines: Notice[] = [];
   const say = (text: string, colour: Colour = "yellow"): void => {
     lines.push({ text: plain(text), colour });
@@ -86,6 +88,12 @@ export function notices(deployment: Deployment, columns = Number.POSITIVE_INFINI
     advise("Let it begin with", "promote");
   }
   if (blockedBy !== "") say(`held up: ${blockedBy}`);
+  if (without === "") return lines;
+  if (state === DeploymentState.SUCCEEDED) {
+    say(`succeeded without ${without}: hosts there switch once they are back`);
+  } else if (!isFinalDeployment(deployment)) {
+    say(`goes on without ${without}, of which nothing was heard when it was resumed`);
+  }
   return lines;
 }
 
