@@ -33,6 +33,15 @@ const deployed: Readonly<Record<string, object[]>> = {
   again: [{ ...ended, generation: 3 }],
 };
 const plan = {
+  freezes: [
+    {
+      id: "f1",
+      application: "web",
+      actor: "ann",
+      reason: "holidays",
+      expireTime: new Date("2999-01-01T00:00:00Z"),
+    },
+  ],
   application: "web",
   buildId: "b1",
   commitSha: SHA,
@@ -419,6 +428,10 @@ test("a plan shows steps, hosts and bytes, and changes nothing", async ({ server
   ]) {
     assert.ok(stdout.includes(`${line}\n`), `${line} in\n${stdout}`);
   }
+  assert.match(
+    stdout,
+    /^application web is frozen until 2999-01-01T00:00:00\.000Z \(in .*\) by ann: holidays\nTo begin this is refused .*--override-freeze/,
+  );
   assert.equal(server.calls.slice(calls), ["planDeployment"]);
 });
 

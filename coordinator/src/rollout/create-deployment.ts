@@ -36,11 +36,15 @@ export async function createDeployment(
   const before = await findAsked(context.db, asked);
   if (before !== undefined) return before;
   const { application, choose } = await chooseBuild(context, options);
-  return deploy(context, application, asked, choose);
+  return deploy(context, application, asked, async (db) => {
+    const choice = await choose(db);
+    if (!choice.overrideFreeze) await checkFreezes(db, application, choice.regions);
+    return choice;
+  });
 }
 
 /**
- * Chooses a build, after all checks that need no lock.
+ * Chooses a build, after all checks that need no lock; whether it is frozen is for whoever begins it.
  * @param path of what was asked for in the request.
  * @throws DomainError
  */
@@ -54,11 +58,8 @@ export async function chooseBuild(
   const strategy = given === undefined ? plan.strategy : checked(given, plan, `${path}strategy`);
   const missing = await regionsWithout(context, plan);
   if (missing.length > 0 && !waitForReplication) throw notDeployable(buildId, missing);
-  const choose: Choose = async (db) => {
-    if (!overrideFreeze) await checkFreezes(db, application, regions);
-    return { release, regions, selector, strategy, isRollback: false, overrideFreeze };
-  };
-  return { application, choose };
+  const choice = { release, regions, selector, strategy, isRollback: false, overrideFreeze };
+  return { application, choose: () => Promise.resolve(choice) };
 }
 
 function checked(

@@ -9,6 +9,7 @@ import {
 } from "@slipway/proto";
 import { applicationRemoved } from "../application/removed.js";
 import { notFound } from "../errors.js";
+import { freezesOf } from "../freeze/freezes.js";
 import { queryArtifact } from "../status/artifact-query.js";
 import { countHosts, listHosts } from "../status/enrolment.js";
 import { findAsked, type Asked, type Choose } from "./deployer.js";
@@ -23,7 +24,7 @@ const MAX_NAMED = 20;
 /**
  * What a deployment would do: goes through all that creating it does but for storing it, and asks
  * the regions what their hosts hold. Changes nothing.
- * @throws DomainError what creating it would throw.
+ * @throws DomainError what creating it would throw, but for freezes, which the plan tells.
  */
 export async function planDeployment(
   context: RolloutContext,
@@ -33,7 +34,7 @@ export async function planDeployment(
 ): Promise<PlanDeploymentResponse> {
   const { db } = context;
   await findAsked(db, asked);
-  const { prepared, supersedes } = await db.transaction(async (trx) => {
+  const { prepared, supersedes, freezes } = await db.transaction(async (trx) => {
     const known = await store.readApplication(trx, application, { lock: false });
     if (known === undefined) throw notFound("application", application);
     if (known.removed) throw applicationRemoved(application, "deploy it");
@@ -43,7 +44,9 @@ export async function planDeployment(
     const prepared = await prepare(trx, context, nowhere);
     await checkPrepared(trx, prepared);
     const active = await store.activeDeployment(trx, application);
-    return { prepared, supersedes: active?.deployment.id ?? "" };
+    const isFree = choice.isRollback || choice.overrideFreeze;
+    const freezes = isFree ? [] : await freezesOf(trx, application, choice.regions);
+    return { prepared, supersedes: active?.deployment.id ?? "", freezes };
   });
   const { run, previous } = prepared.goal;
   const steps = [...prepared.snapshot.steps];
@@ -60,6 +63,7 @@ export async function planDeployment(
     supersedes,
     previousBuildId: previous?.buildId ?? "",
     droppedRegions: [...prepared.droppedRegions],
+    freezes,
   };
 }
 

@@ -13,6 +13,7 @@ import {
 import type { Subscription } from "nats";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
+import { createFreeze, endFreeze } from "../../src/freeze/freezes.js";
 import { call } from "../call.js";
 import { FakeRegion } from "./fake-region.js";
 import {
@@ -72,6 +73,9 @@ const planCreate = (request: object): Promise<PlanDeploymentResponse> =>
   call(clients.deployments, "planDeployment", {
     change: { $case: "create", value: CreateDeploymentRequest.fromPartial(request) },
   });
+
+const create = (request: object): Promise<unknown> =>
+  call(clients.deployments, "createDeployment", CreateDeploymentRequest.fromPartial(request));
 
 const planRollBack = (application: string): Promise<PlanDeploymentResponse> =>
   call(clients.deployments, "planDeployment", {
@@ -168,6 +172,28 @@ test("a plan says what would be done, region by region, and does nothing", async
   const back = await planRollBack("web");
   assert.equal([back.buildId, back.steps.length], [first.id, 1]);
   assert.equal(await stored(), before);
+});
+
+test("a plan while it is frozen says so, and creating it is refused", async () => {
+  const { id } = await build("frozen-app", "1");
+  const request = { buildId: id, waitForReplication: true };
+  const expireTime = new Date(Date.now() + 3_600_000);
+  const ann = { actor: "ann", reason: "holidays" };
+  const scope = { application: "frozen-app" };
+  const freeze = await createFreeze(world.db, scope, { expireTime, maxMs: 7_200_000 }, ann);
+  const { freezes, buildId } = await planCreate(request);
+  assert.is(buildId, id);
+  assert.equal(
+    freezes.map(({ actor, reason, expireTime: until }) => [actor, reason, until]),
+    [["ann", "holidays", expireTime]],
+  );
+  const refused = await failure(create(request));
+  assert.equal([refused.code, refused.reason], [status.FAILED_PRECONDITION, "FROZEN"]);
+  const reason = "an outage";
+  const overriding = await planCreate({ ...request, overrideFreeze: true, reason });
+  assert.equal(overriding.freezes, []);
+  await endFreeze(world.db, freeze.id, ann);
+  assert.equal((await planCreate(request)).freezes, []);
 });
 
 test("a plan is refused as the deployment would be", async () => {

@@ -22,6 +22,7 @@ import {
 } from "@grpc/grpc-js";
 import { Duration } from "../../google/protobuf/duration.js";
 import { Timestamp } from "../../google/protobuf/timestamp.js";
+import { Freeze } from "./freeze.js";
 import { ReplicationState, replicationStateFromJSON, replicationStateToJSON } from "./replication.js";
 import { PhaseCount, RegionApplicationStatus } from "./status.js";
 import { Strategy } from "./strategy.js";
@@ -476,6 +477,11 @@ export interface PlanDeploymentResponse {
   droppedRegions: string[];
   /** How many hosts each step switches: one for each of its regions, in the steps' order. */
   reaches: StepReach[];
+  /**
+   * In force on the application or one of its regions, and not to be overridden: while there is one,
+   * creating the deployment is refused. Never any of a roll-back, which nothing holds up.
+   */
+  freezes: Freeze[];
 }
 
 /**
@@ -3139,6 +3145,7 @@ function createBasePlanDeploymentResponse(): PlanDeploymentResponse {
     previousBuildId: "",
     droppedRegions: [],
     reaches: [],
+    freezes: [],
   };
 }
 
@@ -3176,6 +3183,9 @@ export const PlanDeploymentResponse: MessageFns<PlanDeploymentResponse> = {
     }
     for (const v of message.reaches) {
       StepReach.encode(v!, writer.uint32(90).fork()).join();
+    }
+    for (const v of message.freezes) {
+      Freeze.encode(v!, writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -3281,6 +3291,14 @@ export const PlanDeploymentResponse: MessageFns<PlanDeploymentResponse> = {
             message.reaches.push(StepReach.decode(reader, reader.uint32()));
             continue;
           }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.freezes.push(Freeze.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3326,6 +3344,7 @@ export const PlanDeploymentResponse: MessageFns<PlanDeploymentResponse> = {
         ? object.dropped_regions.map((e: any) => globalThis.String(e))
         : [],
       reaches: globalThis.Array.isArray(object?.reaches) ? object.reaches.map((e: any) => StepReach.fromJSON(e)) : [],
+      freezes: globalThis.Array.isArray(object?.freezes) ? object.freezes.map((e: any) => Freeze.fromJSON(e)) : [],
     };
   },
 
@@ -3364,6 +3383,9 @@ export const PlanDeploymentResponse: MessageFns<PlanDeploymentResponse> = {
     if (message.reaches?.length) {
       obj.reaches = message.reaches.map((e) => StepReach.toJSON(e));
     }
+    if (message.freezes?.length) {
+      obj.freezes = message.freezes.map((e) => Freeze.toJSON(e));
+    }
     return obj;
   },
 
@@ -3385,6 +3407,7 @@ export const PlanDeploymentResponse: MessageFns<PlanDeploymentResponse> = {
     message.previousBuildId = object.previousBuildId ?? "";
     message.droppedRegions = object.droppedRegions?.map((e) => e) || [];
     message.reaches = object.reaches?.map((e) => StepReach.fromPartial(e)) || [];
+    message.freezes = object.freezes?.map((e) => Freeze.fromPartial(e)) || [];
     return message;
   },
 };
@@ -4657,7 +4680,10 @@ export const DeploymentServiceService = {
     responseSerialize: (value: RollBackResponse): Buffer => Buffer.from(RollBackResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): RollBackResponse => RollBackResponse.decode(value),
   },
-  /** What CreateDeployment or RollBack would do; changes nothing. The same errors as those. */
+  /**
+   * What CreateDeployment or RollBack would do; changes nothing. The same errors as those, but that a
+   * freeze is told in the answer.
+   */
   planDeployment: {
     path: "/slipway.v1.DeploymentService/PlanDeployment" as const,
     requestStream: false as const,
@@ -4757,7 +4783,10 @@ export interface DeploymentServiceServer extends UntypedServiceImplementation {
    * one asked for. FAILED_PRECONDITION if there is nothing to go back to.
    */
   rollBack: handleUnaryCall<RollBackRequest, RollBackResponse>;
-  /** What CreateDeployment or RollBack would do; changes nothing. The same errors as those. */
+  /**
+   * What CreateDeployment or RollBack would do; changes nothing. The same errors as those, but that a
+   * freeze is told in the answer.
+   */
   planDeployment: handleUnaryCall<PlanDeploymentRequest, PlanDeploymentResponse>;
   /**
    * No further host is told to switch, and nothing is put back by itself: should more hosts fail than
@@ -4871,7 +4900,10 @@ export interface DeploymentServiceClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: RollBackResponse) => void,
   ): ClientUnaryCall;
-  /** What CreateDeployment or RollBack would do; changes nothing. The same errors as those. */
+  /**
+   * What CreateDeployment or RollBack would do; changes nothing. The same errors as those, but that a
+   * freeze is told in the answer.
+   */
   planDeployment(
     request: PlanDeploymentRequest,
     callback: (error: ServiceError | null, response: PlanDeploymentResponse) => void,

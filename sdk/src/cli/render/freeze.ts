@@ -27,15 +27,19 @@ export function freezeText(freeze: Freeze, look: Look): string {
   );
 }
 
-/** What keeps a step from beginning, and until when. */
-export function frozenText(freeze: Freeze, look: Look): string {
-  const { actor, reason, expireTime, id } = freeze;
+/** What is frozen, until when, by whom and why. */
+export function frozenBy(freeze: Freeze, look: Look): string {
+  const { actor, reason, expireTime } = freeze;
   const until = expireTime === undefined ? "" : ` until ${expireTime.toISOString()}`;
   return (
     `${plain(whatOf(freeze))} is frozen${until} (${endsText(freeze, look)})` +
-    `${actor === "" ? "" : ` by ${plain(actor)}`}: ${plain(reason)}; ` +
-    `it begins then, or after: slipway freeze end ${plain(id)}`
+    `${actor === "" ? "" : ` by ${plain(actor)}`}: ${plain(reason)}`
   );
+}
+
+/** What keeps a step from beginning, and until when. */
+export function frozenText(freeze: Freeze, look: Look): string {
+  return `${frozenBy(freeze, look)}; it begins then, or after: slipway freeze end ${plain(freeze.id)}`;
 }
 
 function whatOf({ application, region }: Freeze): string {

@@ -9,6 +9,7 @@ import {
 import { durationText } from "../duration-text.js";
 import { bytesText } from "../quantities.js";
 import { plain } from "../text.js";
+import { frozenBy } from "./freeze.js";
 import { replicationName } from "./names.js";
 import { stepText } from "./step.js";
 import { paint, type Look } from "./style.js";
@@ -46,7 +47,17 @@ export function planText(plan: PlanDeploymentResponse, look: Look): string {
     replicationName(region.replication),
     whichText(region),
   ]);
-  return `${head}\n${stepLines(plan).join("")}\n${table(headings, rows, look)}`;
+  const frozen = frozenLines(plan, look).join("");
+  return `${frozen}${head}\n${stepLines(plan).join("")}\n${table(headings, rows, look)}`;
+}
+
+/** What keeps it from being begun now, and what to do. */
+function frozenLines({ freezes }: PlanDeploymentResponse, look: Look): string[] {
+  if (freezes.length === 0) return [];
+  const lines = freezes.map((freeze) => paint(look, "yellow", `${frozenBy(freeze, look)}\n`));
+  const refused =
+    "To begin this is refused while that lasts. In an emergency: --override-freeze --reason WHY.";
+  return [...lines, `${refused}\n\n`];
 }
 
 /** Which hosts a roll-back has to wait for, a line for each region that has some; none is one line. */
