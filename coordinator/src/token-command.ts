@@ -76,6 +76,10 @@ function create(): Command {
       if (!options.expiry && options.role !== "admin") {
         throw new CommanderError(2, "slipway.usage", "--no-expiry is only for role admin");
       }
+      if (options.role === "region" && options.region === "") {
+        const everywhere = "without --region the token is good for every region: limit it to one";
+        process.stderr.write(`warning: ${everywhere}\n`);
+      }
       const now = Date.now();
       const expireTime = options.expiry ? new Date(now + options.validHours * HOUR_MS) : undefined;
       const { memberRole, app: applications, allowRejoin } = options;

@@ -183,6 +183,13 @@ test("no token is made that could not be written down, and no empty file is left
   assert.is((await readdir(dir)).includes("unmade.token"), false);
 });
 
+test("a region's token that is limited to no region is warned of", async () => {
+  const asked = ["--database-url=postgres://127.0.0.1:1/a", "--name=r", "--role=region"];
+  const warning = /^warning: without --region the token is good for every region/;
+  assert.match((await run("token", "create", ...asked)).stderr, warning);
+  assert.not.match((await run("token", "create", ...asked, "--region=eu")).stderr, warning);
+});
+
 test("what can't be reached is tried until the deadline, then told plainly", async () => {
   let tries = 0;
   const options = {

@@ -8,7 +8,7 @@ import { messageJson } from "./json.js";
 import { tokenText } from "./render/tokens.js";
 import type { AddCommand } from "./run.js";
 import { lookOf, note, print } from "./session.js";
-import { plain } from "./text.js";
+import { jsonText, plain } from "./text.js";
 import { parseDurationOption } from "./time-option.js";
 
 interface Options {
@@ -25,6 +25,7 @@ interface Options {
   out?: string;
 }
 
+const EVERYWHERE = "without --region the token is good for every region: limit it to one";
 const DAY_MS = 24 * 3_600_000;
 
 export const addTokenCreate: AddCommand = (group, run) => {
@@ -63,6 +64,12 @@ export const addTokenCreate: AddCommand = (group, run) => {
             },
             { signal },
           );
+        if (options.role === TOKEN_ROLES.region && (options.region ?? "") === "") {
+          await note(
+            session,
+            session.json ? jsonText({ warning: EVERYWHERE }) : `warning: ${EVERYWHERE}`,
+          );
+        }
         const { token, text } = out === undefined ? await create() : await createInto(out, create);
         if (!session.json) await note(session, tokenText(token, lookOf(session)).trimEnd());
         const shown = out === undefined ? { text } : { file: out };
