@@ -3,7 +3,7 @@ import { Metadata } from "@grpc/grpc-js";
 import { asPromise } from "@slipway/proto";
 import { backoffMs } from "./backoff.js";
 import { openEndpoints } from "./endpoints.js";
-import { callFailure, clientClosed, unreachable } from "./errors.js";
+import { callFailure, clientClosed, noneReachable, unreachable } from "./errors.js";
 import type { CallFailure, SlipwayError } from "./errors.js";
 import { milliseconds, type CallOptions, type ResolvedOptions } from "./options.js";
 import { openStream, type OpenStream } from "./stream.js";
@@ -93,7 +93,7 @@ export function createCaller(options: ResolvedOptions): Caller {
     signal: AbortSignal | undefined,
     timeoutMs: number,
     wholeMs: number,
-  ): Promise<{ response: Response } | CallFailure> => {
+  ): Promise<{ response: Response } | (CallFailure & { address: string })> => {
     const endpoint = endpoints.current();
     const { client, address } = endpoint;
     const { path, requestSerialize, responseDeserialize } = method;
@@ -121,12 +121,12 @@ export function createCaller(options: ResolvedOptions): Caller {
     } catch (thrown) {
       if (thrown === lost) {
         endpoints.failed(endpoint);
-        return { error: lost, unsent: true };
+        return { error: lost, unsent: true, address };
       }
       controller.signal.throwIfAborted();
       const failure = callFailure(thrown, address, wholeMs);
       if (isUnreachable(failure.error)) endpoints.failed(endpoint);
-      return failure;
+      return { ...failure, address };
     } finally {
       clearTimeout(timer);
       end();
@@ -159,11 +159,18 @@ export function createCaller(options: ResolvedOptions): Caller {
       const timeoutMs = milliseconds("timeoutMs", callOptions.timeoutMs, options.timeoutMs);
       const deadline = performance.now() + timeoutMs;
       let said: SlipwayError | undefined;
+      const away = new Map<string, SlipwayError>();
       for (let failures = 1; ; failures++) {
         const left = Math.max(1, deadline - performance.now());
         const result = await attempt(method, request, signal, left, timeoutMs);
         if ("response" in result) return result.response;
-        const { error, unsent } = result;
+        const { unsent, address } = result;
+        away.delete(address);
+        if (isUnreachable(result.error)) away.set(address, result.error);
+        // That one of several cannot be reached is half of what is to be known.
+        const error = away.has(address)
+          ? (noneReachable([...away.values()]) ?? result.error)
+          : result.error;
         const safe = unsent || safety === "idempotent";
         const worthIt = error.retryable && error.code !== "DEADLINE_EXCEEDED";
         const longestPause = backoffMs(failures, options.retry, 1);

@@ -140,6 +140,19 @@ export function unreachable(address: string, fault: string, cause?: unknown): Sl
   });
 }
 
+/** The same for several of them, of which each was tried. */
+export function noneReachable(errors: readonly SlipwayError[]): SlipwayError | undefined {
+  const [first] = errors;
+  if (first === undefined || errors.length === 1) return first;
+  const faults = errors.map(({ message }) => message.replace(/^cannot reach the coordinator /, ""));
+  return new SlipwayError({
+    code: "UNAVAILABLE",
+    reason: "COORDINATOR_UNREACHABLE" satisfies ClientReason,
+    message: `cannot reach a coordinator: ${faults.join("; ")}`,
+    cause: first.cause,
+  });
+}
+
 /** The error for an answer that did not come in time. */
 export function timedOut(address: string, timeoutMs: number): SlipwayError {
   return new SlipwayError({

@@ -211,6 +211,11 @@ test("exit codes", async ({ server }) => {
       code: 5,
       says: /cannot reach the coordinator at 127.0.0.1:1/,
     },
+    {
+      args: ["regions", "--coordinator", "127.0.0.1:1,127.0.0.1:2", "--timeout", "5s"],
+      code: 5,
+      says: /error: cannot reach a coordinator: at 127\.0\.0\.1:[12]: .+; at 127\.0\.0\.1:[12]: /,
+    },
     { args: ["--help"], code: 0, says: /Exit codes:/ },
     { args: ["build", "submit", "--help"], code: 0, says: /--wait-deployable/ },
   ];

@@ -1,7 +1,9 @@
 import {
+  Application,
   Build,
   BuildFailureReason,
   BuildStatus,
+  Deployment,
   DeploymentFailureReason,
   DeploymentState,
   Host,
@@ -24,7 +26,9 @@ import { errorJson, errorText } from "../src/cli/render/error.js";
 import { hostTable, regionTable } from "../src/cli/render/fleet.js";
 import { hostBar, regionText, transferText } from "../src/cli/render/region-progress.js";
 import { paint } from "../src/cli/render/style.js";
+import { statusTable } from "../src/cli/render/status.js";
 import { table } from "../src/cli/render/table.js";
+import { retryText } from "../src/cli/session.js";
 import { SlipwayError, type ErrorCode } from "../src/index.js";
 import { ago, deployment, region, WIDE as look } from "./support/progress.js";
 
@@ -468,6 +472,32 @@ test("every code has an exit code", () => {
   }
   assert.is(exitCodeOf(new UsageError("")), 2);
   assert.is(exitCodeOf(new Error("")), 1);
+});
+
+for (const [state, given, since] of [
+  [DeploymentState.PENDING, {}, "5 min ago"],
+  [DeploymentState.RUNNING, { startTime: ago(240) }, "4 min ago"],
+  [DeploymentState.PAUSED, { startTime: ago(240), pause: { pauseTime: ago(120) } }, "2 min ago"],
+  [DeploymentState.ABORTED, { startTime: ago(240), finishTime: ago(60) }, "1 min ago"],
+] as const) {
+  test(`${DeploymentState[state]} is shown since when it is so`, () => {
+    const newest = {
+      deployment: Deployment.fromPartial({ state, createTime: ago(300), ...given }),
+      regions: [],
+      totals: undefined,
+    };
+    const application = Application.fromPartial({ name: "web" });
+    assert.ok(statusTable([{ application, newest }], look).includes(`  ${since}  `));
+  });
+}
+
+test("that a call is tried again is said once", () => {
+  const message = "the database is not available; try again";
+  const error = new SlipwayError({ code: "UNAVAILABLE", message });
+  assert.is(
+    retryText({ method: "x", failures: 2, delayMs: 10, error }),
+    "the database is not available; trying again",
+  );
 });
 
 test.run();

@@ -3,10 +3,11 @@ import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
 import { Metadata, status } from "@grpc/grpc-js";
-import { setErrorDetails, setTokenEnd, TokenRole } from "@slipway/proto";
+import { setErrorDetails, setTokenEnd, Token, TokenRole } from "@slipway/proto";
 import { suite } from "uvu";
 import * as assert from "uvu/assert";
 import { createClient } from "../src/client.js";
+import { tokenText } from "../src/cli/render/tokens.js";
 import { SlipwayError } from "../src/errors.js";
 import { runCli, type Ended } from "./support/run-cli.js";
 import { Refusal, ScriptedServer, type Script } from "./support/scripted-server.js";
@@ -199,7 +200,10 @@ test("a call whose token ends within a week says so, once, and beside its output
     "warning: the token that was sent ends in 3 d: have an admin make the next one (slipway token create)\n",
   );
   assert.equal([soon.code, later.code, later.stderr], [0, 0, ""]);
-  assert.match((JSON.parse(json.stderr) as { warning: string }).warning, /ends in 3 d/);
+  assert.match(
+    (JSON.parse(json.stderr) as { warning: string }).warning,
+    /^the token .* ends in 3 d/,
+  );
   assert.equal(JSON.parse(json.stdout), { regions: [] });
   const status = await runCli(["app", "get", "web", "--coordinator", server.address]);
   assert.is(status.code, 3);
@@ -207,6 +211,34 @@ test("a call whose token ends within a week says so, once, and beside its output
     status.stderr,
     /^warning: the token that was sent ends in 3 d.*\nerror: there is no/,
   );
+});
+
+for (const [text, lifeMs, isSoon] of [
+  ["just made for an hour", 3_600_000, false],
+  ["made for a month", 30 * 86_400_000, true],
+  ["of which it is not known when it was made", undefined, true],
+] as const) {
+  test(`a token ${text} that has an hour left ${isSoon ? "ends soon" : "does not end soon"}`, () => {
+    const now = Date.now();
+    const expireTime = new Date(now + 3_600_000);
+    const createTime = lifeMs === undefined ? undefined : new Date(expireTime.getTime() - lifeMs);
+    const look = { colour: false, columns: 80, now };
+    const said = tokenText(Token.fromPartial({ ...token, createTime, expireTime }), look);
+    assert.is(/: ends soon/.test(said), isSoon, said);
+  });
+}
+
+test("a region's token that is limited to no region is warned of", async () => {
+  const create = ["token", "create", "--name", "r", "--role", "region"];
+  const [all, one, json] = await Promise.all([
+    slipway(create),
+    slipway([...create, "--region", "eu"]),
+    slipway([...create, "--json"]),
+  ]);
+  assert.match(all.stderr, /^warning: without --region the token is good for every region: limit/);
+  assert.not.match(one.stderr, /warning/);
+  assert.match((JSON.parse(json.stderr) as { warning: string }).warning, /^without --region/);
+  assert.is(all.stdout, `${TEXT}\n`);
 });
 
 test("the client tells when its token ends, and whoami and list show it", async () => {

@@ -101,7 +101,7 @@ async function openSession(options: GlobalOptions): Promise<Session> {
     const text = tokenEndText(expireTime, session.now());
     if (isWarned || text === "") return;
     isWarned = true;
-    void note(session, options.json === true ? jsonText({ warning: text }) : text);
+    void note(session, options.json === true ? jsonText({ warning: text }) : `warning: ${text}`);
   };
   await checkFiles(options, session);
   try {

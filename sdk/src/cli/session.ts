@@ -61,5 +61,7 @@ export async function note({ stderr }: Pick<Session, "stderr">, text: string): P
 /** What to say of a failure that is tried again. */
 export function retryText({ error, delayMs }: Retry): string {
   const pause = delayMs < 1000 ? "" : ` in ${spanText(delayMs)}`;
-  return `${plain(error.message)}; trying again${pause}`;
+  const { message } = error;
+  // A coordinator says to people what is being done already.
+  return `${plain(message.replace(/; try again$/, ""))}; trying again${pause}`;
 }

@@ -1,4 +1,4 @@
-import { HostPhase, type Application, type Deployment } from "@slipway/proto";
+import { DeploymentState, HostPhase, type Application, type Deployment } from "@slipway/proto";
 import type { DeploymentProgress } from "../../deployment-watch.js";
 import { agoText } from "../quantities.js";
 import { stateCell } from "./names.js";
@@ -28,12 +28,22 @@ export function statusTable(statuses: readonly ApplicationStatus[], look: Look):
       String(deployment.applicationRevision),
       deployment.commitSha.slice(0, 12),
       stateOf(deployment),
-      agoText(deployment.finishTime ?? deployment.createTime, look.now),
+      agoText(stateTime(deployment), look.now),
       `${running}/${hosts}`,
       runsText(newest),
     ];
   });
   return table(headings, rows, look);
+}
+
+/** Since when it is in its state; of one that went on after a pause, since when it runs. */
+function stateTime(deployment: Deployment): Date | undefined {
+  const { state, pause, createTime, startTime, finishTime } = deployment;
+  if (finishTime !== undefined) return finishTime;
+  if (state === DeploymentState.PENDING) return createTime;
+  return (
+    (state === DeploymentState.PAUSED ? pause?.pauseTime : undefined) ?? startTime ?? createTime
+  );
 }
 
 /** A roll-back that succeeded is no success of what was deployed. */

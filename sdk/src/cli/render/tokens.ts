@@ -4,7 +4,7 @@ import { plain } from "../text.js";
 import type { Colour, Look } from "./style.js";
 import { table, type Cell } from "./table.js";
 
-/** A token that ends within so many milliseconds is warned of. */
+/** A token that ends within so many milliseconds is warned of, if that is a small part of its life. */
 const SOON_MS = 7 * 24 * 3_600_000;
 
 /** A warning that the token that was sent ends soon; empty if it does not. */
@@ -12,7 +12,7 @@ export function tokenEndText(expireTime: Date, now: number): string {
   const left = expireTime.getTime() - now;
   if (left > SOON_MS) return "";
   const when = left > 0 ? `ends in ${spanText(left)}` : "has just ended";
-  return `warning: the token that was sent ${when}: have an admin make the next one (slipway token create)`;
+  return `the token that was sent ${when}: have an admin make the next one (slipway token create)`;
 }
 
 /** Tokens, one a line. */
@@ -54,7 +54,7 @@ function limitsText(token: Token): string {
 }
 
 function state(
-  { revokeTime, expireTime, role }: Token,
+  { revokeTime, createTime, expireTime, role }: Token,
   now: number,
 ): { text: string; colour: Colour | undefined } {
   if (revokeTime !== undefined) {
@@ -63,7 +63,9 @@ function state(
   if (expireTime === undefined) return { text: "for ever", colour: undefined };
   const left = expireTime.getTime() - now;
   // Those to enrol are meant to end soon.
-  if (left > SOON_MS || (left > 0 && role === TokenRole.ENROL)) {
+  const life = createTime === undefined ? Infinity : expireTime.getTime() - createTime.getTime();
+  const isSoon = left <= SOON_MS && left < life / 3 && role !== TokenRole.ENROL;
+  if (left > 0 && !isSoon) {
     return { text: `for ${spanText(left)}`, colour: undefined };
   }
   if (left > 0) return { text: `for ${spanText(left)}: ends soon`, colour: "yellow" };
