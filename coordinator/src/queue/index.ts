@@ -26,11 +26,13 @@ export interface OpenQueue {
 
 /** Migrates the database and opens the queue in it, with a coordinator's default settings. */
 export async function openQueue(url: string, log: Logger): Promise<OpenQueue> {
+  // Of what the settings hold beside the queue's own nothing is opened.
+  const replication = new URL(url);
+  replication.pathname += "-replication";
   const config = resolveConfig({
     listen: { host: "localhost", port: 0 },
     databaseUrl: url,
-    // Of what the settings hold beside the queue's own nothing is opened.
-    replicationDatabaseUrl: url,
+    replicationDatabaseUrl: replication.href,
     natsUrls: [],
     goalKeyFile: "",
   });
