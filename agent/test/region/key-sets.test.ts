@@ -47,12 +47,12 @@ test.before(async () => {
   });
   copier.start();
   for (const one of links) one.start();
-  regional = await eventually("the region's bucket", () =>
+  const open = (timeout?: number): Promise<KV> =>
     connection
-      .jetstream({ timeout: 500 })
-      .views.kv(regionGoalsBucket("eu"), { bindOnly: true, allow_direct: true })
-      .catch(() => undefined),
-  );
+      .jetstream(timeout === undefined ? {} : { timeout })
+      .views.kv(regionGoalsBucket("eu"), { bindOnly: true, allow_direct: true });
+  await eventually("the region's bucket", () => open(500).catch(() => undefined));
+  regional = await open();
 });
 test.after(async () => {
   await copier.stop();
