@@ -1,4 +1,4 @@
-import { type KeyObject, sign } from "node:crypto";
+import { createPublicKey, type KeyObject, sign } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { goalKeyId, NatsLink, readGoalKeys, verifyGoal } from "@slipway/agent/host/following";
@@ -127,7 +127,7 @@ function signedGoal(generation: number, region: string, key: KeyObject): SignedG
   });
   const payload = Buffer.from(Goal.encode(content).finish());
   const message = signedMessage(GOAL_SIGNATURE_CONTEXT, payload);
-  return { payload, signature: sign(null, message, key), keyId: goalKeyId(key) };
+  return { payload, signature: sign(null, message, key), keyId: goalKeyId(createPublicKey(key)) };
 }
 
 /** What checking a goal takes a host, in ms. */

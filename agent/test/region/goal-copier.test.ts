@@ -91,7 +91,7 @@ async function put(
 
 const openBucket = (region: string) =>
   regional
-    .jetstream({ timeout: 500 })
+    .jetstream({ timeout: 2_000 })
     .views.kv(regionGoalsBucket(region), { bindOnly: true, allow_direct: true });
 
 async function goalIn(region: string, application = "web"): Promise<Goal | undefined> {

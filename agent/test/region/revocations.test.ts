@@ -62,7 +62,7 @@ function copier(region: string, leading: () => boolean = () => true) {
 
 async function regional(region: string, key: string): Promise<Uint8Array | undefined> {
   const kv = await connection
-    .jetstream({ timeout: 500 })
+    .jetstream({ timeout: 2_000 })
     .views.kv(regionGoalsBucket(region), { bindOnly: true, allow_direct: true })
     .catch(() => undefined);
   return (await kv?.get(key).catch(() => undefined))?.value;

@@ -15,8 +15,10 @@ const FAULTS = [
   "kill regional nats",
   "hang builder",
   "hang coordinator",
+  "hang global nats",
   "hang host agent",
   "hang region agent",
+  "hang regional nats",
   "relabel host agent",
 ];
 
